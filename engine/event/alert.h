@@ -1,0 +1,44 @@
+/* What a detector says, on its way from its Lua state to the outputs. All strings are borrowed for the call. */
+#ifndef LUNETTE_EVENT_ALERT_H
+#define LUNETTE_EVENT_ALERT_H
+
+#include "event/batch.h"
+
+#include <stdbool.h>
+
+enum severity { SEVERITY_HIGH = 1, SEVERITY_MEDIUM, SEVERITY_LOW, SEVERITY_INFO }; /* EVE's numbers: 1 is worst */
+
+struct alert {
+    nanoseconds time;     /* packet time of what was found */
+    uint64_t seq;         /* seq of the event that was being handled */
+    uint32_t detector_index;
+    uint8_t severity;     /* enum severity */
+    double score;         /* NaN: none */
+    double confidence;    /* 0 to 1, NaN: none */
+    const char *detector; /* its name: the file's, without ".lua" */
+    const char *title;    /* one line: what */
+    const char *category; /* "Command and Control" … may be "" */
+    const char *attack;   /* ATT&CK technique ids, comma separated, may be "" */
+    const char *who;      /* the host, usually its address, may be "" */
+    const char *where;    /* the other side: a name or an address, may be "" */
+    const char *why;      /* the evidence in a sentence, with figures */
+    const char *next;     /* what to look at next, may be "" */
+    const char *evidence; /* a JSON object, "{}" if there is none */
+    uint32_t repeats;     /* alerts of the same key held back by the cooldown since the last one */
+    bool has_head;        /* `head` is that of the event which was being handled */
+    struct event_head_body head;
+};
+
+/* A table that a detector reports when asked for its findings (at the end of a capture): shown in the summary and
+ * written as one record. Cells are text; `cells` has rows × columns of them, row by row. */
+struct report {
+    nanoseconds time;
+    const char *detector;
+    const char *title;
+    const char *note; /* a line below the table, may be "" */
+    uint32_t columns, rows;
+    const char *const *names;        /* columns' headings; one that begins with '>' is set flush right */
+    const char *const *cells;
+};
+
+#endif

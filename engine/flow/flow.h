@@ -1,0 +1,94 @@
+/* Flows: who talks to whom, and how it goes.
+ *
+ * A flow is a bidirectional 5-tuple (plus VLAN and interface). The room (`struct flow_room`) of a worker owns its flows,
+ * their table, timeouts, TCP reassembly and name table; it feeds payload to protocols (flow/protocol.h) and makes the
+ * events flow_start, onset, flow and anomaly. */
+#ifndef LUNETTE_FLOW_FLOW_H
+#define LUNETTE_FLOW_FLOW_H
+
+#include "base/error.h"
+#include "base/ip.h"
+#include "base/time.h"
+#include "capture/packet.h"
+#include "decode/decode.h"
+#include "event/batch.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum direction { TO_SERVER, TO_CLIENT };
+
+struct protocol;
+struct flow;
+struct flow_room;
+
+/* Everything that grows with traffic, and its bound. flow_config_defaults() fills in what is usual. */
+struct flow_config {
+    uint32_t max_flows;              /* flows at once; the one nearest to its timeout gives way */
+    uint32_t max_names;              /* entries of the DNS name table */
+    uint64_t reassembly_total;       /* bytes kept for all TCP streams of the worker */
+    uint32_t reassembly_per_flow;    /* bytes kept for one flow, both directions */
+    nanoseconds timeout_tcp_new;         /* no handshake yet */
+    nanoseconds timeout_tcp_established;
+    nanoseconds timeout_tcp_closed;      /* after FIN both ways, or RST */
+    nanoseconds timeout_udp_new;         /* one side only */
+    nanoseconds timeout_udp_established; /* both sides */
+    nanoseconds timeout_other;           /* ICMP and the rest */
+};
+struct flow_config flow_config_defaults(void);
+
+/* What the room needs from outside; all borrowed. */
+struct flow_surroundings {
+    struct batch *batch;
+    const struct protocol *const *protocols; /* NULL-terminated */
+    bool (*is_local)(void *context, const struct ip *address); /* in the home networks? */
+    const char *(*interface_name)(void *context, uint8_t interface); /* "" if unnamed */
+    void *context;
+};
+
+/* Counters that only grow. */
+struct flow_counters {
+    uint64_t packets, bytes;           /* all that were decoded to a transport */
+    uint64_t flows;                    /* made */
+    uint64_t flows_tcp, flows_udp, flows_icmp, flows_other;
+    uint64_t ended_fin, ended_rst, ended_timeout, ended_evicted, ended_reused, ended_capture;
+    uint64_t midstream;
+    uint64_t reassembly_dropped;       /* bytes let go of because a bound was reached */
+    uint64_t gaps, gap_bytes;
+    uint64_t retransmits, overlaps;
+    uint64_t fragments;                /* IP fragments not put together */
+    uint32_t active, active_peak;
+    uint64_t memory;                   /* bytes held now */
+};
+
+struct flow_room *flow_room_new(const struct flow_config *config, const struct flow_surroundings *around,
+                                struct error *err);
+
+/* Works on a burst of decoded packets in order: hash all, prefetch all, then update one by one. `packets[i]` belongs to
+ * `decoded[i]`; those not DECODED_TRANSPORT are skipped. `touched[i]` (may be NULL) gets the flow of each packet, or
+ * NULL. Sets batch->clock, runs timeouts and makes events on the way. `on_packet` (may be NULL) is called for each packet right
+ * after its flow was updated, before the next one: for packet events. */
+void flow_room_burst(struct flow_room *room, const struct packet *packets, const struct decoded *decoded, int count,
+                     void (*on_packet)(void *context, struct flow *flow, const struct packet *packet,
+                                       const struct decoded *decoded, enum direction direction),
+                     void *context);
+
+/* The capture is over: ends all flows in the order in which they began. */
+void flow_room_finish(struct flow_room *room);
+
+const struct flow_counters *flow_room_counters(const struct flow_room *room);
+
+/* Anomalies counted so far, as (layer, protocol, name, count), most frequent first. Returns how many were written. */
+struct anomaly_count {
+    const char *layer, *protocol, *name;
+    uint64_t count;
+};
+uint32_t flow_room_anomalies(const struct flow_room *room, struct anomaly_count *out, uint32_t max);
+
+void flow_room_free(struct flow_room *room);
+
+/* Fills the common fields of an event from a flow. */
+void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanoseconds time,
+                    struct event_head_body *head);
+
+#endif
