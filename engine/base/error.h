@@ -6,10 +6,12 @@
 #define LUNETTE_BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 struct error {
     char text[1024];
+    bool usage; /* the user asked for something that makes no sense (exit code 2), nothing failed */
 };
 
 /* Fills `err` (which may be NULL) and returns -1, so that a failing function can `return error_set(…)`. */
@@ -19,6 +21,13 @@ __attribute__((format(printf, 2, 3))) static inline int error_set(struct error *
     va_start(arguments, format);
     vsnprintf(err->text, sizeof err->text, format, arguments);
     va_end(arguments);
+    err->usage = false;
+    return -1;
+}
+
+/* Marks the error at hand as one of use, and returns -1. */
+static inline int error_is_usage(struct error *err) {
+    if (err) err->usage = true;
     return -1;
 }
 

@@ -1,7 +1,8 @@
 /* Capture files as one stream of packets in time order.
  *
- * A capture is a set of files, "-" for standard input among them; each is pcap or pcapng, plain or compressed, told
- * apart by its first bytes. One file streams in its own order; several are merged by packet time. */
+ * A capture is a set of files, "-" for standard input among them; each is pcap or pcapng, plain or
+ * compressed, told apart by its first bytes. One file streams in its own order; several are merged by packet
+ * time. */
 #ifndef LUNETTE_CAPTURE_CAPTURE_H
 #define LUNETTE_CAPTURE_CAPTURE_H
 
@@ -13,13 +14,13 @@
 
 struct capture;
 
-/* Opens all files and reads their headers. NULL and an error that names the file and what was found in it if one of
- * them cannot be opened or is no capture. */
+/* Opens all files and reads their headers. NULL and an error that names the file and what was found in it if
+ * one of them cannot be opened or is no capture. */
 struct capture *capture_open(const char *const *paths, size_t count, struct error *err);
 
-/* Fills `burst` with up to PACKET_BURST packets whose bytes stay valid until the next call. Returns how many, 0 at the
- * end of all files. A file that is cut short or damaged ends there: the rest of the capture goes on and
- * capture_warning() tells. */
+/* Fills `burst` with up to PACKET_BURST packets whose bytes stay valid until the next call. Returns how many,
+ * 0 at the end of all files. A file that is cut short or damaged ends there: the rest of the capture goes on
+ * and capture_warning() tells. */
 int capture_next_burst(struct capture *capture, struct packet burst[PACKET_BURST]);
 
 /* Warnings so far ("FILE: cut short at offset 1234: …"), one at a time; NULL when there are no more. */

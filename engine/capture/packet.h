@@ -9,9 +9,10 @@
 enum packet_direction { PACKET_DIRECTION_UNKNOWN, PACKET_IN, PACKET_OUT };
 
 struct packet {
-    const uint8_t *bytes; /* the link layer header is at [0]; owned by the capture, valid until its next burst */
-    uint32_t captured;    /* bytes that are here */
-    uint32_t original;    /* bytes that were on the wire, never less than captured */
+    const uint8_t
+        *bytes;        /* the link layer header is at [0]; owned by the capture, valid until its next burst */
+    uint32_t captured; /* bytes that are here */
+    uint32_t original; /* bytes that were on the wire, never less than captured */
     nanoseconds time;
     uint16_t link_type; /* LINKTYPE_ number as in the file (tcpdump.org/linktypes), high bits (FCS) removed */
     uint8_t interface;  /* index for capture_interface_name(); 0 is the interface without a name */

@@ -1,7 +1,12 @@
 /* From a frame to its transport payload, in one pass, without copies.
  *
- * decode_packet() reads link, network and transport headers and notes where things lie. It trusts no length field: each
- * is held against what was captured and against the layer around it. What is odd is reported as an anomaly by name. */
+ * decode_packet() reads link, network and transport headers and notes where things lie. It trusts no length
+ * field: each is held against what was captured and against the layer around it. What is odd is reported as
+ * an anomaly by name, the outermost one if there are several; a header that makes no sense ends the decoding
+ * there.
+ *
+ * Of nested IP headers the outermost counts: a tunnel is a flow of its IP protocol.
+ * Sources: RFC 791, 8200, 9293, 768, 792, 4443; IEEE 802.3 and 802.1Q; tcpdump.org/linktypes. */
 #ifndef LUNETTE_DECODE_DECODE_H
 #define LUNETTE_DECODE_DECODE_H
 
@@ -12,7 +17,7 @@
 
 /* How far decoding came. */
 enum decoded_kind {
-    DECODED_NOTHING,   /* no IP inside, or not readable: `anomaly` may say why */
+    DECODED_NOTHING, /* no IP inside, or not readable: `anomaly` may say why */
     DECODED_ARP,
     DECODED_TRANSPORT, /* IP with a transport payload (or with ports unknown: a later fragment) */
 };
@@ -29,31 +34,42 @@ enum {
 };
 
 struct decoded {
-    uint8_t kind; /* enum decoded_kind */
-    uint8_t proto; /* IP protocol number of the transport: 6, 17, 1, 58 … */
+    uint8_t kind;  /* enum decoded_kind */
+    uint8_t proto; /* IP protocol number of the transport, behind IPv6 extension headers: 6, 17, 1, 58 … */
     uint8_t ttl;
     uint8_t dscp_ecn;
     bool dont_fragment;
-    bool fragment;      /* part of a fragmented datagram that was not put together */
-    bool has_ports;     /* ports (or, for ICMP, type and code and echo id) were readable */
-    bool truncated;     /* the capture cut the packet before the end of its IP datagram */
-    uint16_t ip_id;
-    uint16_t vlan;      /* outermost VLAN id, 0 if untagged */
+    bool fragment; /* part of a fragmented datagram that was not put together: see decode/fragments.h */
+    bool more_fragments;
+    uint8_t
+        fragment_protocol; /* what the joined datagram begins with: an IP protocol or IPv6 extension header */
+    uint16_t fragment_offset; /* bytes; 0 in the first fragment, which has ports */
+    uint32_t fragment_id;
+    bool has_ports; /* ports (or, for ICMP, type and code and echo id) were readable */
+    bool truncated; /* the capture cut the packet before the end of its IP datagram */
+    uint16_t ip_id; /* IPv4 only */
+    uint16_t vlan;  /* outermost VLAN id, 0 if untagged */
     struct ip src, dst;
-    uint16_t src_port, dst_port; /* 0 where there are none */
-    uint8_t icmp_type, icmp_code;
-    uint16_t icmp_id, icmp_sequence;
+    uint16_t src_port, dst_port;     /* 0 where there are none */
+    uint8_t icmp_type, icmp_code;    /* ICMP and ICMPv6 */
+    uint16_t icmp_id, icmp_sequence; /* of an echo, or another query of ICMP */
     uint8_t tcp_flags;
     uint16_t tcp_window;
     uint32_t tcp_seq, tcp_ack;
     const uint8_t *tcp_options; /* raw options, tcp_options_length bytes */
     uint8_t tcp_options_length;
-    const uint8_t *payload;   /* transport payload that was captured */
+    const uint8_t
+        *payload; /* transport payload that was captured. ICMP: behind the 8 bytes of a query or an error,
+                   * behind the checksum otherwise. A protocol we do not read, a later fragment: all of it */
     uint32_t payload_captured;
-    uint32_t payload_length;  /* on the wire, by the IP header */
-    uint32_t wire_length;     /* packet->original: counted as bytes of the flow */
+    uint32_t payload_length;   /* on the wire, by the IP and UDP headers, within the frame */
+    const uint8_t *ip_payload; /* what follows the IP header and the IPv6 extension headers before the
+                                * transport (or before the fragment's data) */
+    uint32_t ip_payload_captured;
+    uint32_t ip_payload_length;
+    uint32_t wire_length;         /* packet->original: counted as bytes of the flow */
     const char *anomaly;          /* NULL, or a static name such as "bad_header_length" */
-    const char *anomaly_protocol; /* "ip", "ipv6", "tcp", … */
+    const char *anomaly_protocol; /* "link", "ip", "ipv6", "tcp", "udp", "icmp", "icmpv6", "sctp" */
 };
 
 void decode_packet(const struct packet *packet, struct decoded *out);

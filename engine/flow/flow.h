@@ -54,7 +54,7 @@ struct flow_counters {
     uint64_t ended_fin, ended_rst, ended_timeout, ended_evicted, ended_reused, ended_capture;
     uint64_t midstream;
     uint64_t reassembly_dropped;       /* bytes let go of because a bound was reached */
-    uint64_t gaps, gap_bytes;
+    uint64_t gaps, gap_bytes;          /* in streams that a parser read or might have */
     uint64_t retransmits, overlaps;
     uint64_t fragments;                /* IP fragments not put together */
     uint32_t active, active_peak;
@@ -64,19 +64,26 @@ struct flow_counters {
 struct flow_room *flow_room_new(const struct flow_config *config, const struct flow_surroundings *around,
                                 struct error *err);
 
-/* Works on a burst of decoded packets in order: hash all, prefetch all, then update one by one. `packets[i]` belongs to
- * `decoded[i]`; those not DECODED_TRANSPORT are skipped. `touched[i]` (may be NULL) gets the flow of each packet, or
- * NULL. Sets batch->clock, runs timeouts and makes events on the way. `on_packet` (may be NULL) is called for each packet right
- * after its flow was updated, before the next one: for packet events. */
-void flow_room_burst(struct flow_room *room, const struct packet *packets, const struct decoded *decoded, int count,
-                     void (*on_packet)(void *context, struct flow *flow, const struct packet *packet,
-                                       const struct decoded *decoded, enum direction direction),
-                     void *context);
+typedef void flow_packet_handler(void *context, struct flow *flow, const struct packet *packet,
+                                 const struct decoded *decoded, enum direction direction);
 
-/* The capture is over: ends all flows in the order in which they began. */
+/* Works on a burst of decoded packets in order: hash all, prefetch all, then update one by one. `packets[i]` belongs to
+ * `decoded[i]`; those not DECODED_TRANSPORT only move the clock and have their anomalies counted. Sets batch->clock, runs
+ * timeouts and makes events on the way. `on_packet` (may be NULL) is called for each packet right after its flow was
+ * updated, before the next one: for packet events. */
+void flow_room_burst(struct flow_room *room, const struct packet *packets, const struct decoded *decoded, int count,
+                     flow_packet_handler *on_packet, void *context);
+
+/* Moves the room's clock on and runs the timeouts that this makes due, each at its own time: for packets that were left
+ * to other workers, and for idle live captures. A time in the past does nothing. */
+void flow_room_advance(struct flow_room *room, nanoseconds now);
+
+/* The capture is over: ends all flows in the order in which they began. Without it, flow_room_free() drops flows without
+ * a word, and what parsers own beside their state is lost. */
 void flow_room_finish(struct flow_room *room);
 
-const struct flow_counters *flow_room_counters(const struct flow_room *room);
+/* Valid until the room is freed; `memory` is as of this call. */
+const struct flow_counters *flow_room_counters(struct flow_room *room);
 
 /* Anomalies counted so far, as (layer, protocol, name, count), most frequent first. Returns how many were written. */
 struct anomaly_count {

@@ -85,6 +85,10 @@ void conversation_set_ja4(struct conversation *c, struct slice ja4);
 /* Counts an anomaly of this protocol; the first of its name in the flow becomes an event. `name` is static. */
 void conversation_anomaly(struct conversation *c, const char *name);
 
+/* Nothing more is wanted of the flow: what STREAM_OVER is to streams, for parsers of datagrams. The parser is ended after
+ * this call of it, and the flow's further packets cost no more than counting. */
+void conversation_over(struct conversation *c);
+
 /* What the clients of this worker were told by DNS: see flow/names.h. */
 struct names *conversation_names(const struct conversation *c);
 

@@ -1,0 +1,43 @@
+/* lunette SUBCOMMAND …: finds the subcommand and gets out of the way. */
+#include "cli/cli.h"
+
+#include <pcap/pcap.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] = "usage: lunette COMMAND [options]\n"
+                            "\n"
+                            "  replay    read captures, run detectors over them, print alerts and a summary\n"
+                            "  events    print the events that detectors can handle, and their fields\n"
+                            "\n"
+                            "  lunette COMMAND --help    about one command\n"
+                            "  lunette --version\n";
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"replay", cli_replay},
+    {"events", cli_events},
+};
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of writing, told by the outputs */
+    if (argc < 2) {
+        fputs(usage, stderr);
+        return EXIT_WRONG_USE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        fputs(usage, stdout);
+        return EXIT_FINE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("lunette %s, %s\n", LUNETTE_VERSION, pcap_lib_version());
+        return EXIT_FINE;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "lunette: unknown command '%s' (try: lunette --help)\n", argv[1]);
+    return EXIT_WRONG_USE;
+}

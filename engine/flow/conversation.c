@@ -1,0 +1,38 @@
+/* What a parser may ask of the room and tell it: see protocol.h. */
+#include "flow/talk.h"
+
+void *conversation_event(struct conversation *c, enum event_kind kind) {
+    void *event = batch_begin(c->room->around.batch, kind);
+    if (event) flow_fill_head(c->room, c->flow, c->time, event); /* an event begins with its head */
+    return event;
+}
+
+struct batch *conversation_batch(const struct conversation *c) {
+    return c->room->around.batch;
+}
+
+bool conversation_wants(const struct conversation *c, enum event_kind kind) {
+    const bool *wants = c->room->around.batch->listener.wants;
+    return wants && wants[kind];
+}
+
+void conversation_set_name(struct conversation *c, enum name_source source, struct slice name) {
+    facts_name(c->room, c->flow, source, name);
+}
+
+void conversation_set_ja4(struct conversation *c, struct slice ja4) {
+    facts_ja4(c->room, c->flow, ja4);
+}
+
+void conversation_anomaly(struct conversation *c, const char *name) {
+    const struct protocol *protocol = ((struct talk *)c)->protocol;
+    anomaly_note(c->room, c->flow, c->time, "applayer", protocol->name, name);
+}
+
+struct names *conversation_names(const struct conversation *c) {
+    return c->room->names;
+}
+
+void conversation_over(struct conversation *c) {
+    ((struct talk *)c)->over = true;
+}

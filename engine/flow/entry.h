@@ -1,0 +1,116 @@
+/* A flow as the room keeps it: four cache lines, of which a packet of a settled flow touches two.
+ *
+ * Line 0 has what both sides share, line 1 what the lower side of the key sent, line 2 the higher side, line
+ * 3 what is needed when a flow begins, ends or has an onset. What only some flows have lies elsewhere: struct
+ * flow_facts (names, first bytes), struct talk (a parser's state and the stream it reads). Private to
+ * engine/flow. */
+#ifndef LUNETTE_FLOW_ENTRY_H
+#define LUNETTE_FLOW_ENTRY_H
+
+#include "flow/flow.h"
+#include "flow/key.h"
+#include "flow/names.h"
+
+enum { FLOW_HEAD_BYTES = 64, SIDE_NONE = 2, FACTS_NAME_MAX = 255, FACTS_JA4_MAX = 63 };
+
+enum tcp_state {
+    TCP_STATE_NONE, /* not TCP, or picked up in the middle and one-sided so far */
+    TCP_STATE_SYN_SENT,
+    TCP_STATE_SYN_RECV,
+    TCP_STATE_ESTABLISHED,
+    TCP_STATE_FIN_WAIT,
+    TCP_STATE_CLOSED,
+};
+
+enum flow_mark {
+    MARK_CLIENT_HIGH = 1 << 0,   /* the client is side 1 */
+    MARK_TALK = 1 << 1,          /* somebody reads the payload: flow->talk */
+    MARK_SILENT = 1 << 2,        /* nobody wants payload (any more) */
+    MARK_HEAD_FULL_LOW = 1 << 3, /* first bytes of side 0 are kept; the next bit is for side 1 */
+    MARK_HEAD_FULL_HIGH = 1 << 4,
+    MARK_ONSET_OPEN = 1 << 5, /* an exchange is going on */
+    MARK_MIDSTREAM = 1 << 6,  /* TCP whose SYN was not seen */
+    MARK_RST = 1 << 7,        /* closed by RST */
+    MARK_CLIENT_LOCAL = 1 << 8,
+    MARK_SERVER_LOCAL = 1 << 9,
+    MARK_BOTH_SIDES = 1 << 10, /* both sides have sent */
+    MARK_PORTLESS = 1 << 11,   /* TCP or UDP whose ports could not be read: later fragments */
+    MARK_ONSETS = 1 << 13,     /* the first exchange has begun */
+    MARK_RTT_CLEAN =
+        1 << 12, /* the SYN was sent once: the ACK of its answer gives the round trip (Karn's rule) */
+};
+
+struct flow_side {
+    uint64_t packets;
+    uint64_t bytes;
+    uint64_t fresh;                /* payload bytes not seen before */
+    nanoseconds last_payload;      /* of fresh bytes */
+    uint32_t next_seq;             /* TCP: after the highest byte seen, FIN counted */
+    uint32_t hole_start, hole_end; /* TCP: the part below next_seq that may still be missing */
+    uint32_t turns;                /* times this side took over sending */
+    uint32_t pauses, small, full;
+    uint8_t tcp_flags;
+    bool seq_known;
+    uint16_t unused;
+};
+
+struct flow {
+    struct flow_key key;
+    nanoseconds last;         /* latest packet */
+    nanoseconds last_payload; /* latest fresh payload of either side */
+    uint32_t lag;             /* seconds the latest packet's time was behind the room's clock */
+    uint8_t tcp_state;
+    uint8_t payload_side; /* who sent last_payload, SIDE_NONE before any */
+    uint16_t marks;
+    struct flow_side side[2];
+    uint64_t id;
+    nanoseconds start;
+    nanoseconds onset;      /* when the exchange began */
+    uint64_t onset_base[2]; /* sides' `fresh` when it did */
+    uint32_t onsets;
+    uint32_t facts, talk;         /* in their slabs, 0: none */
+    uint32_t isn[2];              /* TCP: sequence number before the first byte of each side */
+    uint8_t icmp_type, icmp_code; /* of the first packet, as its client would send it */
+    uint8_t protocol;             /* 1 + index in room->protocols, 0: unknown */
+    uint8_t unused;
+};
+_Static_assert(sizeof(struct flow) == 256, "four cache lines");
+
+/* What a flow's record needs beside counters; only for flows that have some of it. */
+struct flow_facts {
+    uint8_t head[2][FLOW_HEAD_BYTES]; /* by side */
+    uint8_t head_length[2];
+    uint8_t name_length, ja4_length;
+    uint8_t name_source; /* enum name_source */
+    uint32_t retransmits;
+    uint64_t repeated[2]; /* payload bytes by side that had been seen before */
+    uint64_t cut;         /* fresh TCP bytes cut off by the snap length */
+    nanoseconds rtt;
+    char *name, *ja4;      /* owned, not terminated */
+    uint64_t anomalies[2]; /* set of room->anomalies whose event was made */
+};
+
+static inline unsigned flow_client(const struct flow *flow) {
+    return (flow->marks & MARK_CLIENT_HIGH) != 0;
+}
+static inline unsigned flow_server(const struct flow *flow) {
+    return !flow_client(flow);
+}
+
+/* Which way a packet goes that `side` sent, and who sends that way. */
+static inline enum direction flow_direction(const struct flow *flow, unsigned side) {
+    return side == flow_client(flow) ? TO_SERVER : TO_CLIENT;
+}
+static inline unsigned flow_sender(const struct flow *flow, enum direction direction) {
+    return direction == TO_SERVER ? flow_client(flow) : flow_server(flow);
+}
+
+static inline bool flow_is_tcp(const struct flow *flow) {
+    return flow->key.proto == PROTO_TCP && !(flow->marks & MARK_PORTLESS);
+}
+
+static inline bool flow_is_icmp(const struct flow *flow) {
+    return flow->key.proto == PROTO_ICMP || flow->key.proto == PROTO_ICMPV6;
+}
+
+#endif

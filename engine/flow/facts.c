@@ -1,0 +1,88 @@
+/* What only some flows have: a name, a fingerprint, first bytes, a round trip. See struct flow_facts. */
+#include "flow/room.h"
+
+#include <stdlib.h>
+
+struct flow_facts *flow_facts_of(struct flow_room *room, struct flow *flow) {
+    if (!flow->facts) flow->facts = slab_take(&room->facts);
+    return flow_facts_if(room, flow);
+}
+
+/* Keeps the first bytes a side sends: of TCP those that its sequence numbers say are first, of datagrams the
+ * first one's. */
+void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *d) {
+    uint16_t full = (uint16_t)(MARK_HEAD_FULL_LOW << side);
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    if (!facts) {
+        flow->marks |= full;
+        return;
+    }
+    uint32_t at = facts->head_length[side], skip = 0;
+    if (flow_is_tcp(flow)) {
+        uint32_t first = flow->isn[side] + 1;
+        uint32_t seq = d->tcp_seq + ((d->tcp_flags & TCP_SYN) != 0);
+        int32_t behind = (int32_t)(first + at - seq); /* bytes of the packet that are already here */
+        if (behind < 0) {
+            if (behind < -(int32_t)RECOGNISE_BYTES) flow->marks |= full; /* the hole will hardly be filled */
+            return;
+        }
+        skip = (uint32_t)behind;
+    }
+    if (skip < d->payload_captured) {
+        uint32_t length = d->payload_captured - skip;
+        if (length > FLOW_HEAD_BYTES - at) length = FLOW_HEAD_BYTES - at;
+        memcpy(facts->head[side] + at, d->payload + skip, length);
+        facts->head_length[side] = (uint8_t)(at + length);
+    }
+    bool cut = d->payload_captured < d->payload_length;
+    if (!flow_is_tcp(flow) || cut || facts->head_length[side] == FLOW_HEAD_BYTES) flow->marks |= full;
+}
+
+static char *text_replace(struct flow_room *room, char *old, uint8_t old_length, struct slice text) {
+    char *copy = malloc(text.length);
+    if (!copy) return NULL;
+    memcpy(copy, text.at, text.length);
+    if (old) room->strings -= old_length;
+    free(old);
+    room->strings += text.length;
+    return copy;
+}
+
+void facts_name(struct flow_room *room, struct flow *flow, enum name_source source, struct slice name) {
+    if (name.length == 0) return;
+    if (name.length > FACTS_NAME_MAX) name.length = FACTS_NAME_MAX;
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    if (!facts || facts->name_source >= source) return;
+    char *copy = text_replace(room, facts->name, facts->name_length, name);
+    if (!copy) return;
+    facts->name = copy;
+    facts->name_length = (uint8_t)name.length;
+    facts->name_source = (uint8_t)source;
+}
+
+void facts_ja4(struct flow_room *room, struct flow *flow, struct slice ja4) {
+    if (ja4.length == 0) return;
+    if (ja4.length > FACTS_JA4_MAX) ja4.length = FACTS_JA4_MAX;
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    if (!facts) return;
+    char *copy = text_replace(room, facts->ja4, facts->ja4_length, ja4);
+    if (!copy) return;
+    facts->ja4 = copy;
+    facts->ja4_length = (uint8_t)ja4.length;
+}
+
+void facts_release(struct flow_room *room, struct flow *flow) {
+    struct flow_facts *facts = flow_facts_if(room, flow);
+    if (!facts) return;
+    if (facts->name) room->strings -= facts->name_length;
+    if (facts->ja4) room->strings -= facts->ja4_length;
+    free(facts->name);
+    free(facts->ja4);
+    slab_give(&room->facts, flow->facts);
+    flow->facts = 0;
+}
+
+const char *name_source_word(const struct flow_facts *facts) {
+    static const char *const words[] = {NULL, "dns", "host", "sni"};
+    return facts ? words[facts->name_source] : NULL;
+}

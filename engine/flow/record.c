@@ -1,0 +1,209 @@
+/* Events that are made from a flow alone: its first packet, its end, and the head that all events of a flow
+ * share. */
+#include "flow/community_id.h"
+#include "flow/room.h"
+
+static const char *proto_word(uint8_t proto) {
+    switch (proto) {
+    case PROTO_TCP:
+        return "TCP";
+    case PROTO_UDP:
+        return "UDP";
+    case PROTO_ICMP:
+        return "ICMP";
+    case PROTO_ICMPV6:
+        return "IPv6-ICMP";
+    default:
+        return "IP";
+    }
+}
+
+void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanoseconds time,
+                    struct event_head_body *head) {
+    unsigned client = flow_client(flow), server = flow_server(flow);
+    const struct flow_surroundings *around = &room->around;
+    head->time = time;
+    head->flow_id = flow->id;
+    head->vlan = flow->key.vlan;
+    head->client_ip = flow->key.address[client];
+    head->server_ip = flow->key.address[server];
+    if (!flow_is_icmp(flow)) {
+        head->client_port = flow->key.port[client];
+        head->server_port = flow->key.port[server];
+    }
+    head->proto = proto_word(flow->key.proto);
+    head->client_local = (flow->marks & MARK_CLIENT_LOCAL) != 0;
+    head->server_local = (flow->marks & MARK_SERVER_LOCAL) != 0;
+    const char *name =
+        around->interface_name ? around->interface_name(around->context, flow->key.interface) : NULL;
+    if (name && *name) head->iface = batch_string(around->batch, name);
+}
+
+const char *flow_app_proto(const struct flow_room *room, const struct flow *flow) {
+    bool carried =
+        flow->protocol && !flow_is_icmp(flow); /* ICMP is a protocol of its own, not one inside another */
+    return carried ? room->protocols[flow->protocol - 1]->name : NULL;
+}
+
+struct syn_options {
+    uint16_t mss;
+    uint8_t wscale;
+    char text[256];
+    unsigned length;
+};
+
+__attribute__((format(printf, 2, 3))) static void options_say(struct syn_options *o, const char *format,
+                                                              ...) {
+    unsigned left = (unsigned)sizeof o->text - o->length;
+    va_list arguments;
+    va_start(arguments, format);
+    if (o->length > 0 && left > 1) {
+        o->text[o->length++] = ',';
+        left--;
+    }
+    int n = vsnprintf(o->text + o->length, left, format, arguments);
+    va_end(arguments);
+    if (n > 0) o->length += (unsigned)n < left ? (unsigned)n : left - 1;
+}
+
+/* TCP options (RFC 9293 section 3.1, 7323, 2018) in p0f's words: "?N" an option of kind N without a word,
+ * "eol+N" the end with N bytes of padding behind it. Stops at what is broken. */
+static void options_read(struct syn_options *o, const uint8_t *bytes, unsigned length) {
+    struct cursor c = cursor_over(bytes, length);
+    o->wscale = 255;
+    while (cursor_left(&c) > 0) {
+        uint8_t kind = cursor_u8(&c);
+        if (kind == 0) {
+            options_say(o, "eol+%zu", cursor_left(&c));
+            return;
+        }
+        if (kind == 1) {
+            options_say(o, "nop");
+            continue;
+        }
+        uint8_t size = cursor_u8(&c);
+        if (c.failed || size < 2) return;
+        const uint8_t *value = cursor_take(&c, size - 2u);
+        if (!value) return;
+        if (kind == 2 && size == 4) {
+            o->mss = load_be16(value);
+            options_say(o, "mss");
+        } else if (kind == 3 && size == 3) {
+            o->wscale = value[0];
+            options_say(o, "ws");
+        } else if (kind == 4 && size == 2) {
+            options_say(o, "sok");
+        } else if (kind == 5) {
+            options_say(o, "sack");
+        } else if (kind == 8 && size == 10) {
+            options_say(o, "ts");
+        } else {
+            options_say(o, "?%u", kind);
+        }
+    }
+}
+
+void record_flow_start(struct flow_room *room, struct flow *flow, const struct decoded *d) {
+    struct batch *batch = room->around.batch;
+    struct event_flow_start *e = batch_begin(batch, EVENT_flow_start);
+    if (!e) return;
+    flow_fill_head(room, flow, flow->start, &e->head);
+    e->body.ttl = d->ttl;
+    e->body.df = d->dont_fragment;
+    e->body.id_zero = ip_is_v4(&d->src) && d->ip_id == 0;
+    bool syn = flow_is_tcp(flow) && (d->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+    if (syn) {
+        struct syn_options options = {.length = 0};
+        options_read(&options, d->tcp_options, d->tcp_options ? d->tcp_options_length : 0);
+        e->body.syn = true;
+        e->body.ecn_setup = (d->tcp_flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
+        e->body.window = d->tcp_window;
+        e->body.mss = options.mss;
+        e->body.wscale = options.wscale;
+        e->body.tcp_options = batch_text(batch, options.text, options.length);
+        e->body.syn_payload = d->payload_length;
+    }
+    batch_commit(batch);
+}
+
+static void fill_counters(struct event_flow_body *body, const struct flow *flow) {
+    const struct flow_side *client = &flow->side[flow_client(flow)], *server = &flow->side[flow_server(flow)];
+    body->client_packets = client->packets;
+    body->server_packets = server->packets;
+    body->client_bytes = client->bytes;
+    body->server_bytes = server->bytes;
+    body->client_payload = client->fresh;
+    body->server_payload = server->fresh;
+    body->turns = client->turns + server->turns;
+    body->client_pauses = client->pauses;
+    body->server_pauses = server->pauses;
+    body->client_small = client->small;
+    body->server_small = server->small;
+    body->client_full = client->full;
+    body->server_full = server->full;
+}
+
+static void fill_facts(struct batch *batch, struct event_flow_body *body, const struct flow *flow,
+                       const struct flow_facts *facts) {
+    unsigned client = flow_client(flow), server = flow_server(flow);
+    body->client_payload += facts->repeated[client];
+    body->server_payload += facts->repeated[server];
+    body->retransmits = facts->retransmits;
+    body->gap_bytes += facts->cut;
+    body->rtt = ns_to_seconds(facts->rtt);
+    if (facts->name) body->server_name = batch_text(batch, facts->name, facts->name_length);
+    body->name_source = name_source_word(facts);
+    if (facts->ja4) body->ja4 = batch_text(batch, facts->ja4, facts->ja4_length);
+    if (facts->head_length[client])
+        body->client_head = batch_text(batch, facts->head[client], facts->head_length[client]);
+    if (facts->head_length[server])
+        body->server_head = batch_text(batch, facts->head[server], facts->head_length[server]);
+}
+
+static void fill_tcp(struct event_flow_body *body, const struct flow *flow) {
+    body->midstream = (flow->marks & MARK_MIDSTREAM) != 0;
+    body->gap_bytes = tcp_missing_bytes(flow, 0) + tcp_missing_bytes(flow, 1);
+    body->tcp_flags_client = flow->side[flow_client(flow)].tcp_flags;
+    body->tcp_flags_server = flow->side[flow_server(flow)].tcp_flags;
+    body->tcp_state = tcp_state_word(flow);
+}
+
+static const char *state_word(const struct flow *flow) {
+    if (!flow_is_tcp(flow)) return flow->marks & MARK_BOTH_SIDES ? "established" : "new";
+    if (flow->tcp_state == TCP_STATE_CLOSED) return "closed";
+    return flow->tcp_state >= TCP_STATE_ESTABLISHED ? "established" : "new";
+}
+
+static struct text_ref flow_community_id(struct batch *batch, const struct flow *flow) {
+    unsigned client = flow_client(flow), server = flow_server(flow);
+    uint16_t source = flow->key.port[client], destination = flow->key.port[server];
+    if (flow_is_icmp(flow)) {
+        source = flow->icmp_type;
+        destination = flow->icmp_code;
+    }
+    char id[COMMUNITY_ID_LENGTH + 1];
+    community_id(0, flow->key.proto, &flow->key.address[client], source, &flow->key.address[server],
+                 destination, id);
+    return batch_text(batch, id, COMMUNITY_ID_LENGTH);
+}
+
+void record_flow(struct flow_room *room, const struct flow *flow, const char *reason) {
+    struct batch *batch = room->around.batch;
+    struct event_flow *e = batch_begin(batch, EVENT_flow);
+    if (!e) return;
+    flow_fill_head(room, flow, flow->last, &e->head);
+    struct event_flow_body *body = &e->body;
+    body->app_proto = flow_app_proto(room, flow);
+    body->community_id = flow_community_id(batch, flow);
+    body->start = flow->start;
+    body->finish = flow->last;
+    body->age = ns_to_seconds(flow->last - flow->start);
+    body->state = state_word(flow);
+    body->reason = reason;
+    body->onsets = flow->onsets;
+    fill_counters(body, flow);
+    if (flow_is_tcp(flow)) fill_tcp(body, flow);
+    const struct flow_facts *facts = flow_facts_if(room, flow);
+    if (facts) fill_facts(batch, body, flow, facts);
+    batch_commit(batch);
+}

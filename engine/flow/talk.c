@@ -1,0 +1,337 @@
+/* Who speaks what: recognition, and driving the parser that was chosen.
+ *
+ * While the protocol is unknown, both directions' first bytes are kept (2 KiB each at most) and every
+ * candidate is asked again as they grow. When one says yes, the bytes kept so far are fed to it in the order
+ * in which they came. Datagrams are not kept: the first few of each side are shown to all, until one is
+ * recognised.
+ *
+ * Parsers are called while a packet is worked on; a talk that is over is only closed after that, in
+ * talk_packet(). */
+#include "flow/talk.h"
+
+#include <stdlib.h>
+
+static enum transport transport_of(uint8_t proto) {
+    switch (proto) {
+    case PROTO_TCP:
+        return TRANSPORT_TCP;
+    case PROTO_UDP:
+        return TRANSPORT_UDP;
+    case PROTO_ICMP:
+        return TRANSPORT_ICMP;
+    case PROTO_ICMPV6:
+        return TRANSPORT_ICMPV6;
+    default:
+        return 0;
+    }
+}
+
+bool talk_possible(const struct flow_room *room, uint8_t proto) {
+    return room->candidates[transport_of(proto)] != 0;
+}
+
+int talk_init(struct flow_room *room, struct error *err) {
+    uint32_t max = room->config.max_flows;
+    if (slab_init(&room->talks, sizeof(struct talk), max, false, err)) return -1;
+    for (uint32_t i = 0; i < room->protocol_count; i++) {
+        uint32_t size = (room->protocols[i]->state_size + 15) & ~15u;
+        if (size > 0 && slab_init(&room->states[i], size, max, false, err)) return -1;
+    }
+    return 0;
+}
+
+void talk_release(struct flow_room *room) {
+    slab_release(&room->talks);
+    for (uint32_t i = 0; i < room->protocol_count; i++) slab_release(&room->states[i]);
+}
+
+uint64_t talk_memory(const struct flow_room *room) {
+    uint64_t bytes = slab_memory(&room->talks) + room->held;
+    for (uint32_t i = 0; i < room->protocol_count; i++) bytes += slab_memory(&room->states[i]);
+    return bytes;
+}
+
+static void kept_release(struct flow_room *room, struct half *half) {
+    room->held -= half->kept_capacity;
+    free(half->kept);
+    half->kept = NULL;
+    half->kept_length = 0;
+    half->kept_capacity = 0;
+}
+
+static bool kept_append(struct flow_room *room, struct half *half, const uint8_t *data, uint32_t length) {
+    uint32_t need = half->kept_length + length;
+    if (need > half->kept_capacity) {
+        uint32_t capacity = half->kept_capacity ? half->kept_capacity : 1024;
+        while (capacity < need) capacity *= 2;
+        uint8_t *bigger = realloc(half->kept, capacity);
+        if (!bigger) return false;
+        room->held += capacity - half->kept_capacity;
+        half->kept = bigger;
+        half->kept_capacity = capacity;
+    }
+    memcpy(half->kept + half->kept_length, data, length);
+    half->kept_length = need;
+    return true;
+}
+
+void talk_stop(struct flow_room *room, struct talk *talk, enum direction direction) {
+    struct half *half = &talk->half[direction];
+    half->done = true;
+    kept_release(room, half);
+    while (half->chunks) {
+        chunks_drop_first(&room->chunks, &half->chunks);
+        talk->blocks--;
+    }
+    if (talk->half[!direction].done) talk->over = true;
+}
+
+static struct talk *talk_begin(struct flow_room *room, struct flow *flow) {
+    flow->talk = slab_take(&room->talks);
+    if (!flow->talk) return NULL;
+    flow->marks |= MARK_TALK;
+    struct talk *talk = talk_of(room, flow);
+    talk->conversation.flow = flow;
+    talk->conversation.room = room;
+    talk->candidates = room->candidates[transport_of(flow->key.proto)];
+    return talk;
+}
+
+void talk_discard(struct flow_room *room, struct flow *flow) {
+    if (!(flow->marks & MARK_TALK)) return;
+    struct talk *talk = talk_of(room, flow);
+    talk_stop(room, talk, TO_SERVER);
+    talk_stop(room, talk, TO_CLIENT);
+    if (talk->state) slab_give(&room->states[flow->protocol - 1], talk->state);
+    slab_give(&room->talks, flow->talk);
+    flow->talk = 0;
+    flow->marks = (uint16_t)((flow->marks & ~MARK_TALK) | MARK_SILENT);
+}
+
+static void talk_close(struct flow_room *room, struct flow *flow) {
+    struct talk *talk = talk_of(room, flow);
+    struct conversation *c = &talk->conversation;
+    c->packet = NULL;
+    if (talk->protocol && talk->protocol->end) talk->protocol->end(c);
+    talk_discard(room, flow);
+}
+
+void talk_finish(struct flow_room *room, struct flow *flow) {
+    if (!(flow->marks & MARK_TALK)) return;
+    struct talk *talk = talk_of(room, flow);
+    talk->conversation.time = flow->last;
+    talk->conversation.packet = NULL;
+    stream_flush(room, talk);
+    talk_close(room, flow);
+}
+
+static bool talk_choose(struct flow_room *room, struct talk *talk, unsigned number) {
+    const struct protocol *protocol = room->protocols[number];
+    if (protocol->state_size > 0) {
+        talk->state = slab_take(&room->states[number]);
+        if (!talk->state) return false;
+        talk->conversation.state = slab_at(&room->states[number], talk->state);
+    }
+    talk->protocol = protocol;
+    talk->conversation.flow->protocol = (uint8_t)(number + 1);
+    return true;
+}
+
+/* Shows the bytes to all candidates. Returns the number of the one that says yes, or -1. */
+static int ask(const struct flow_room *room, uint64_t *candidates, const struct probe *probe) {
+
+    for (uint64_t rest = *candidates; rest; rest &= rest - 1) {
+        unsigned number = (unsigned)__builtin_ctzll(rest);
+        enum recognised answer = room->protocols[number]->recognise(probe);
+        if (answer == RECOGNISED_YES) return (int)number;
+        if (answer == RECOGNISED_NO) *candidates &= ~(1ULL << number);
+    }
+    return -1;
+}
+
+static struct probe probe_of(const struct flow *flow, enum direction direction) {
+    return (struct probe){.direction = direction,
+                          .transport = (uint8_t)transport_of(flow->key.proto),
+                          .client_port = flow->key.port[flow_client(flow)],
+                          .server_port = flow->key.port[flow_server(flow)]};
+}
+
+static void note_run(struct talk *talk, enum direction direction, uint32_t length) {
+    if (talk->run_count > 0 && talk->runs[talk->run_count - 1].direction == direction) {
+        talk->runs[talk->run_count - 1].length += length;
+    } else if (talk->run_count < TALK_RUNS) {
+        talk->runs[talk->run_count++] = (struct run){.length = length, .direction = direction};
+    } else { /* too much to and fro to remember: the order is kept within the direction */
+        talk->runs[TALK_RUNS - 2].length += length;
+    }
+}
+
+/* Feeds the kept bytes to the parser that was just chosen. */
+static void feed_runs(struct flow_room *room, struct talk *talk) {
+    struct half kept[2] = {talk->half[0], talk->half[1]};
+    for (unsigned i = 0; i < 2; i++) {
+        talk->half[i].kept = NULL;
+        talk->half[i].kept_length = talk->half[i].kept_capacity = 0;
+    }
+    uint32_t used[2] = {0, 0};
+    for (unsigned i = 0; i < talk->run_count && !talk->over; i++) {
+        unsigned direction = talk->runs[i].direction;
+        const uint8_t *data = kept[direction].kept + used[direction];
+        used[direction] += talk->runs[i].length;
+        if (!talk->half[direction].done)
+            talk_feed(room, talk, (enum direction)direction, data, talk->runs[i].length);
+    }
+    for (unsigned i = 0; i < 2; i++) kept_release(room, &kept[i]);
+}
+
+static void recognise(struct flow_room *room, struct talk *talk, enum direction direction,
+                      const uint8_t *data, uint32_t length) {
+    struct half *half = &talk->half[direction];
+    struct probe probe = probe_of(talk->conversation.flow, direction);
+    bool first = half->kept_length == 0;
+    if (!first && !kept_append(room, half, data, length)) {
+        talk->over = true;
+        return;
+    }
+    probe.data = first ? data : half->kept;
+    probe.length = probe.original = first ? length : half->kept_length;
+    int number = ask(room, &talk->candidates, &probe);
+    if (number >= 0 && !talk_choose(room, talk, (unsigned)number)) {
+        number = -1;
+        talk->candidates = 0;
+    }
+    if (number >= 0 && talk->run_count == 0) {
+        talk_feed(room, talk, direction, data, length); /* the usual case: nothing was copied */
+        return;
+    }
+    bool hopeless = talk->candidates == 0 || probe.length >= RECOGNISE_BYTES;
+    if ((number < 0 && hopeless) || (first && !kept_append(room, half, data, length))) {
+        talk->over = true;
+        return;
+    }
+    note_run(talk, direction, length);
+    if (number >= 0) feed_runs(room, talk);
+}
+
+/* Keeps what the parser left over: the last `length - used` of `data`, which may be `kept` itself. */
+static void keep_rest(struct flow_room *room, struct talk *talk, enum direction direction,
+                      const uint8_t *data, uint32_t length, uint32_t used) {
+    struct half *half = &talk->half[direction];
+    uint32_t rest = length - used;
+    if (rest > STREAM_KEEP) {
+        conversation_anomaly(&talk->conversation, "message_too_long");
+        talk_stop(room, talk, direction);
+    } else if (data == half->kept) {
+        memmove(half->kept, half->kept + used, rest);
+        half->kept_length = rest;
+        if (rest == 0) kept_release(room, half);
+    } else if (rest > 0 && !kept_append(room, half, data + used, rest)) {
+        talk_stop(room, talk, direction);
+    }
+}
+
+void talk_feed(struct flow_room *room, struct talk *talk, enum direction direction, const uint8_t *data,
+               uint32_t length) {
+    struct half *half = &talk->half[direction];
+    if (!talk->protocol) {
+        recognise(room, talk, direction, data, length);
+        return;
+    }
+    uint32_t skipped = half->skip < length ? (uint32_t)half->skip : length;
+    half->skip -= skipped;
+    data += skipped;
+    length -= skipped;
+    if (length == 0) return;
+    if (half->kept_length > 0) {
+        if (!kept_append(room, half, data, length)) {
+            talk_stop(room, talk, direction);
+            return;
+        }
+        data = half->kept;
+        length = half->kept_length;
+    }
+    int64_t used = talk->protocol->stream(&talk->conversation, direction, data, length);
+    if (used == STREAM_DONE) {
+        talk_stop(room, talk, direction);
+    } else if (used < 0) {
+        talk->over = true;
+    } else {
+        if (used > length) half->skip = (uint64_t)used - length;
+        keep_rest(room, talk, direction, data, length, used < length ? (uint32_t)used : length);
+    }
+}
+
+void talk_gap(struct flow_room *room, struct talk *talk, enum direction direction, uint64_t missing) {
+    struct half *half = &talk->half[direction];
+    room->counters.gaps++;
+    room->counters.gap_bytes += missing;
+    if (!talk->protocol) {
+        if (half->kept_length > 0) talk->over = true; /* what came before was not enough to tell */
+        return;
+    }
+    uint64_t skipped = half->skip < missing ? half->skip : missing;
+    half->skip -= skipped;
+    missing -= skipped;
+    if (missing == 0) return;
+    kept_release(room, half);
+    bool go_on = talk->protocol->gap && talk->protocol->gap(&talk->conversation, direction, missing);
+    if (!go_on) talk_stop(room, talk, direction);
+}
+
+static void talk_segment(struct flow_room *room, struct flow *flow, enum direction direction,
+                         const struct decoded *d, nanoseconds time) {
+    if (d->tcp_flags & TCP_RST) return;
+    if (!(flow->marks & MARK_TALK)) {
+        if (d->payload_length == 0) return;
+        if (!talk_begin(room, flow)) return;
+    }
+    struct talk *talk = talk_of(room, flow);
+    talk->conversation.time = time;
+    talk->conversation.packet = d;
+    stream_segment(room, talk, direction, d);
+}
+
+/* Asks all protocols about a datagram. Returns the talk of the one that says yes, or NULL. */
+static struct talk *recognise_datagram(struct flow_room *room, struct flow *flow, const struct probe *probe) {
+    uint64_t candidates = room->candidates[probe->transport];
+    int number = ask(room, &candidates, probe);
+    if (number < 0) return NULL;
+    struct talk *talk = talk_begin(room, flow);
+    if (!talk) return NULL;
+    if (talk_choose(room, talk, (unsigned)number)) return talk;
+    talk_discard(room, flow);
+    return NULL;
+}
+
+static void talk_datagram(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *d,
+                          nanoseconds time) {
+    enum direction direction = flow_direction(flow, side);
+    if (!d->has_ports || (d->payload_length == 0 && !flow_is_icmp(flow))) return;
+    /* Of a datagram in fragments only the first is seen: it is longer than what is here, nobody knows by how
+     * much. */
+    uint32_t original = d->payload_length + (d->fragment ? 1 : 0);
+    struct talk *talk = NULL;
+    if (flow->marks & MARK_TALK) {
+        talk = talk_of(room, flow);
+    } else if (flow->side[side].packets <= RECOGNISE_DATAGRAMS) {
+        struct probe probe = probe_of(flow, direction);
+        probe.data = d->payload;
+        probe.length = d->payload_captured;
+        probe.original = original;
+        talk = recognise_datagram(room, flow, &probe);
+    }
+    if (!talk || !talk->protocol->datagram) return;
+    talk->conversation.time = time;
+    talk->conversation.packet = d;
+    talk->protocol->datagram(&talk->conversation, direction, (struct slice){d->payload, d->payload_captured},
+                             original);
+}
+
+void talk_packet(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *d,
+                 nanoseconds time) {
+    if (flow->key.proto == PROTO_TCP)
+        talk_segment(room, flow, flow_direction(flow, side), d, time);
+    else
+        talk_datagram(room, flow, side, d, time);
+    if ((flow->marks & MARK_TALK) && talk_of(room, flow)->over) talk_close(room, flow);
+}

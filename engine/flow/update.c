@@ -1,0 +1,73 @@
+/* What one packet changes in its flow: counters, times, the rhythm of payloads; then its payload is read, if
+ * anyone cares. */
+#include "flow/room.h"
+
+enum { SMALL_PAYLOAD = 128, FULL_PAYLOAD = 1200 };
+static const nanoseconds pause_least = 200 * NS_PER_MILLISECOND;
+static const nanoseconds pause_most = 60 * NS_PER_SECOND;
+
+static void count_packet(struct flow_room *room, struct flow *flow, struct flow_side *side,
+                         const struct decoded *d, nanoseconds time) {
+    side->packets++;
+    side->bytes += d->wire_length;
+    if (time > flow->last) flow->last = time;
+    flow->lag = (uint32_t)((room->clock - flow->last) / NS_PER_SECOND);
+    room->counters.packets++;
+    room->counters.bytes += d->wire_length;
+    if (d->fragment) room->counters.fragments++;
+}
+
+static void count_payload(struct flow *flow, unsigned number, uint32_t length, uint32_t fresh,
+                          nanoseconds time) {
+    struct flow_side *side = &flow->side[number];
+    if (flow->payload_side != SIDE_NONE) {
+        nanoseconds quiet = time - flow->last_payload;
+        if (quiet >= pause_least && quiet <= pause_most) side->pauses++;
+        if (flow->payload_side != number) side->turns++;
+    }
+    if (length <= SMALL_PAYLOAD) side->small++;
+    if (length >= FULL_PAYLOAD) side->full++;
+    side->fresh += fresh;
+    flow->payload_side = (uint8_t)number;
+    if (time > side->last_payload) side->last_payload = time;
+    if (time > flow->last_payload) flow->last_payload = time;
+}
+
+static void count_repeated(struct flow_room *room, struct flow *flow, unsigned side, struct tcp_news news) {
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    if (facts) facts->repeated[side] += news.repeated;
+    if (news.fresh > 0) return;
+    room->counters.retransmits++;
+    if (facts) facts->retransmits++;
+}
+
+static void count_cut(struct flow_room *room, struct flow *flow, uint32_t fresh, const struct decoded *d) {
+    uint32_t cut = d->payload_length - d->payload_captured;
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    if (facts) facts->cut += cut < fresh ? cut : fresh;
+}
+
+void flow_update(struct flow_room *room, struct flow *flow, unsigned number, const struct decoded *d,
+                 nanoseconds time) {
+    struct flow_side *side = &flow->side[number];
+    count_packet(room, flow, side, d, time);
+    if (!(flow->marks & MARK_BOTH_SIDES) && flow->side[!number].packets > 0) flow->marks |= MARK_BOTH_SIDES;
+    if (!(flow->marks & MARK_ONSETS)) onset_packet(room, flow, number, time);
+
+    bool tcp = flow_is_tcp(flow) && d->has_ports;
+    struct tcp_news news = {.fresh = d->payload_length};
+    if (tcp) {
+        news = tcp_update(room, flow, number, d, time);
+        if (news.repeated > 0) count_repeated(room, flow, number, news);
+    }
+    if (news.fresh > 0) {
+        onset_payload(room, flow, number, time);
+        if (!(flow->marks & (MARK_HEAD_FULL_LOW << number))) facts_head(room, flow, number, d);
+        count_payload(flow, number, d->payload_length, news.fresh, time);
+        if (tcp && d->payload_captured < d->payload_length) count_cut(room, flow, news.fresh, d);
+    }
+    if (!(flow->marks & MARK_SILENT) && d->has_ports) talk_packet(room, flow, number, d, time);
+    if (d->anomaly)
+        anomaly_note(room, flow, time, "decode", d->anomaly_protocol ? d->anomaly_protocol : "ip",
+                     d->anomaly);
+}

@@ -1,0 +1,86 @@
+/* The one place the sensor talks to: records, alerts, reports, statistics, the summary.
+ *
+ *      outputs_open ─▶ outputs_worker(i), one for each worker's thread
+ *      in each worker:   outputs_event, outputs_alert, outputs_report
+ *                        outputs_advance   after each batch, also when nothing was written
+ *                        outputs_done      when the worker has ended
+ *      outputs_close   after all workers, prints the summary
+ *
+ * Records go to a file or standard output as lines of JSON (output/eve.h); alerts also to the terminal:
+ * standard output, or standard error when the records take it. Both come in the order of the packets' time,
+ * whatever the number of workers. The program must ignore SIGPIPE. */
+#ifndef LUNETTE_OUTPUT_OUTPUT_H
+#define LUNETTE_OUTPUT_OUTPUT_H
+
+#include "base/error.h"
+#include "event/alert.h"
+#include "event/batch.h"
+#include "output/eve.h"
+#include "output/summary.h"
+#include "output/terminal.h"
+
+struct outputs;
+struct output_worker;
+
+struct output_options {
+    const char *records; /* path, "-" for standard output, NULL for none; borrowed */
+    bool append;         /* keep what is in the file */
+    bool record[EVENT_KINDS];
+    bool record_alerts, record_reports, record_stats;
+    bool show_alerts;   /* on the terminal, as they come */
+    bool show_summary;  /* on the terminal, at the end, reports included */
+    bool show_progress; /* on standard error, if it is a terminal */
+    enum colour_choice colour;
+};
+
+/* No records file; all kinds but packet, flow_start and onset recorded; everything shown. */
+struct output_options output_options_defaults(void);
+
+/* Opens the file and starts the writer. `workers` is at most 64. */
+struct outputs *outputs_open(const struct output_options *options, uint32_t workers, struct error *err);
+
+/* Is there any use in making events of that kind for the outputs? Detectors' wishes come on top. Flows are
+ * always wanted when the summary is. */
+bool outputs_want(const struct outputs *outputs, enum event_kind kind);
+
+/* Used by one thread at a time; owned by the outputs. */
+struct output_worker *outputs_worker(struct outputs *outputs, uint32_t index);
+
+void outputs_event(struct output_worker *worker, enum event_kind kind, const void *event,
+                   const struct batch *batch);
+
+/* `batch` may be NULL if the alert has no head. */
+void outputs_alert(struct output_worker *worker, const struct alert *alert, const struct batch *batch);
+void outputs_report(struct output_worker *worker, const struct report *report);
+void outputs_stats(struct output_worker *worker, nanoseconds time, const struct stat_figure *figures,
+                   uint32_t count);
+
+/* A batch is over: whatever the worker gives from now on has a clock of at least `clock`. Call it for idle
+ * workers too (live: by the wall clock), since others' records wait for it. May wait for the disk. */
+void outputs_advance(struct output_worker *worker, nanoseconds clock);
+
+/* Between batches: brings what was recorded to the file now. For live sensors, once a second or so. */
+void outputs_flush(struct output_worker *worker);
+
+/* The worker has seen the whole capture. What it still gives, such as statistics, comes after everybody's
+ * records, and nobody waits for it any more. */
+void outputs_at_end(struct output_worker *worker);
+
+/* The worker gives nothing more. */
+void outputs_done(struct output_worker *worker);
+
+/* The worker's own summary, to add its counters, anomalies and detectors to before outputs_close(). */
+struct summary *outputs_worker_summary(struct output_worker *worker);
+
+/* For the reader of the capture: moves the bar. Cheap. */
+void outputs_progress(struct outputs *outputs, uint64_t done, uint64_t total, uint64_t packets);
+
+/* True once records or terminal cannot be written to any more (disk full, reader gone): stop, then close. */
+bool outputs_failed(const struct outputs *outputs);
+
+/* Waits until all is written. Adds the workers' summaries to `summary` (which has the capture's figures),
+ * prints it and frees everything but `summary`. With NULL no summary is printed: for runs that failed before
+ * they began. -1 if something could not be written. */
+int outputs_close(struct outputs *outputs, struct summary *summary, struct error *err);
+
+#endif

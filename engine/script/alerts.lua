@@ -1,0 +1,166 @@
+-- What a detector says: its declaration, its tunables, alerts with a cooldown per key, reports.
+local SEVERITIES = { high = 1, medium = 2, low = 3, info = 4 }
+local FIELDS = { title = 1, severity = 1, who = 1, where = 1, why = 1, next = 1, key = 1, cooldown = 1, score = 1,
+    confidence = 1, attack = 1, category = 1, evidence = 1 }
+
+return function(inside)
+    local feed, host, settings = inside.feed, inside.host, inside.settings
+    local alerts = {}
+    local declared = { title = inside.name, category = "", attack = "" }
+    local known = {} -- tunables the script declared
+
+    local function text(what, value)
+        if value == nil then return "" end
+        if type(value) == "table" then value = table.concat(value, ", ") end
+        if type(value) ~= "string" and type(value) ~= "number" then
+            error(("lunette.alert: %s must be a string, got %s"):format(what, type(value)), 3)
+        end
+        return tostring(value)
+    end
+
+    function alerts.detector(options)
+        if type(options) ~= "table" then error("lunette.detector: a table is expected, got " .. type(options), 2) end
+        declared.title = text("title", options.title or inside.name)
+        declared.category = text("category", options.category)
+        declared.attack = text("attack", options.attack)
+    end
+
+    local function converted(key, default, given)
+        if type(default) == "number" then return tonumber(given) end
+        if type(default) == "boolean" then
+            if given == "true" then return true elseif given == "false" then return false end
+            return nil
+        end
+        if type(default) == "table" then
+            local list = {}
+            for item in given:gmatch("[^,]+") do list[#list + 1] = type(default[1]) == "number" and tonumber(item) or item end
+            return list
+        end
+        return given
+    end
+
+    function alerts.tunables(defaults)
+        if type(defaults) ~= "table" then error("lunette.tunables: a table is expected, got " .. type(defaults), 2) end
+        local values = {}
+        for key, default in pairs(defaults) do
+            known[#known + 1] = key
+            values[key] = default
+            local given = settings[key]
+            if given ~= nil then
+                local value = converted(key, default, given)
+                if value == nil then
+                    error(("--set %s.%s: a %s is expected, got '%s'"):format(inside.name, key, type(default), given), 0)
+                end
+                values[key] = value
+            end
+        end
+        return values
+    end
+
+    -- After the script's body: what the user set must be something that it knows.
+    function alerts.settings_used()
+        for key in pairs(settings) do
+            local found = false
+            for _, name in ipairs(known) do found = found or name == key end
+            if not found then
+                table.sort(known)
+                local near = inside.nearest(key, known)
+                error(("--set %s.%s: there is no such tunable%s"):format(inside.name, key,
+                    near and "; did you mean '" .. near .. "'?" or
+                    #known > 0 and ": it has " .. table.concat(known, ", ") or ": it has none"), 0)
+            end
+        end
+    end
+
+    -- JSON of the evidence: flat, keys sorted, every byte that is not plain ASCII escaped.
+    local function quoted(value)
+        return '"' .. value:gsub('[%c"\\\127-\255]', function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
+    end
+    local function number(value)
+        if value ~= value or value == math.huge or value == -math.huge then return "null" end
+        if value % 1 == 0 and math.abs(value) < 2 ^ 53 then return ("%.0f"):format(value) end
+        return (math.abs(value) >= 1e6 and "%.3f" or "%.6g"):format(value)
+    end
+    local function json(value, level)
+        local kind = type(value)
+        if kind == "string" then return quoted(value) end
+        if kind == "number" then return number(value) end
+        if kind == "boolean" then return tostring(value) end
+        if kind ~= "table" then return quoted(tostring(kind)) end
+        if level > 3 then return '"…"' end
+        local parts = {}
+        if #value > 0 or next(value) == nil then
+            for i, item in ipairs(value) do parts[i] = json(item, level + 1) end
+            return "[" .. table.concat(parts, ",") .. "]"
+        end
+        local keys = {}
+        for key in pairs(value) do if type(key) == "string" then keys[#keys + 1] = key end end
+        table.sort(keys)
+        for i, key in ipairs(keys) do parts[i] = quoted(key) .. ":" .. json(value[key], level + 1) end
+        return "{" .. table.concat(parts, ",") .. "}"
+    end
+
+    -- Cooldowns: key → { until, held back }.
+    local cooling = inside.store.state("\0cooldowns", { max = 65536 })
+
+    function alerts.alert(alert)
+        if type(alert) ~= "table" then error("lunette.alert: a table is expected, got " .. type(alert), 2) end
+        for field in pairs(alert) do
+            if not FIELDS[field] then
+                local names = {}
+                for name in pairs(FIELDS) do names[#names + 1] = name end
+                local near = inside.nearest(tostring(field), names)
+                error(("lunette.alert: there is no '%s'%s"):format(tostring(field),
+                    near and "; did you mean '" .. near .. "'?" or ""), 2)
+            end
+        end
+        local severity = SEVERITIES[alert.severity or "medium"]
+        if not severity then
+            error("lunette.alert: severity must be high, medium, low or info, got " .. tostring(alert.severity), 2)
+        end
+        for _, field in ipairs { "score", "confidence", "cooldown" } do
+            if alert[field] ~= nil and type(alert[field]) ~= "number" then
+                error(("lunette.alert: %s must be a number, got %s"):format(field, type(alert[field])), 2)
+            end
+        end
+        if alert.evidence ~= nil and type(alert.evidence) ~= "table" then
+            error("lunette.alert: evidence must be a table, got " .. type(alert.evidence), 2)
+        end
+        local repeats = 0
+        if alert.key ~= nil and alert.cooldown then
+            local key = tostring(alert.key)
+            local entry = cooling:get(key)
+            if entry and feed.now < entry.ends then
+                entry.held = entry.held + 1
+                return false
+            end
+            repeats = entry and entry.held or 0
+            cooling:set(key, { ends = feed.now + alert.cooldown, held = 0 })
+        end
+        local evidence = alert.evidence or {}
+        host.alert(severity, alert.score, alert.confidence, repeats, text("title", alert.title or declared.title),
+            text("category", alert.category or declared.category), text("attack", alert.attack or declared.attack),
+            text("who", alert.who), text("where", alert.where), text("why", alert.why), text("next", alert.next),
+            next(evidence) == nil and "{}" or json(evidence, 1))
+        return true
+    end
+
+    function alerts.report(report)
+        if type(report) ~= "table" or type(report.columns) ~= "table" or type(report.rows) ~= "table" then
+            error("lunette.report: a table with columns = {…} and rows = {…} is expected", 2)
+        end
+        local cells = {}
+        for r, row in ipairs(report.rows) do
+            for c = 1, #report.columns do
+                local cell = row[c]
+                if cell == nil then cell = "" end
+                cells[(r - 1) * #report.columns + c] = tostring(cell)
+            end
+        end
+        local columns = {}
+        for i, column in ipairs(report.columns) do columns[i] = tostring(column) end
+        host.report(tostring(report.title or declared.title), tostring(report.note or ""), columns, #report.rows, cells)
+    end
+
+    return alerts
+end

@@ -1,0 +1,343 @@
+/* What the trusted Lua code asks of the engine: the table `host`, and the functions of struct lunette_api.
+ *
+ * `host` functions are plain C functions with the detector as upvalue, for what happens seldom: subscribing,
+ * building sets, reading data files, alerts. What compiled loops call is in lunette_api, reached through the
+ * FFI. */
+#include "script/state.h"
+
+#include "base/log.h"
+#include "script/embedded.h"
+#include "script/suffix.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DATA_FILE_LIMIT = 32 * 1024 * 1024 };
+
+static struct detector *detector_of(lua_State *lua) {
+    return lua_touserdata(lua, lua_upvalueindex(1));
+}
+
+/* Pushes the message of a failure, nil if there was none: what the Lua side turns into an error with its own
+ * place. */
+static int push_outcome(lua_State *lua, int outcome, const struct error *err) {
+    if (outcome == 0) return 0;
+    lua_pushstring(lua, err->text);
+    return 1;
+}
+
+/* subscribe(kind) → number of the handler, nil if there are too many */
+static int host_subscribe(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    int kind = (int)luaL_checkinteger(lua, 1);
+    if (kind <= EVENT_head || kind >= EVENT_KINDS) return 0;
+    struct subscription **place = &detector->subscriptions[kind];
+    if (!*place) *place = calloc(1, sizeof **place);
+    struct subscription *subscription = *place;
+    if (!subscription || subscription->count == DETECTOR_HANDLERS) return 0;
+    subscription->unfiltered |= 1u << subscription->count;
+    lua_pushinteger(lua, (lua_Integer)subscription->count++);
+    return 1;
+}
+
+static struct conditions *conditions_of(struct detector *detector, int kind, int handler) {
+    if (kind <= EVENT_head || kind >= EVENT_KINDS || !detector->subscriptions[kind]) return NULL;
+    struct subscription *subscription = detector->subscriptions[kind];
+    if (handler < 0 || (uint32_t)handler >= subscription->count) return NULL;
+    if (!subscription->conditions[handler])
+        subscription->conditions[handler] = conditions_new((enum event_kind)kind);
+    subscription->unfiltered &= ~(1u << handler);
+    return subscription->conditions[handler];
+}
+
+/* where(kind, handler, field, number | string | boolean | set) → nil or what is wrong */
+static int host_where(lua_State *lua) {
+    struct error err;
+    struct conditions *conditions =
+        conditions_of(detector_of(lua), (int)luaL_checkinteger(lua, 1), (int)luaL_checkinteger(lua, 2));
+    if (!conditions) return luaL_error(lua, "no such handler");
+    if (lua_type(lua, 3) != LUA_TSTRING) {
+        lua_pushliteral(lua, "a filter is a table of field = value; a field's name is missing");
+        return 1;
+    }
+    const char *field = lua_tostring(lua, 3);
+    size_t length;
+    switch (lua_type(lua, 4)) {
+    case LUA_TNUMBER:
+        return push_outcome(lua, conditions_add_number(conditions, field, lua_tonumber(lua, 4), &err), &err);
+    case LUA_TBOOLEAN:
+        return push_outcome(lua, conditions_add_number(conditions, field, lua_toboolean(lua, 4), &err), &err);
+    case LUA_TSTRING: {
+        const char *text = lua_tolstring(lua, 4, &length);
+        return push_outcome(lua, conditions_add_text(conditions, field, text, length, &err), &err);
+    }
+    case LUA_TLIGHTUSERDATA:
+        return push_outcome(lua, conditions_add_set(conditions, field, lua_touserdata(lua, 4), &err), &err);
+    default:
+        lua_pushfstring(lua, "the filter on '%s' is a %s: expected a number, string, boolean, list or set",
+                        field, luaL_typename(lua, 4));
+        return 1;
+    }
+}
+
+/* where_bpf(kind, handler, expression) → nil or what is wrong */
+static int host_where_bpf(lua_State *lua) {
+    struct error err;
+    struct conditions *conditions =
+        conditions_of(detector_of(lua), (int)luaL_checkinteger(lua, 1), (int)luaL_checkinteger(lua, 2));
+    if (!conditions) return luaL_error(lua, "no such handler");
+    if (lua_type(lua, 3) != LUA_TSTRING) {
+        lua_pushliteral(lua, "bpf must be a string, a pcap-filter(7) expression");
+        return 1;
+    }
+    return push_outcome(lua, conditions_add_bpf(conditions, lua_tostring(lua, 3), &err), &err);
+}
+
+/* set_new("domains" | "prefixes" | "strings") → light userdata */
+static int host_set_new(lua_State *lua) {
+    static const char *const kinds[] = {"domains", "prefixes", "strings", NULL};
+    struct detector *detector = detector_of(lua);
+    enum set_kind kind = (enum set_kind)luaL_checkoption(lua, 1, NULL, kinds);
+    struct set **grown = realloc(detector->sets, (detector->set_count + 1) * sizeof *grown);
+    if (!grown) return luaL_error(lua, "not enough memory");
+    detector->sets = grown;
+    struct set *set = set_new(kind);
+    if (!set) return luaL_error(lua, "not enough memory");
+    detector->sets[detector->set_count++] = set;
+    lua_pushlightuserdata(lua, set);
+    return 1;
+}
+
+/* set_add(set, text, value) → nil or what is wrong */
+static int host_set_add(lua_State *lua) {
+    struct error err;
+    size_t length;
+    const char *text = luaL_checklstring(lua, 2, &length);
+    int32_t value = (int32_t)luaL_checkinteger(lua, 3);
+    return push_outcome(lua, set_add(lua_touserdata(lua, 1), text, length, value, &err), &err);
+}
+
+/* A name of one file: letters, digits, '_', '-' and '.', not beginning with a dot. */
+static bool is_plain_name(const char *name) {
+    if (*name == '.' || *name == '\0') return false;
+    return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")] == '\0';
+}
+
+/* read("data" | "lib", name) → text, or nil and what is wrong */
+static int host_read(lua_State *lua) {
+    static const char *const folders[] = {"data", "lib", NULL};
+    struct detector *detector = detector_of(lua);
+    const char *folder = folders[luaL_checkoption(lua, 1, NULL, folders)];
+    const char *name = luaL_checkstring(lua, 2);
+    lua_settop(lua, 2);
+    if (!is_plain_name(name)) {
+        lua_pushnil(lua);
+        lua_pushfstring(lua, "'%s' is no plain file name (files lie in %s/ beside the script)", name, folder);
+        return 2;
+    }
+    const char *path = lua_pushfstring(lua, "%s/%s/%s", detector->directory, folder, name);
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        lua_pushnil(lua);
+        lua_pushfstring(lua, "%s: %s", path, strerror(errno));
+        return 2;
+    }
+    luaL_Buffer text;
+    luaL_buffinit(lua, &text);
+    size_t total = 0, n;
+    do {
+        n = fread(luaL_prepbuffer(&text), 1, LUAL_BUFFERSIZE, file);
+        luaL_addsize(&text, n);
+        total += n;
+    } while (n > 0 && total < DATA_FILE_LIMIT);
+    bool failed = ferror(file) != 0;
+    fclose(file);
+    luaL_pushresult(&text);
+    if (!failed && total < DATA_FILE_LIMIT) return 1;
+    lua_pushnil(lua);
+    lua_pushfstring(lua, "%s: cannot be read, or is larger than %d MiB", path, DATA_FILE_LIMIT >> 20);
+    return 2;
+}
+
+/* embedded(name) → text of a file in the binary, or nil */
+static int host_embedded(lua_State *lua) {
+    const struct embedded_file *file = embedded_find(luaL_checkstring(lua, 1));
+    if (!file) return 0;
+    lua_pushlstring(lua, file->text, file->size);
+    return 1;
+}
+
+/* place("file:line") → a number for feed.place */
+static int host_place(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    const char *place = luaL_checkstring(lua, 1);
+    char **grown = realloc(detector->places, (detector->place_count + 1) * sizeof *grown);
+    if (!grown) return 0;
+    detector->places = grown;
+    grown[detector->place_count] = strdup(place);
+    if (!grown[detector->place_count]) return 0;
+    lua_pushinteger(lua, (lua_Integer)++detector->place_count);
+    return 1;
+}
+
+static int host_log(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    if (detector->options.quiet || detector->log_lines > DETECTOR_LOG_LINES) return 0;
+    detector->log_lines++;
+    const char *text = luaL_checkstring(lua, 1);
+    if (detector->log_lines > DETECTOR_LOG_LINES)
+        log_line(LOG_WARNING, "detector %s: %d lines logged, no more are shown", detector->name,
+                 DETECTOR_LOG_LINES);
+    else
+        log_line(LOG_WARNING, "%s: %s", detector->name, text);
+    return 0;
+}
+
+/* failed(what, where, message) */
+static int host_failed(lua_State *lua) {
+    detector_failed(detector_of(lua), luaL_checkstring(lua, 1), luaL_checkstring(lua, 2),
+                    luaL_checkstring(lua, 3));
+    return 0;
+}
+
+/* The head of the event that is being handled, or NULL in a timer. */
+static const struct event_head_body *current_head(const struct detector *detector) {
+    const struct lunette_feed *feed = detector->feed;
+    if (feed->in_timer || feed->current >= feed->count) return NULL;
+    uint32_t run = 0;
+    while (feed->run_end[run] <= feed->current) run++;
+    enum event_kind kind = (enum event_kind)feed->run_kind[run];
+    size_t slot = feed->view[feed->current] & (BATCH_EVENTS - 1);
+    return (const void *)(detector->options.batch->slots[kind] + slot * event_schema_of(kind)->size);
+}
+
+/* alert(severity, score, confidence, repeats, title, category, attack, who, where, why, next, evidence) */
+static int host_alert(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    const struct event_head_body *head = current_head(detector);
+    nanoseconds clock = head ? head->clock : (nanoseconds)llround(detector->feed->now * 1e9);
+    struct alert alert = {
+        .time = clock,
+        .seq = head ? head->seq : 0,
+        .detector_index = detector->options.index,
+        .severity = (uint8_t)luaL_checkinteger(lua, 1),
+        .score = lua_isnil(lua, 2) ? NAN : luaL_checknumber(lua, 2),
+        .confidence = lua_isnil(lua, 3) ? NAN : luaL_checknumber(lua, 3),
+        .repeats = (uint32_t)luaL_checknumber(lua, 4),
+        .detector = detector->name,
+        .title = luaL_checkstring(lua, 5),
+        .category = luaL_checkstring(lua, 6),
+        .attack = luaL_checkstring(lua, 7),
+        .who = luaL_checkstring(lua, 8),
+        .where = luaL_checkstring(lua, 9),
+        .why = luaL_checkstring(lua, 10),
+        .next = luaL_checkstring(lua, 11),
+        .evidence = luaL_checkstring(lua, 12),
+        .has_head = head != NULL,
+    };
+    if (head) alert.head = *head;
+    detector->alerts++;
+    detector->options.on_alert(detector->options.context, &alert, clock, head == NULL);
+    return 0;
+}
+
+static const char **strings_of(lua_State *lua, int table, uint32_t count) {
+    const char **strings = calloc(count ? count : 1, sizeof *strings);
+    for (uint32_t i = 0; strings && i < count; i++) {
+        lua_rawgeti(lua, table, (int)i + 1);
+        strings[i] = lua_isstring(lua, -1) ? lua_tostring(lua, -1) : "";
+        lua_pop(lua, 1); /* the table keeps the string alive */
+    }
+    return strings;
+}
+
+/* report(title, note, columns, row count, cells) */
+static int host_report(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    uint32_t columns = (uint32_t)lua_objlen(lua, 3), rows = (uint32_t)luaL_checkinteger(lua, 4);
+    const char **names = strings_of(lua, 3, columns), **cells = strings_of(lua, 5, columns * rows);
+    struct report report = {
+        .time = (nanoseconds)llround(detector->feed->now * 1e9),
+        .detector = detector->name,
+        .title = luaL_checkstring(lua, 1),
+        .note = luaL_checkstring(lua, 2),
+        .columns = columns,
+        .rows = rows,
+        .names = names,
+        .cells = cells,
+    };
+    if (names && cells) detector->options.on_report(detector->options.context, &report);
+    free(names);
+    free(cells);
+    return 0;
+}
+
+void bindings_push(lua_State *lua, struct detector *detector) {
+    static const luaL_Reg functions[] = {
+        {"subscribe", host_subscribe}, {"where", host_where},     {"where_bpf", host_where_bpf},
+        {"set_new", host_set_new},     {"set_add", host_set_add}, {"read", host_read},
+        {"embedded", host_embedded},   {"log", host_log},         {"failed", host_failed},
+        {"place", host_place},         {"alert", host_alert},     {"report", host_report},
+    };
+    lua_newtable(lua);
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        lua_pushlightuserdata(lua, detector);
+        lua_pushcclosure(lua, functions[i].func, 1);
+        lua_setfield(lua, -2, functions[i].name);
+    }
+    lua_pushlightuserdata(lua, detector);
+    lua_setfield(lua, -2, "detector");
+}
+
+/* ------------------------------------------------------------ struct lunette_api */
+
+static int32_t api_set_find(const struct lunette_set *set, const char *text, uint32_t length) {
+    return set_find((const struct set *)(const void *)set, text, length);
+}
+
+static int32_t api_set_find_field(struct lunette_detector *opaque, const struct lunette_set *set,
+                                  uint32_t kind, uint32_t slot, uint32_t number) {
+    const struct detector *detector = (const void *)opaque;
+    const struct batch *batch = detector->options.batch;
+    const struct event_schema *head = event_schema_of(EVENT_head),
+                              *own = event_schema_of((enum event_kind)kind);
+    const struct field *field =
+        number < head->field_count ? &head->fields[number] : &own->fields[number - head->field_count];
+    return field_find((const struct set *)(const void *)set, field,
+                      batch->slots[kind] + (size_t)slot * own->size, batch->text);
+}
+
+static int32_t api_ip_text(const uint8_t *address, char *out) {
+    struct ip ip;
+    memcpy(ip.bytes, address, sizeof ip.bytes);
+    return ip_format(&ip, out);
+}
+
+static int32_t api_is_address(const char *text, uint32_t length) {
+    char copy[IP_TEXT_SIZE];
+    struct ip ip;
+    if (length >= sizeof copy) return 0;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return ip_parse(copy, &ip) == 0;
+}
+
+static int32_t api_find(const char *bytes, uint32_t length, const char *needle, uint32_t needle_length) {
+    const char *at = memmem(bytes, length, needle, needle_length);
+    return at ? (int32_t)(at - bytes) : -1;
+}
+
+const struct lunette_api lunette_api = {
+    .version = LUNETTE_API_VERSION,
+    .feed_size = sizeof(struct lunette_feed),
+    .set_find = api_set_find,
+    .set_find_field = api_set_find_field,
+    .ip_text = api_ip_text,
+    .registrable = suffix_registrable,
+    .public_suffix = suffix_public,
+    .is_address = api_is_address,
+    .find = api_find,
+};

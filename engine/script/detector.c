@@ -1,0 +1,363 @@
+/* The life of a detector: make its state, load the script, offer, run, finish. See detector.h. */
+#include "script/state.h"
+
+#include "base/log.h"
+#include "script/cdef.h"
+#include "script/embedded.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { VIEW_SLOT_BITS = 10, GENERATION_MASK = (1 << 22) - 1 };
+_Static_assert((int)BATCH_EVENTS == (int)LUNETTE_BATCH, "the boundary header knows the batch");
+_Static_assert(1 << (int)VIEW_SLOT_BITS == (int)BATCH_EVENTS, "views carry a slot of the batch");
+
+static void switch_off(struct detector *detector, const char *why) {
+    detector->off = true;
+    if (!detector->options.quiet)
+        log_line(LOG_WARNING, "detector %s is switched off %s", detector->name, why);
+}
+
+void detector_failed(struct detector *detector, const char *what, const char *where, const char *message) {
+    detector->errors++;
+    detector->feed->streak++;
+    snprintf(detector->last_error, sizeof detector->last_error, "%.*s", (int)strcspn(message, "\n"), message);
+    if (!detector->options.quiet && !detector->error_logged)
+        log_line(LOG_WARNING, "detector %s: %s at %s failed (told once, counted from now on): %s",
+                 detector->name, what, where, message);
+    detector->error_logged = true;
+    if (detector->feed->streak < DETECTOR_STREAK || detector->off) return;
+    char why[320];
+    snprintf(why, sizeof why, "after %d failures in a row; the last: %s", DETECTOR_STREAK,
+             detector->last_error);
+    switch_off(detector, why);
+}
+
+/* A failure outside any handler: in the dispatch code itself. */
+static void state_failed(struct detector *detector, const char *what) {
+    const char *message = lua_tostring(detector->lua, -1);
+    detector_failed(detector, what, detector->options.path,
+                    message ? message : "(error object is no string)");
+    lua_pop(detector->lua, 1);
+}
+
+/* Where in the script control was last known to be. */
+static const char *state_place(const struct detector *detector) {
+    uint32_t place = detector->feed->place;
+    return place > 0 && place <= detector->place_count ? detector->places[place - 1] : detector->options.path;
+}
+
+/* The bound was passed: what is in the state's memory is in no order any more, so all of it goes, at once. */
+static void state_discard(struct detector *detector) {
+    detector->errors++;
+    snprintf(detector->last_error, sizeof detector->last_error, "%s: not enough memory: its bound is %zu MiB",
+             state_place(detector), detector->options.memory_limit >> 20);
+    heap_free(detector->heap);
+    detector->heap = NULL;
+    detector->lua = NULL;
+    char why[400];
+    snprintf(why, sizeof why, "and its state thrown away: %s (--script-memory sets it)",
+             detector->last_error);
+    switch_off(detector, why);
+}
+
+/* Calls the function below its arguments on the stack. Lua's status, or -1 if the state had to be given up.
+ */
+static int state_enter(struct detector *detector, int arguments) {
+    jmp_buf escape;
+    if (setjmp(escape) != 0) {
+        state_discard(detector);
+        return -1;
+    }
+    heap_escape_to(detector->heap, &escape);
+    int status = lua_pcall(detector->lua, arguments, 0, 0);
+    heap_escape_to(detector->heap, NULL);
+    return status;
+}
+
+static void push_settings(lua_State *lua, const struct detector *detector) {
+    lua_newtable(lua);
+    for (size_t i = 0; i < detector->options.setting_count; i++) {
+        const struct setting *setting = &detector->options.settings[i];
+        if (strcmp(setting->detector, detector->name) != 0) continue;
+        lua_pushstring(lua, setting->value);
+        lua_setfield(lua, -2, setting->key);
+    }
+}
+
+static void push_slots(lua_State *lua, const struct batch *batch) {
+    lua_newtable(lua);
+    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
+        lua_pushlightuserdata(lua, batch->slots[kind]);
+        lua_rawseti(lua, -2, kind);
+    }
+}
+
+/* What boot.lua gets as its one argument. */
+static void push_given(lua_State *lua, struct detector *detector) {
+    const struct embedded_file *header = embedded_find("lunette.h");
+    lua_newtable(lua);
+    bindings_push(lua, detector);
+    lua_setfield(lua, -2, "host");
+    lua_pushlstring(lua, header->text, header->size);
+    lua_setfield(lua, -2, "header");
+    cdef_push_text(lua);
+    lua_setfield(lua, -2, "cdef");
+    cdef_push_schema(lua);
+    lua_setfield(lua, -2, "schema");
+    lua_pushlightuserdata(lua, (void *)&lunette_api);
+    lua_setfield(lua, -2, "api");
+    lua_pushlightuserdata(lua, detector->feed);
+    lua_setfield(lua, -2, "feed");
+    push_slots(lua, detector->options.batch);
+    lua_setfield(lua, -2, "slots");
+    lua_pushstring(lua, detector->name);
+    lua_setfield(lua, -2, "name");
+    push_settings(lua, detector);
+    lua_setfield(lua, -2, "settings");
+}
+
+static int take_call(lua_State *lua, const char *name) {
+    lua_getfield(lua, -1, name);
+    return luaL_ref(lua, LUA_REGISTRYINDEX);
+}
+
+/* Runs boot.lua and keeps the functions it returns. Called protected: errors go up to state_load. */
+static int state_boot(lua_State *lua, struct detector *detector) {
+    const struct embedded_file *boot = embedded_find("boot.lua");
+    luaL_openlibs(lua);
+    if (luaL_loadbuffer(lua, boot->text, boot->size, "=boot.lua") != 0) return lua_error(lua);
+    push_given(lua, detector);
+    lua_call(lua, 1, 1);
+    detector->call_load = take_call(lua, "load");
+    detector->call_run = take_call(lua, "run");
+    detector->call_start = take_call(lua, "start");
+    detector->call_finish = take_call(lua, "finish");
+    return 0;
+}
+
+static char *file_read(const char *path, size_t *size, struct error *err) {
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        error_set(err, "%s: %m", path);
+        return NULL;
+    }
+    char *text = NULL;
+    size_t used = 0, room = 0;
+    for (;;) {
+        if (used == room) {
+            room = room ? room * 2 : 16384;
+            char *grown = room <= 64 * 1024 * 1024 ? realloc(text, room) : NULL;
+            if (!grown) break;
+            text = grown;
+        }
+        size_t n = fread(text + used, 1, room - used, file);
+        used += n;
+        if (n == 0) break;
+    }
+    bool failed = ferror(file) || used == room;
+    fclose(file);
+    if (!failed) {
+        *size = used;
+        return text;
+    }
+    error_set(err, "%s: cannot be read (a folder, or more than 64 MiB?)", path);
+    free(text);
+    return NULL;
+}
+
+/* The name for messages: the path, or its last part if it is long (Lua cuts chunk names at 60 characters). */
+static const char *chunk_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return strlen(path) > 50 && slash ? slash + 1 : path;
+}
+
+/* Boots the state and runs the script's body, all protected. */
+static int state_load(lua_State *lua) {
+    struct detector *detector = lua_touserdata(lua, 1);
+    if (state_boot(lua, detector) != 0) return lua_error(lua);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, detector->call_load);
+    lua_pushlstring(lua, detector->source, detector->source_size);
+    lua_pushfstring(lua, "=%s", chunk_name(detector->options.path));
+    lua_call(lua, 2, 0);
+    return 0;
+}
+
+static int script_load(struct detector *detector, struct error *err) {
+    jmp_buf escape;
+    if (setjmp(escape) != 0) {
+        heap_free(detector->heap);
+        detector->heap = NULL;
+        detector->lua = NULL;
+        return error_set(
+            err, "%s: not enough memory while it was loaded: its bound is %zu MiB (--script-memory sets it)",
+            detector->options.path, detector->options.memory_limit >> 20);
+    }
+    heap_escape_to(detector->heap, &escape);
+    detector->lua = lua_newstate(heap_allocate, detector->heap);
+    int status = detector->lua ? lua_cpcall(detector->lua, state_load, detector) : LUA_ERRMEM;
+    const char *message = status && detector->lua ? lua_tostring(detector->lua, -1) : NULL;
+    heap_escape_to(detector->heap, NULL);
+    if (status == 0) return 0;
+    return error_set(err, "%s", message ? message : "the script raised an error that is no string");
+}
+
+static void name_from_path(struct detector *detector, const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    size_t length = strlen(base);
+    if (length > 4 && strcmp(base + length - 4, ".lua") == 0) length -= 4;
+    snprintf(detector->name, sizeof detector->name, "%.*s", (int)length, base);
+    detector->directory = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+}
+
+struct detector *detector_load(const struct detector_options *options, struct error *err) {
+    struct detector *detector = calloc(1, sizeof *detector);
+    if (!detector) return NULL;
+    detector->options = *options;
+    name_from_path(detector, options->path);
+    void *feed =
+        mmap(NULL, sizeof *detector->feed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    detector->feed = feed == MAP_FAILED ? NULL : feed;
+    detector->heap = heap_new(options->memory_limit);
+    detector->source = file_read(options->path, &detector->source_size, err);
+    int outcome = -1;
+    if (!detector->directory || !detector->feed || !detector->heap)
+        error_set(err, "%s: out of memory", options->path);
+    else if (detector->source) {
+        detector->feed->text = options->batch->text;
+        detector->feed->due = INFINITY;
+        outcome = script_load(detector, err);
+    }
+    free(detector->source);
+    detector->source = NULL;
+    if (outcome == 0) return detector;
+    detector_free(detector);
+    return NULL;
+}
+
+void detector_free(struct detector *detector) {
+    if (!detector) return;
+    if (detector->lua) lua_close(detector->lua); /* gives back what is not on the heap: machine code */
+    heap_free(detector->heap);
+    for (uint32_t i = 0; i < detector->place_count; i++) free(detector->places[i]);
+    free(detector->places);
+    for (int kind = 0; kind < EVENT_KINDS; kind++) {
+        struct subscription *subscription = detector->subscriptions[kind];
+        for (uint32_t h = 0; subscription && h < subscription->count; h++)
+            conditions_free(subscription->conditions[h]);
+        free(subscription);
+    }
+    for (uint32_t i = 0; i < detector->set_count; i++) set_free(detector->sets[i]);
+    free(detector->sets);
+    if (detector->feed) munmap(detector->feed, sizeof *detector->feed);
+    free(detector->directory);
+    free(detector);
+}
+
+const char *detector_name(const struct detector *detector) {
+    return detector->name;
+}
+
+bool detector_handles(const struct detector *detector, enum event_kind kind) {
+    return !detector->off && detector->subscriptions[kind];
+}
+
+bool detector_wants_packet(struct detector *detector, const struct packet *packet) {
+    const struct subscription *subscription = detector->subscriptions[EVENT_packet];
+    detector->packet_mask = 0;
+    if (!subscription || detector->off) return false;
+    for (uint32_t h = 0; h < subscription->count; h++) {
+        struct filter *bpf = subscription->conditions[h] ? conditions_bpf(subscription->conditions[h]) : NULL;
+        if (!bpf || filter_matches(bpf, packet)) detector->packet_mask |= 1u << h;
+    }
+    return detector->packet_mask != 0;
+}
+
+static uint32_t handlers_for(const struct detector *detector, enum event_kind kind, const void *event) {
+    const struct subscription *subscription = detector->subscriptions[kind];
+    uint32_t mask = subscription->unfiltered;
+    for (uint32_t h = 0; h < subscription->count; h++)
+        if (subscription->conditions[h] &&
+            conditions_hold(subscription->conditions[h], event, detector->feed->text))
+            mask |= 1u << h;
+    return kind == EVENT_packet ? mask & detector->packet_mask : mask;
+}
+
+bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t index, const void *event) {
+    if (!detector_handles(detector, kind)) return false;
+    uint32_t mask = handlers_for(detector, kind, event);
+    if (mask == 0) return false;
+    struct lunette_feed *feed = detector->feed;
+    uint32_t n = feed->count++;
+    const struct event_head_body *head = event;
+    feed->generation = detector->options.batch->generation & GENERATION_MASK;
+    feed->clock[n] = ns_to_seconds(head->clock);
+    feed->view[n] = feed->generation << VIEW_SLOT_BITS | index;
+    feed->mask[n] = mask;
+    if (feed->runs == 0 || feed->run_kind[feed->runs - 1] != kind)
+        feed->run_kind[feed->runs++] = (uint8_t)kind;
+    feed->run_end[feed->runs - 1] = n + 1;
+    return true;
+}
+
+static void state_call(struct detector *detector, int call, const char *what, nanoseconds clock) {
+    if (!detector->lua) return;
+    detector->feed->place = 0;
+    lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, call);
+    lua_pushnumber(detector->lua, ns_to_seconds(clock));
+    if (state_enter(detector, 1) > 0) state_failed(detector, what);
+}
+
+/* Garbage counts against the bound until it is collected: do that in time, but not over and over. */
+static void state_collect(struct detector *detector) {
+    size_t used = heap_used(detector->heap), limit = detector->options.memory_limit;
+    if (used < limit / 2 || used < detector->collected_at + limit / 16) return;
+    jmp_buf escape;
+    if (setjmp(escape) != 0) {
+        state_discard(detector);
+        return;
+    }
+    heap_escape_to(detector->heap, &escape);
+    lua_gc(detector->lua, LUA_GCCOLLECT, 0);
+    heap_escape_to(detector->heap, NULL);
+    detector->collected_at = heap_used(detector->heap);
+}
+
+void detector_start(struct detector *detector, nanoseconds clock) {
+    detector->feed->end_clock = ns_to_seconds(clock);
+    state_call(detector, detector->call_start, "start", clock);
+}
+
+void detector_run(struct detector *detector, nanoseconds clock) {
+    struct lunette_feed *feed = detector->feed;
+    feed->end_clock = ns_to_seconds(clock);
+    if (!detector->off && (feed->count > 0 || feed->due <= feed->end_clock)) {
+        detector->events += feed->count;
+        state_call(detector, detector->call_run, "batch", clock);
+        if (detector->lua) state_collect(detector);
+    }
+    feed->in_timer = 0;
+    feed->count = feed->runs = 0;
+}
+
+void detector_finish(struct detector *detector, nanoseconds clock) {
+    if (!detector->off) state_call(detector, detector->call_finish, "end of capture", clock);
+}
+
+void detector_status(const struct detector *detector, struct detector_status *out) {
+    *out = (struct detector_status){
+        .name = detector->name,
+        .events = detector->events,
+        .alerts = detector->alerts,
+        .errors = detector->errors,
+        .evicted = (uint64_t)detector->feed->evicted,
+        .memory = detector->heap ? heap_used(detector->heap) : 0,
+        .off = detector->off,
+    };
+    memcpy(out->last_error, detector->last_error, sizeof out->last_error);
+}

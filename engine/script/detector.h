@@ -1,0 +1,67 @@
+/* One detector: a Lua script in a Lua state of its own, with memory of its own that has a bound.
+ *
+ * The engine offers it events; what its filters let through is noted in its feed, and once per batch the
+ * state is entered to handle all of them (engine/script/dispatch.lua). Whatever goes wrong inside is reported
+ * and counted here and concerns nobody else. */
+#ifndef LUNETTE_SCRIPT_DETECTOR_H
+#define LUNETTE_SCRIPT_DETECTOR_H
+
+#include "base/error.h"
+#include "event/alert.h"
+#include "event/batch.h"
+#include "capture/packet.h"
+
+#include <stdbool.h>
+
+struct detector;
+
+/* --set NAME.key=value, split. */
+struct setting {
+    const char *detector, *key, *value;
+};
+
+struct detector_options {
+    const char *path; /* of the script; `data/` and `lib/` lie beside it */
+    uint32_t
+        index; /* its place among the detectors of the worker: decides the order of alerts of one event */
+    size_t memory_limit; /* bytes */
+    const struct setting *settings;
+    size_t setting_count;
+    const struct batch *batch;
+    bool quiet; /* do not log: another worker's copy of the same script does */
+    void *context;
+    void (*on_alert)(void *context, const struct alert *alert, nanoseconds clock, bool in_timer);
+    void (*on_report)(void *context, const struct report *report);
+};
+
+/* Runs the script's body. NULL and a message with file and line if it cannot be loaded. */
+struct detector *detector_load(const struct detector_options *options, struct error *err);
+void detector_free(struct detector *detector);
+
+const char *detector_name(const struct detector *detector);
+bool detector_handles(const struct detector *detector, enum event_kind kind);
+
+/* Is the packet for one of its packet handlers? Remembers which, for the event that follows. */
+bool detector_wants_packet(struct detector *detector, const struct packet *packet);
+
+/* Notes the event in the feed if one of the handlers wants it. */
+bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t index, const void *event);
+
+void detector_start(struct detector *detector, nanoseconds clock);
+/* Handles what the feed holds and the timers due up to `clock`; empties the feed. */
+void detector_run(struct detector *detector, nanoseconds clock);
+void detector_finish(struct detector *detector, nanoseconds clock);
+
+struct detector_status {
+    const char *name;
+    uint64_t events; /* handled */
+    uint64_t alerts;
+    uint64_t errors;
+    uint64_t evicted; /* entries of named state that gave way */
+    size_t memory;    /* bytes in use */
+    bool off;         /* switched off after a run of failures */
+    char last_error[256];
+};
+void detector_status(const struct detector *detector, struct detector_status *out);
+
+#endif

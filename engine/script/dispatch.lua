@@ -1,0 +1,143 @@
+-- From the feed to the handlers.
+--
+-- For each kind of event that the script handles, a loop is generated with its handlers written out one after the
+-- other, so that LuaJIT compiles loop and handlers into one trace. A call into Lua handles one batch: run after run,
+-- each by its kind's loop. Handlers are called protected: an error is reported and the loop goes on.
+return function(inside)
+    local feed, host = inside.feed, inside.host
+    local handlers, loops, dispatch = {}, {}, {}
+    local at_end = {}
+
+    -- The message handler of every protected call. It must not run code of the script's: an error that is a table may
+    -- have a __tostring.
+    function dispatch.traceback(message)
+        if type(message) ~= "string" then message = "(error object is a " .. type(message) .. ")" end
+        return (inside.debug.traceback(message, 2))
+    end
+    local traceback = dispatch.traceback
+
+    -- Where a handler stands in the script, and the number under which the engine knows that place.
+    local places = setmetatable({}, { __mode = "k" })
+    local known_places = {}
+    local function place_of(handler)
+        if places[handler] then return places[handler] end
+        local where = inside.debug.getinfo(handler, "S")
+        local text = where.short_src .. ":" .. where.linedefined
+        known_places[text] = known_places[text] or host.place(text) or 0
+        places[handler] = known_places[text]
+        return places[handler]
+    end
+
+    local function failed(what, handler, message)
+        local where = inside.debug.getinfo(handler, "S")
+        host.failed(what, where.short_src .. ":" .. where.linedefined, tostring(message))
+    end
+
+    -- The one place where generated code is made.
+    local function build(kind)
+        local own = handlers[kind]
+        local lines = {
+            "local feed, view, failed, timers, traceback, xpcall, band, h = ...",
+        }
+        for i = 1, #own do lines[#lines + 1] = ("local h%d = h[%d]"):format(i, i) end
+        lines[#lines + 1] = "return function(from, to)"
+        lines[#lines + 1] = "  for n = from, to - 1 do"
+        lines[#lines + 1] = "    local clock = feed.clock[n]"
+        lines[#lines + 1] = "    if clock >= feed.due then timers(clock) end"
+        lines[#lines + 1] = "    feed.now, feed.current = clock, n"
+        lines[#lines + 1] = "    local mask = feed.mask[n]"
+        for i = 1, #own do
+            lines[#lines + 1] = ("    if band(mask, %d) ~= 0 then"):format(2 ^ (i - 1))
+            lines[#lines + 1] = ("      feed.place = %d"):format(place_of(own[i]))
+            lines[#lines + 1] = ("      local ok, message = xpcall(h%d, traceback, view(feed.view[n]))"):format(i)
+            lines[#lines + 1] = ("      if ok then feed.streak = 0 else failed(%d, message) end"):format(i)
+            lines[#lines + 1] = "    end"
+        end
+        lines[#lines + 1] = "  end"
+        lines[#lines + 1] = "end"
+        local name = inside.schema[kind].name
+        local chunk = assert(load(table.concat(lines, "\n"), "=loop over " .. name, "t"))
+        loops[kind] = chunk(feed, inside.views.constructors[kind], function(i, message)
+            failed("handler for " .. name, own[i], message)
+        end, dispatch.timers, traceback, xpcall, inside.bit.band, own)
+    end
+
+    local function protected(handler, ...)
+        feed.place = place_of(handler)
+        local ok, message = xpcall(handler, traceback, ...)
+        if ok then feed.streak = 0 else failed("timer", handler, message) end
+    end
+
+    function dispatch.timers(now) inside.clock.run(now, protected) end
+
+    function dispatch.on(kind_name, filter, handler)
+        local kind
+        local names = {}
+        for number, schema in pairs(inside.schema) do
+            names[#names + 1] = schema.name
+            if schema.name == kind_name then kind = number end
+        end
+        if not kind then
+            local near = inside.nearest(tostring(kind_name), names)
+            error(("lunette.on: there is no event '%s'%s"):format(tostring(kind_name),
+                near and "; did you mean '" .. near .. "'?" or " (see `lunette events`)"), 2)
+        end
+        if handler == nil then filter, handler = nil, filter end
+        if type(handler) ~= "function" then
+            error("lunette.on: a handler function is expected, got " .. type(handler), 2)
+        end
+        if filter ~= nil and type(filter) ~= "table" then
+            error("lunette.on: the filter must be a table, got " .. type(filter), 2)
+        end
+        if kind_name == "packet" and not (filter and filter.bpf) then
+            error("lunette.on: a handler of packets needs a filter with bpf = \"…\"", 2)
+        end
+        local number = host.subscribe(kind)
+        if not number then error("lunette.on: more than 31 handlers of " .. kind_name, 2) end
+        handlers[kind] = handlers[kind] or {}
+        handlers[kind][number + 1] = handler
+        loops[kind] = false
+        for field, value in pairs(filter or {}) do
+            local is_list = type(value) == "table" and not inside.sets.pointer(value)
+            local alternatives = is_list and value or { value }
+            if #alternatives == 0 then error("lunette.on: the filter on '" .. tostring(field) .. "' is empty", 2) end
+            for _, alternative in ipairs(alternatives) do
+                local set = inside.sets.pointer(alternative)
+                local message
+                if field == "bpf" then message = host.where_bpf(kind, number, alternative)
+                else message = host.where(kind, number, field, set or alternative) end
+                if message then error("lunette.on: " .. message, 2) end
+            end
+        end
+    end
+
+    function dispatch.on_end(handler)
+        if type(handler) ~= "function" then error("lunette.on_end: a function is expected", 2) end
+        at_end[#at_end + 1] = handler
+    end
+
+    -- One batch. Called by the engine.
+    function dispatch.run()
+        local from = 0
+        for r = 0, feed.runs - 1 do
+            local kind, to = feed.run_kind[r], feed.run_end[r]
+            local loop = loops[kind]
+            if not loop then
+                build(kind)
+                loop = loops[kind]
+            end
+            loop(from, to)
+            from = to
+        end
+        if feed.due <= feed.end_clock then dispatch.timers(feed.end_clock) end
+        feed.now = feed.end_clock
+    end
+
+    function dispatch.finish(clock)
+        feed.now, feed.in_timer = clock, 1
+        for _, handler in ipairs(at_end) do protected(handler, clock) end
+        feed.in_timer = 0
+    end
+
+    return dispatch
+end

@@ -1,0 +1,30 @@
+/* The memory of one Lua state: bounded, and thrown away as a whole.
+ *
+ * LuaJIT cannot be refused memory safely: the error may strike in compiled code or while a trace is left, and
+ * both are known to crash (LuaJIT issues 501, 1247). So a state that goes over its bound is not told so. The
+ * allocator jumps out of Lua (heap_enter's setjmp), and whoever entered the state gives it up: its memory
+ * lies here, apart from everything else, and goes in one piece. */
+#ifndef LUNETTE_SCRIPT_HEAP_H
+#define LUNETTE_SCRIPT_HEAP_H
+
+#include <setjmp.h>
+#include <stddef.h>
+
+struct heap;
+
+/* NULL without memory. `limit` in bytes. */
+struct heap *heap_new(size_t limit);
+
+/* Gives all memory back, whatever is in it. */
+void heap_free(struct heap *heap);
+
+/* A lua_Alloc; the context is the heap. */
+void *heap_allocate(void *heap, void *old, size_t old_size, size_t new_size);
+
+/* Bytes taken from the system, at most the limit. */
+size_t heap_used(const struct heap *heap);
+
+/* Where to jump to (with 1) when the bound is passed, while Lua is running; NULL when it is not. */
+void heap_escape_to(struct heap *heap, jmp_buf *escape);
+
+#endif

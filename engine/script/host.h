@@ -1,0 +1,61 @@
+/* All detectors of one worker: the batch's listener.
+ *
+ * At each flush every detector handles its feed, then the batch's events and the alerts that came of them go
+ * to the sink in one order that depends on nothing but the packets: by clock; timers before events of the
+ * same clock; events by number; alerts of one event by detector, in the order in which they were raised. */
+#ifndef LUNETTE_SCRIPT_HOST_H
+#define LUNETTE_SCRIPT_HOST_H
+
+#include "base/error.h"
+#include "event/alert.h"
+#include "event/batch.h"
+#include "flow/flow.h"
+#include "script/detector.h"
+
+struct script_host;
+
+struct script_sink {
+    void *context;
+    bool record[EVENT_KINDS]; /* kinds that `on_event` wants, whether or not a detector does */
+    void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
+    void (*on_alert)(void *context, const struct alert *alert);
+    void (*on_report)(void *context, const struct report *report);
+};
+
+struct script_options {
+    const char *const *paths; /* scripts, and folders of scripts (their *.lua files, by name) */
+    size_t path_count;
+    const struct setting *settings;
+    size_t setting_count;
+    size_t memory_limit; /* bytes per detector, 0: the default of 256 MiB */
+    bool quiet;          /* log nothing: workers after the first */
+};
+
+/* Sets itself up as the batch's listener. NULL only if there is no memory, a path does not exist or a setting
+ * names no detector (a wrong use). A script that cannot be loaded is reported and left out:
+ * script_host_failed() counts it. */
+struct script_host *script_host_new(const struct script_options *options, struct batch *batch,
+                                    const struct script_sink *sink, struct error *err);
+void script_host_free(struct script_host *host);
+
+uint32_t script_host_count(const struct script_host *host);
+uint32_t script_host_failed(const struct script_host *host);
+void script_host_status(const struct script_host *host, uint32_t index, struct detector_status *out);
+
+/* The first packet's time: timers count from here. */
+void script_host_start(struct script_host *host, nanoseconds clock);
+
+/* Makes a packet event if a packet handler's filter matches. */
+void script_host_packet(struct script_host *host, const struct flow_room *room, const struct flow *flow,
+                        const struct packet *packet, const struct decoded *decoded, enum direction direction);
+
+/* Is there a packet handler at all? */
+bool script_host_wants_packets(const struct script_host *host);
+
+/* Flushes the batch, or, if it is empty, lets timers run that are due. */
+void script_host_tick(struct script_host *host);
+
+/* The capture is over: flushes, then lets the detectors say their last. */
+void script_host_finish(struct script_host *host, nanoseconds clock);
+
+#endif

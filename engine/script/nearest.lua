@@ -1,0 +1,27 @@
+-- "Did you mean": the nearest of a list of names by edit distance (insert, delete, replace, swap of neighbours;
+-- Damerau 1964), or nil if none is near.
+local function distance(a, b)
+    local rows = { [0] = {} }
+    for j = 0, #b do rows[0][j] = j end
+    for i = 1, #a do
+        rows[i] = { [0] = i }
+        for j = 1, #b do
+            local cost = a:byte(i) == b:byte(j) and 0 or 1
+            local best = math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + cost)
+            if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+                best = math.min(best, rows[i - 2][j - 2] + 1)
+            end
+            rows[i][j] = best
+        end
+    end
+    return rows[#a][#b]
+end
+
+return function(name, names)
+    local best, best_distance = nil, math.max(2, math.floor(#name / 3)) + 1
+    for _, candidate in ipairs(names) do
+        local d = distance(name, candidate)
+        if d < best_distance then best, best_distance = candidate, d end
+    end
+    return best
+end

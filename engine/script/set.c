@@ -1,0 +1,262 @@
+/* One hash table serves all kinds: keys are bytes in one growing text, slots hold hash, place and value.
+ *
+ *   domains   the name and then each of its parents ("a.b.c", "b.c", "c") is looked up: as many probes as
+ * labels. Exact entries keep their "=" as first byte of the key. The few plain endings are compared one by
+ * one. prefixes  a key is the masked address and its length; the lengths that occur are tried from long to
+ * short. */
+#include "script/set.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { NAME_LIMIT = 1024, PREFIX_KEY = 17 };
+
+struct slot {
+    uint64_t hash; /* 0: free */
+    uint32_t at, length;
+    int32_t value;
+};
+
+struct ending {
+    uint32_t at, length;
+    int32_t value;
+};
+
+struct set {
+    enum set_kind kind;
+    struct slot *slots;
+    uint32_t capacity; /* power of two */
+    uint32_t count;
+    char *text;
+    size_t text_used, text_size;
+    struct ending *endings;
+    uint32_t ending_count;
+    uint64_t lengths[3]; /* prefixes: bit n set when a block of n bits (0 to 128) exists */
+};
+
+struct set *set_new(enum set_kind kind) {
+    struct set *set = calloc(1, sizeof *set);
+    if (!set) return NULL;
+    set->kind = kind;
+    set->capacity = 64;
+    set->slots = calloc(set->capacity, sizeof *set->slots);
+    if (set->slots) return set;
+    free(set);
+    return NULL;
+}
+
+void set_free(struct set *set) {
+    if (!set) return;
+    free(set->slots);
+    free(set->text);
+    free(set->endings);
+    free(set);
+}
+
+enum set_kind set_kind_of(const struct set *set) {
+    return set->kind;
+}
+
+uint32_t set_count(const struct set *set) {
+    return set->count + set->ending_count;
+}
+
+static uint64_t key_hash(const void *key, size_t length) {
+    uint64_t hash = XXH3_64bits(key, length);
+    return hash ? hash : 1;
+}
+
+static struct slot *slot_of(const struct set *set, uint64_t hash, const void *key, size_t length) {
+    uint32_t i = (uint32_t)hash & (set->capacity - 1);
+    for (;; i = (i + 1) & (set->capacity - 1)) {
+        struct slot *slot = &set->slots[i];
+        if (slot->hash == 0) return slot;
+        if (slot->hash == hash && slot->length == length && memcmp(set->text + slot->at, key, length) == 0)
+            return slot;
+    }
+}
+
+static int32_t key_find(const struct set *set, const void *key, size_t length) {
+    const struct slot *slot = slot_of(set, key_hash(key, length), key, length);
+    return slot->hash ? slot->value : -1;
+}
+
+static int text_keep(struct set *set, const void *bytes, size_t length, uint32_t *at, struct error *err) {
+    if (set->text_used + length > set->text_size) {
+        size_t size = (set->text_used + length) * 2 + 1024;
+        char *grown = size < UINT32_MAX ? realloc(set->text, size) : NULL;
+        if (!grown) return error_set(err, "out of memory for a set of %u entries", set_count(set));
+        set->text = grown;
+        set->text_size = size;
+    }
+    memcpy(set->text + set->text_used, bytes, length);
+    *at = (uint32_t)set->text_used;
+    set->text_used += length;
+    return 0;
+}
+
+static int slots_grow(struct set *set, struct error *err) {
+    struct slot *old = set->slots;
+    uint32_t capacity = set->capacity;
+    struct slot *grown = calloc((size_t)capacity * 2, sizeof *grown);
+    if (!grown) return error_set(err, "out of memory for a set of %u entries", set_count(set));
+    set->slots = grown;
+    set->capacity = capacity * 2;
+    for (uint32_t i = 0; i < capacity; i++)
+        if (old[i].hash) *slot_of(set, old[i].hash, set->text + old[i].at, old[i].length) = old[i];
+    free(old);
+    return 0;
+}
+
+static int key_add(struct set *set, const void *key, size_t length, int32_t value, struct error *err) {
+    if (set->count * 2 >= set->capacity && slots_grow(set, err) < 0) return -1;
+    uint64_t hash = key_hash(key, length);
+    struct slot *slot = slot_of(set, hash, key, length);
+    if (slot->hash) return 0;
+    uint32_t at;
+    if (text_keep(set, key, length, &at, err) < 0) return -1;
+    *slot = (struct slot){.hash = hash, .at = at, .length = (uint32_t)length, .value = value};
+    set->count++;
+    return 0;
+}
+
+static int ending_add(struct set *set, const char *text, size_t length, int32_t value, struct error *err) {
+    struct ending *grown = realloc(set->endings, (set->ending_count + 1) * sizeof *grown);
+    if (!grown) return error_set(err, "out of memory for a set of %u entries", set_count(set));
+    set->endings = grown;
+    struct ending *ending = &set->endings[set->ending_count];
+    if (text_keep(set, text, length, &ending->at, err) < 0) return -1;
+    ending->length = (uint32_t)length;
+    ending->value = value;
+    set->ending_count++;
+    return 0;
+}
+
+static void fold_case(char *out, const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++) out[i] = (char)tolower((unsigned char)text[i]);
+}
+
+static int domain_add(struct set *set, const char *text, size_t length, int32_t value, struct error *err) {
+    char folded[NAME_LIMIT];
+    if (length == 0 || length > sizeof folded)
+        return error_set(err, "a domain of %zu characters: expected 1 to %d", length, NAME_LIMIT);
+    fold_case(folded, text, length);
+    if (length > 1 && folded[length - 1] == '.') length--;
+    if (folded[0] == '-') return ending_add(set, folded, length, value, err);
+    const char *start = folded;
+    if (start[0] == '.' || (start[0] == '*' && length > 1 && start[1] == '.')) {
+        size_t skip = start[0] == '.' ? 1 : 2;
+        start += skip;
+        length -= skip;
+    }
+    if (length == 0) return error_set(err, "'%.*s' is no domain", 64, text);
+    return key_add(set, start, length, value, err);
+}
+
+static int32_t domain_find(const struct set *set, const char *text, size_t length) {
+    char folded[NAME_LIMIT + 1];
+    if (length == 0 || length > NAME_LIMIT) return -1;
+    folded[0] = '=';
+    char *name = folded + 1;
+    fold_case(name, text, length);
+    if (length > 1 && name[length - 1] == '.') length--;
+    int32_t found = key_find(set, folded, length + 1);
+    if (found >= 0) return found;
+
+    int32_t best = -1;
+    size_t best_length = 0;
+    for (size_t at = 0; at < length;) {
+        best = key_find(set, name + at, length - at);
+        if (best >= 0) {
+            best_length = length - at;
+            break;
+        }
+        const char *dot = memchr(name + at, '.', length - at);
+        if (!dot) break;
+        at = (size_t)(dot - name) + 1;
+    }
+    for (uint32_t i = 0; i < set->ending_count; i++) {
+        const struct ending *e = &set->endings[i];
+        if (e->length <= best_length || e->length > length) continue;
+        if (memcmp(name + length - e->length, set->text + e->at, e->length) != 0) continue;
+        best = e->value;
+        best_length = e->length;
+    }
+    return best;
+}
+
+static void prefix_key(uint8_t key[PREFIX_KEY], const struct ip *address, unsigned bits) {
+    memset(key, 0, PREFIX_KEY);
+    memcpy(key, address->bytes, bits / 8);
+    if (bits % 8) key[bits / 8] = (uint8_t)(address->bytes[bits / 8] & (0xff << (8 - bits % 8)));
+    key[16] = (uint8_t)bits;
+}
+
+static int prefix_add(struct set *set, const char *text, size_t length, int32_t value, struct error *err) {
+    char copy[64];
+    if (length >= sizeof copy) return error_set(err, "'%.*s' is no address or CIDR block", 64, text);
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    char *slash = strchr(copy, '/');
+    if (slash) *slash = '\0';
+    struct ip address;
+    if (ip_parse(copy, &address) < 0)
+        return error_set(err, "'%.*s' is no address or CIDR block", (int)length, text);
+    unsigned family_bits = ip_is_v4(&address) ? 32 : 128;
+    unsigned bits = family_bits;
+    if (slash) {
+        char *end;
+        unsigned long n = strtoul(slash + 1, &end, 10);
+        if (*end || end == slash + 1 || n > family_bits)
+            return error_set(err, "'%.*s': expected a length of 0 to %u after '/'", (int)length, text,
+                             family_bits);
+        bits = (unsigned)n;
+    }
+    if (family_bits == 32) bits += 96;
+    uint8_t key[PREFIX_KEY];
+    prefix_key(key, &address, bits);
+    set->lengths[bits / 64] |= 1ull << (bits % 64);
+    return key_add(set, key, sizeof key, value, err);
+}
+
+int32_t set_find_ip(const struct set *set, const struct ip *address) {
+    if (set->kind != SET_PREFIXES) return -1;
+    for (int word = 2; word >= 0; word--) {
+        uint64_t lengths = set->lengths[word];
+        while (lengths) {
+            int bit = 63 - __builtin_clzll(lengths);
+            lengths &= ~(1ull << bit);
+            uint8_t key[PREFIX_KEY];
+            prefix_key(key, address, (unsigned)(word * 64 + bit));
+            int32_t found = key_find(set, key, sizeof key);
+            if (found >= 0) return found;
+        }
+    }
+    return -1;
+}
+
+int set_add(struct set *set, const char *text, size_t length, int32_t value, struct error *err) {
+    switch (set->kind) {
+    case SET_DOMAINS:
+        return domain_add(set, text, length, value, err);
+    case SET_PREFIXES:
+        return prefix_add(set, text, length, value, err);
+    default:
+        return key_add(set, text, length, value, err);
+    }
+}
+
+int32_t set_find(const struct set *set, const char *text, size_t length) {
+    if (set->kind == SET_STRINGS) return key_find(set, text, length);
+    if (set->kind == SET_DOMAINS) return domain_find(set, text, length);
+    char copy[IP_TEXT_SIZE];
+    struct ip address;
+    if (length >= sizeof copy) return -1;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return ip_parse(copy, &address) < 0 ? -1 : set_find_ip(set, &address);
+}

@@ -1,0 +1,51 @@
+/* What the files around one detector's Lua state share; nobody else includes this. */
+#ifndef LUNETTE_SCRIPT_STATE_H
+#define LUNETTE_SCRIPT_STATE_H
+
+#include "script/api.h"
+#include "script/condition.h"
+#include "script/detector.h"
+#include "script/heap.h"
+
+#include <lua.h>
+
+enum { DETECTOR_HANDLERS = 31, DETECTOR_STREAK = 20, DETECTOR_LOG_LINES = 100, DETECTOR_NAME = 64 };
+
+struct subscription {
+    uint32_t count;
+    uint32_t unfiltered; /* bit h: handler h has no filter */
+    struct conditions *conditions[DETECTOR_HANDLERS];
+};
+
+/* The name that Lua knows it by is struct lunette_detector. */
+struct detector {
+    struct detector_options options;
+    lua_State *lua;    /* NULL once it was given up */
+    struct heap *heap; /* its memory */
+    size_t collected_at;
+    char *source; /* of the script, while it is loaded */
+    size_t source_size;
+    char **places; /* "file:line" of each handler, for messages when its state cannot be asked any more */
+    uint32_t place_count;
+    struct lunette_feed *feed;
+    struct subscription *subscriptions[EVENT_KINDS];
+    uint32_t packet_mask; /* handlers whose bpf filter the packet at hand passed */
+    struct set **sets;
+    uint32_t set_count;
+    char name[DETECTOR_NAME];
+    char *directory;                                  /* of the script */
+    int call_load, call_run, call_start, call_finish; /* registry references */
+    uint64_t events, alerts, errors;
+    uint32_t log_lines;
+    bool off;
+    bool error_logged;
+    char last_error[256];
+};
+
+/* bindings.c: pushes the table of C functions that the boot script calls `host`. */
+void bindings_push(lua_State *lua, struct detector *detector);
+
+/* detector.c: counts a failure, logs the first with its traceback, switches off after a run of them. */
+void detector_failed(struct detector *detector, const char *what, const char *where, const char *message);
+
+#endif

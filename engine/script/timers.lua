@@ -1,0 +1,107 @@
+-- Timers on the clock of the packets. They wait in a binary heap ordered by (time, number), so that those due at the
+-- same time run in the order in which they were set. `feed.due` tells the dispatch loops when to look here.
+--
+-- A periodic timer that falls behind (the clock jumped: the capture has a hole, or a wrong clock) runs at most
+-- CATCH_UP times for the time it missed and then goes on from the present.
+local CATCH_UP = 1000
+
+return function(inside)
+    local feed = inside.feed
+    local heap, numbered, origin = {}, 0, nil
+    local clock = {}
+
+    local function before(a, b) return a.at < b.at or (a.at == b.at and a.number < b.number) end
+
+    local function push(timer)
+        local i = #heap + 1
+        heap[i] = timer
+        while i > 1 do
+            local parent = math.floor(i / 2)
+            if not before(heap[i], heap[parent]) then break end
+            heap[i], heap[parent] = heap[parent], heap[i]
+            i = parent
+        end
+        feed.due = heap[1].at
+    end
+
+    local function pop()
+        local top, last = heap[1], table.remove(heap)
+        if #heap > 0 then
+            heap[1] = last
+            local i = 1
+            while true do
+                local least = i
+                for child = 2 * i, 2 * i + 1 do
+                    if heap[child] and before(heap[child], heap[least]) then least = child end
+                end
+                if least == i then break end
+                heap[i], heap[least] = heap[least], heap[i]
+                i = least
+            end
+        end
+        feed.due = heap[1] and heap[1].at or math.huge
+        return top
+    end
+
+    local waiting = {} -- set before the first packet: their time is not known yet
+
+    local function add(seconds, every, handler)
+        if #heap + #waiting >= 100000 then error("more than 100000 timers", 3) end
+        numbered = numbered + 1
+        local timer = { at = seconds, number = numbered, every = every, handler = handler }
+        if origin then
+            timer.at = feed.now + seconds
+            push(timer)
+        else
+            waiting[#waiting + 1] = timer
+        end
+    end
+
+    local function check(what, seconds, handler)
+        if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 or (what == "every" and seconds < 0.001) then
+            error("lunette." .. what .. ": seconds must be a positive number, got " .. tostring(seconds), 3)
+        end
+        if type(handler) ~= "function" then
+            error("lunette." .. what .. ": a function is expected after the seconds, got " .. type(handler), 3)
+        end
+    end
+
+    function clock.every(seconds, handler)
+        check("every", seconds, handler)
+        add(seconds, seconds, handler)
+    end
+
+    function clock.after(seconds, handler)
+        check("after", seconds, handler)
+        add(seconds, nil, handler)
+    end
+
+    function clock.start(now)
+        origin = now
+        for _, timer in ipairs(waiting) do
+            timer.at = now + timer.at
+            push(timer)
+        end
+        waiting = {}
+    end
+
+    -- Runs what is due up to and at `now`. `protected` calls a handler and deals with its errors.
+    function clock.run(now, protected)
+        while feed.due <= now do
+            local timer = pop()
+            feed.now = timer.at
+            if timer.every then
+                local behind = (now - timer.at) / timer.every
+                local next_at = timer.at + timer.every
+                if behind > CATCH_UP then next_at = timer.at + math.floor(behind) * timer.every end
+                push { at = next_at, number = timer.number, every = timer.every, handler = timer.handler }
+            end
+            feed.in_timer = 1
+            protected(timer.handler, timer.at)
+            feed.in_timer = 0
+        end
+    end
+
+    feed.due = math.huge
+    return clock
+end

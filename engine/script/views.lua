@@ -1,0 +1,184 @@
+-- Views: how a script sees an event. A view is a cdata value that holds nothing but a number: the event's slot in
+-- its kind's array, and above it the number of the batch. Reading `e.sni` runs a getter that was generated for that
+-- field; it takes the slot through a mask, so that no script can reach beyond the array, and compares the batch's
+-- number, so that a view which was kept cannot silently show somebody else's event.
+return function(inside)
+    local ffi, bit, api, feed = inside.ffi, inside.bit, inside.api, inside.feed
+    local band, rshift = bit.band, bit.rshift
+    local views = { constructors = {}, field_numbers = {}, names = {} }
+
+    -- Addresses and words come again and again: their strings are kept. The tables are emptied when they grow large.
+    local v4_texts, v4_count, words = {}, 0, {}
+    local buffer = ffi.new("char[64]")
+    local v4_mark = ffi.abi("le") and 0xffff0000 or 0x0000ffff
+
+    local function address(bytes)
+        local lower = ffi.cast("const uint32_t *", bytes)
+        if lower[0] == 0 and lower[1] == 0 and lower[2] == v4_mark then
+            local key = lower[3]
+            local text = v4_texts[key]
+            if text then return text end
+            text = ffi.string(buffer, api.ip_text(bytes, buffer))
+            if v4_count >= 8192 then v4_texts, v4_count = {}, 0 end
+            v4_texts[key], v4_count = text, v4_count + 1
+            return text
+        end
+        return ffi.string(buffer, api.ip_text(bytes, buffer))
+    end
+
+    local function word(pointer)
+        if pointer == nil then return nil end
+        local key = tonumber(ffi.cast("intptr_t", pointer))
+        local text = words[key]
+        if not text then
+            text = ffi.string(pointer)
+            words[key] = text
+        end
+        return text
+    end
+
+    local function stale()
+        error("this event is over: copy the fields you need while its handler runs", 3)
+    end
+
+    -- Slices: a run of bytes in the batch's text.
+    ffi.cdef "struct lunette_slice { const uint32_t at, length, generation; };"
+    local slice_methods = {}
+    local slice_type
+
+    local function bytes_of(s)
+        if s.generation ~= feed.generation then stale() end
+        return feed.text + s.at
+    end
+    function slice_methods.u8(s, i)
+        if i < 1 or i > s.length then return nil end
+        return ffi.cast("const uint8_t *", bytes_of(s))[i - 1]
+    end
+    function slice_methods.u16be(s, i)
+        if i < 1 or i + 1 > s.length then return nil end
+        local p = ffi.cast("const uint8_t *", bytes_of(s)) + (i - 1)
+        return p[0] * 256 + p[1]
+    end
+    function slice_methods.u32be(s, i)
+        if i < 1 or i + 3 > s.length then return nil end
+        local p = ffi.cast("const uint8_t *", bytes_of(s)) + (i - 1)
+        return ((p[0] * 256 + p[1]) * 256 + p[2]) * 256 + p[3]
+    end
+    function slice_methods.find(s, text, from)
+        from = from or 1
+        if from < 1 or from > s.length + 1 then return nil end
+        local at = api.find(bytes_of(s) + (from - 1), s.length - (from - 1), text, #text)
+        if at < 0 then return nil end
+        return from + at
+    end
+    function slice_methods.starts(s, text)
+        return #text <= s.length and api.find(bytes_of(s), #text, text, #text) == 0
+    end
+    function slice_methods.tostring(s, from, to)
+        from, to = math.max(from or 1, 1), math.min(to or s.length, s.length)
+        if to < from then return "" end
+        return ffi.string(bytes_of(s) + (from - 1), to - from + 1)
+    end
+    function slice_methods.hex(s)
+        return (slice_methods.tostring(s):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+    end
+    slice_type = ffi.metatype("struct lunette_slice", {
+        __index = slice_methods,
+        __len = function(s) return s.length end,
+        __tostring = function(s) return slice_methods.tostring(s) end,
+        __metatable = false,
+    })
+
+    local function list(ref)
+        local result = {}
+        local items = ffi.cast("const struct lunette_ref *", feed.text + ref.at)
+        for i = 1, ref.length do result[i] = ffi.string(feed.text + items[i - 1].at, items[i - 1].length) end
+        return result
+    end
+    local function u16s(ref)
+        local result = {}
+        local items = ffi.cast("const uint16_t *", feed.text + ref.at)
+        for i = 1, ref.length do result[i] = items[i - 1] end
+        return result
+    end
+
+    -- What stands between `return` and the end of a getter; `f` is the field's place.
+    local expressions = {
+        u8 = "f", u16 = "f", u32 = "f", f64 = "f",
+        u64 = "tonumber(f)", time = "tonumber(f) / 1e9", bool = "f ~= 0",
+        ip = "address(f)", word = "word(f)",
+        str = "f.at ~= 0 and string_of(feed.text + f.at, f.length) or nil",
+        bytes = "f.at ~= 0 and slice(f.at, f.length, feed.generation) or nil",
+        list = "list(f)", u16s = "u16s(f)",
+    }
+
+    local function make_getter(kind, slots, field)
+        local source = ([[
+            local slots, feed, band, rshift, stale, address, word, string_of, slice, list, u16s = ...
+            local tonumber = tonumber
+            return function(view)
+                local i = view.view
+                if rshift(i, 10) ~= feed.generation then stale() end
+                local f = slots[band(i, 1023)].%s.%s
+                return %s
+            end]]):format(field.head and "head" or "body", field.name, expressions[field.type])
+        local chunk = assert(load(source, "=getter " .. kind .. "." .. field.name, "t"))
+        return chunk(slots, feed, band, rshift, stale, address, word, ffi.string, slice_type, list, u16s)
+    end
+
+    local function define(number, kind)
+        local event_name = "struct lunette_event_" .. kind.name
+        if ffi.sizeof(event_name) ~= kind.size then
+            error("the engine and LuaJIT disagree on the size of " .. event_name)
+        end
+        local slots = ffi.cast("const " .. event_name .. " *", inside.slots[number])
+        local getters, numbers, names = {}, {}, {}
+        for _, field in ipairs(kind.fields) do
+            local offset = field.head and ffi.offsetof("struct lunette_head", field.name)
+                or ffi.offsetof(event_name, "body") + ffi.offsetof("struct lunette_body_" .. kind.name, field.name)
+            if offset ~= field.offset then
+                error("the engine and LuaJIT disagree on the offset of " .. kind.name .. "." .. field.name)
+            end
+            getters[field.name] = make_getter(kind.name, slots, field)
+            numbers[field.name] = field.number
+            names[#names + 1] = field.name
+        end
+        local view_name = "struct lunette_view_" .. kind.name
+        ffi.cdef(view_name .. " { const uint32_t view; };")
+        views.field_numbers[number], views.names[number] = numbers, names
+
+        -- The sets' way in: look a field up without making a string of it. The key cannot be typed in a script's e.name.
+        getters["\0find"] = function(view, set, name)
+            local i, field = view.view, numbers[name]
+            if not field then views.no_field(kind.name, names, name, 4) end
+            if rshift(i, 10) ~= feed.generation then stale() end
+            return api.set_find_field(inside.detector, set, number, band(i, 1023), field)
+        end
+
+        views.constructors[number] = ffi.metatype(view_name, {
+            __index = function(view, name)
+                local getter = getters[name]
+                if getter then
+                    if name == "\0find" then return getter end
+                    return getter(view)
+                end
+                views.no_field(kind.name, names, name, 3)
+            end,
+            __newindex = function(_, name)
+                error("events are read-only: " .. kind.name .. "." .. tostring(name), 2)
+            end,
+            __tostring = function() return kind.name .. " event" end,
+            __metatable = false,
+        })
+    end
+
+    function views.no_field(kind, names, name, level)
+        local near = inside.nearest(tostring(name), names)
+        error(("%s events have no field '%s'%s"):format(kind, tostring(name),
+            near and "; did you mean '" .. near .. "'?" or " (see `lunette events " .. kind .. "`)"), level)
+    end
+
+    inside.detector = ffi.cast("struct lunette_detector *", inside.host.detector)
+    for number, kind in pairs(inside.schema) do define(number, kind) end
+    return views
+end

@@ -1,0 +1,206 @@
+/* Opens everything first, so that a slip of the user's shows before any work is done; then a thread per
+ * worker (the first runs in the caller's); then adds up. */
+#include "sensor/replay.h"
+
+#include "base/log.h"
+#include "sensor/home.h"
+#include "sensor/worker.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { WORKERS_MAX = 64, WARNINGS_MAX = 1024 };
+
+struct replay {
+    const struct replay_options *options;
+    struct home *home;
+    struct outputs *outputs;
+    uint32_t count;
+    struct worker *workers[WORKERS_MAX];
+    struct worker_options worker_options[WORKERS_MAX];
+};
+
+/* Only a regular file can be read by several workers. */
+static bool can_be_shared(const char *path) {
+    struct stat status;
+    return strcmp(path, "-") != 0 && stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+static uint32_t worker_count(const struct replay_options *options) {
+    if (options->workers <= 1) return 1;
+    for (size_t i = 0; i < options->capture_count; i++) {
+        if (can_be_shared(options->captures[i])) continue;
+        log_line(LOG_WARNING, "%s is no regular file and can be read once only: one worker instead of %u",
+                 options->captures[i], options->workers);
+        return 1;
+    }
+    return options->workers < WORKERS_MAX ? options->workers : WORKERS_MAX;
+}
+
+static int replay_open(struct replay *replay, struct error *err) {
+    const struct replay_options *options = replay->options;
+    replay->home = home_new(options->home_networks, err);
+    if (!replay->home) return error_is_usage(err);
+    replay->outputs = outputs_open(&options->outputs, replay->count, err);
+    if (!replay->outputs) return -1;
+    for (uint32_t i = 0; i < replay->count; i++) {
+        replay->worker_options[i] = (struct worker_options){
+            .captures = options->captures,
+            .capture_count = options->capture_count,
+            .filter = options->filter,
+            .batch_limit = options->batch_limit,
+            .fragment_memory = options->fragment_memory,
+            .flow = options->flow,
+            .scripts = options->scripts,
+            .home = replay->home,
+            .outputs = replay->outputs,
+            .index = i,
+            .workers = replay->count,
+            .stop = options->stop,
+        };
+        replay->worker_options[i].scripts.quiet = i > 0;
+        replay->workers[i] = worker_new(&replay->worker_options[i], err);
+        if (!replay->workers[i]) return -1;
+    }
+    return 0;
+}
+
+/* The first worker's output stays open for the figures at the end. */
+static void worker_work(struct replay *replay, uint32_t index) {
+    worker_run(replay->workers[index]);
+    if (index > 0) outputs_done(outputs_worker(replay->outputs, index));
+}
+
+struct worker_thread {
+    pthread_t thread;
+    struct replay *replay;
+    uint32_t index;
+};
+
+static void *worker_thread_main(void *context) {
+    struct worker_thread *self = context;
+    worker_work(self->replay, self->index);
+    return NULL;
+}
+
+static void replay_work(struct replay *replay) {
+    struct worker_thread threads[WORKERS_MAX];
+    uint32_t started = 1;
+    for (; started < replay->count; started++) {
+        threads[started].replay = replay;
+        threads[started].index = started;
+        if (pthread_create(&threads[started].thread, NULL, worker_thread_main, &threads[started]) != 0) break;
+    }
+    worker_work(replay, 0);
+    for (uint32_t i = 1; i < started; i++) pthread_join(threads[i].thread, NULL);
+    for (uint32_t i = started; i < replay->count; i++) worker_work(replay, i); /* no thread was to be had */
+}
+
+/* A figure of the capture, the same for all workers; and figures of the flows, which are added up. */
+static void replay_stats(struct replay *replay) {
+    const struct worker_figures *figures = worker_figures(replay->workers[0]);
+    struct flow_counters total = {0};
+    uint64_t joined = 0;
+    for (uint32_t i = 0; i < replay->count; i++) {
+        const struct flow_counters *c = worker_flow_counters(replay->workers[i]);
+        total.flows += c->flows;
+        total.flows_tcp += c->flows_tcp;
+        total.flows_udp += c->flows_udp;
+        total.flows_icmp += c->flows_icmp;
+        total.ended_timeout += c->ended_timeout;
+        total.ended_evicted += c->ended_evicted;
+        total.gap_bytes += c->gap_bytes;
+        total.reassembly_dropped += c->reassembly_dropped;
+        total.memory += c->memory;
+        joined = worker_figures(replay->workers[i])->datagrams_joined;
+    }
+    const struct stat_figure stats[] = {
+        {"capture.packets", figures->packets},
+        {"capture.bytes", figures->bytes},
+        {"capture.filtered", figures->filtered},
+        {"capture.truncated", figures->truncated},
+        {"decoder.not_ip", figures->not_ip},
+        {"decoder.arp", figures->arp},
+        {"decoder.invalid", figures->undecoded},
+        {"decoder.datagrams_joined", joined},
+        {"flow.total", total.flows},
+        {"flow.tcp", total.flows_tcp},
+        {"flow.udp", total.flows_udp},
+        {"flow.icmp", total.flows_icmp},
+        {"flow.timeout", total.ended_timeout},
+        {"flow.evicted", total.ended_evicted},
+        {"flow.memory", total.memory},
+        {"tcp.gap_bytes", total.gap_bytes},
+        {"tcp.reassembly_dropped", total.reassembly_dropped},
+    };
+    outputs_stats(outputs_worker(replay->outputs, 0), figures->last, stats, sizeof stats / sizeof stats[0]);
+}
+
+static void capture_figures(struct replay *replay, struct summary *summary, const char **warnings,
+                            double seconds) {
+    const struct worker_figures *figures = worker_figures(replay->workers[0]);
+    uint32_t count = 0;
+    while (count < WARNINGS_MAX && (warnings[count] = worker_capture_warning(replay->workers[0], count)))
+        count++;
+    summary->packets = figures->packets;
+    summary->bytes = figures->bytes;
+    summary->first = figures->first;
+    summary->last = figures->last;
+    summary->truncated = figures->truncated;
+    summary->not_ip = figures->not_ip + figures->arp;
+    summary->undecoded = figures->undecoded;
+    summary->interrupted = figures->interrupted;
+    summary->seconds = seconds;
+    summary->warnings = warnings;
+    summary->warning_count = count;
+}
+
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Prints the warnings at once if there will be no summary to hold them. */
+static void warnings_log(const struct replay *replay, const struct summary *summary) {
+    if (replay->options->outputs.show_summary) return;
+    for (uint32_t i = 0; i < summary->warning_count; i++) log_line(LOG_WARNING, "%s", summary->warnings[i]);
+}
+
+static enum replay_outcome replay_close(struct replay *replay, double seconds, struct error *err) {
+    static const char *warnings[WARNINGS_MAX];
+    struct summary summary;
+    if (summary_init(&summary, err) < 0) return REPLAY_FAILED;
+    capture_figures(replay, &summary, warnings, seconds);
+    warnings_log(replay, &summary);
+    int written = outputs_close(replay->outputs, &summary, err);
+    replay->outputs = NULL;
+    summary_clear(&summary);
+    if (written < 0) return REPLAY_FAILED;
+    bool failed = false;
+    for (uint32_t i = 0; i < replay->count; i++) failed |= worker_detectors_failed(replay->workers[i]) > 0;
+    if (!failed) return REPLAY_FINE;
+    err->text[0] = '\0'; /* it was told when it happened */
+    return REPLAY_FAILED;
+}
+
+enum replay_outcome replay_run(const struct replay_options *options, struct error *err) {
+    struct replay replay = {.options = options, .count = worker_count(options)};
+    double begun = seconds_now();
+    enum replay_outcome outcome = REPLAY_FAILED;
+    if (replay_open(&replay, err) == 0) {
+        replay_work(&replay);
+        replay_stats(&replay);
+        outputs_done(outputs_worker(replay.outputs, 0));
+        outcome = replay_close(&replay, seconds_now() - begun, err);
+    } else if (err->usage) {
+        outcome = REPLAY_USAGE;
+    }
+    if (replay.outputs) outputs_close(replay.outputs, NULL, NULL); /* it never began: no summary */
+    for (uint32_t i = 0; i < replay.count; i++) worker_free(replay.workers[i]);
+    home_free(replay.home);
+    return outcome;
+}

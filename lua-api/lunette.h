@@ -1,0 +1,57 @@
+/* The boundary between the engine and Lua: this text is compiled into the engine as C and read by LuaJIT's ffi.cdef,
+ * so that the two sides cannot drift. Hence no guards, no includes and no macros: only types. The structs of the events
+ * themselves come from lua-api/events.def, by way of engine/script/cdef.c, which checks sizes and offsets at start-up.
+ *
+ * Nothing here is ever visible to a detector. The modules in engine/script use it and hand out views. */
+
+struct lunette_set;
+struct lunette_detector;
+
+/* A run of bytes in the batch's text, valid until the batch is flushed. at == 0: absent. */
+struct lunette_ref {
+    uint32_t at;
+    uint32_t length;
+};
+
+enum { LUNETTE_BATCH = 1024 };
+
+/* What one detector is fed: entry n is an event in slot `view[n] & (LUNETTE_BATCH - 1)` of its kind's array. Entries are in capture order;
+ * runs group consecutive entries of one kind: run r has entries run_end[r - 1] (or 0) to run_end[r] - 1. */
+struct lunette_feed {
+    const char *text;      /* the batch's text */
+    uint32_t generation;   /* number of the batch, modulo 2^22: a view carries it in its upper bits */
+    uint32_t count;        /* entries */
+    uint32_t runs;
+    uint32_t current;      /* written by Lua: the entry being handled */
+    uint32_t place;        /* written by Lua: number of the handler's place in the script, 0 if none runs */
+    int32_t in_timer;      /* written by Lua: 1 while a timer's function runs */
+    double now;            /* written by Lua: the detector's clock, seconds since 1970 */
+    double due;            /* written by Lua: when the next timer is due, infinity if none */
+    double end_clock;      /* clock at the end of the batch */
+    double evicted;        /* written by Lua: entries of named state that gave way to others */
+    uint32_t streak;       /* failures in a row: written by both sides, 0 after a handler that went well */
+    double clock[1024];    /* per entry: the clock when the event was made */
+    uint32_t view[1024];   /* per entry: generation << 10 | slot */
+    uint32_t mask[1024];   /* per entry: bit h is set if handler h of that kind wants it */
+    uint8_t run_kind[1024];
+    uint32_t run_end[1024];
+};
+
+/* What Lua calls. Functions that compiled code calls often; the rest are plain C functions in the Lua state. */
+struct lunette_api {
+    uint32_t version;
+    uint32_t feed_size; /* sizeof(struct lunette_feed), held against ffi.sizeof */
+    /* The number of the entry that has the text, or -1. */
+    int32_t (*set_find)(const struct lunette_set *set, const char *text, uint32_t length);
+    /* The same for field number `field` of the event in `slot` of `kind`, without making a string. */
+    int32_t (*set_find_field)(struct lunette_detector *detector, const struct lunette_set *set, uint32_t kind,
+                              uint32_t slot, uint32_t field);
+    /* Writes an address as text, returns its length. */
+    int32_t (*ip_text)(const uint8_t *address, char *out);
+    /* Where the registrable domain (or the public suffix) begins in a name, or -1. */
+    int32_t (*registrable)(const char *name, uint32_t length);
+    int32_t (*public_suffix)(const char *name, uint32_t length);
+    int32_t (*is_address)(const char *text, uint32_t length);
+    /* Where `needle` begins in the `length` bytes at `bytes`, or -1. */
+    int32_t (*find)(const char *bytes, uint32_t length, const char *needle, uint32_t needle_length);
+};

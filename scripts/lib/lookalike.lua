@@ -1,0 +1,165 @@
+-- Does a name imitate one of Apple's?
+--
+-- The hard part is to leave the honest names alone: "apple" is also in snapple, pineapple, applebees and appleton, and is one slip away
+-- from ample, apply and maple. So a label is cut at its hyphens, and Apple's word counts only where it fills a piece, or where what is left
+-- of the piece is made of words that lure (id, login, verify …). Four kinds of imitation are told apart:
+--
+--   nested       apple.com stands left of somebody else's domain:  appleid.apple.com.evil.example, www-apple-com.example
+--   homoglyph    the word is there for the eye, not for the machine: аррle (Cyrillic), app1e, icIoud; found by folding letters that
+--                look alike onto one and comparing with Apple's words folded likewise
+--   keyword      Apple's word, spelt right, together with a lure: apple-id-verify, icloudlogin, secure-appleid
+--   misspelling  a doubled, dropped or swapped letter (aplpe, iclooud) beside a lure. Other distances of one edit are words of
+--                their own too often to mean anything.
+--
+-- A bare word (apple.example) or a bare word beside harmless ones (apple-pie, applemusicians) is no finding.
+-- Nothing here asks the engine: tests run it under plain luajit.
+
+local punycode = require "punycode"
+
+local lookalike = {}
+
+-- Letters that pass for a plain one, by code point. Cyrillic, Greek, IPA, Roman numerals, Latin with marks.
+local FOLDS = {
+    a = "а ɑ α à á â ã ä å ā ă ą ǎ ạ ả ấ ầ ẩ ẫ ậ ắ ằ ẳ ẵ ặ ȧ", b = "ь Ь ƅ ḃ ḅ", c = "с ϲ ⅽ ç ć ĉ ċ č ƈ", d = "ԁ ⅾ ɗ ď đ ḍ",
+    e = "е ё є ε ҽ è é ê ë ē ĕ ė ę ě ẹ ẻ ẽ ế ề ể ễ ệ", f = "ƒ ḟ", g = "ɡ ğ ġ ģ ǵ", h = "һ ĥ ħ ḥ", j = "ј ĵ", k = "к κ ķ ḳ",
+    l = "ӏ і ı ι ɩ ⅼ ⅰ ǀ ł ĺ ļ ľ ŀ ḷ ḻ ì í î ï ĩ ī ĭ į ǐ ị ỉ ї", m = "м ⅿ ṃ ṁ", n = "п ո ñ ń ņ ň ṇ ṅ",
+    o = "о ο σ օ ò ó ô õ ö ø ō ŏ ő ọ ỏ ố ồ ổ ỗ ộ ơ ớ ờ ở ỡ ợ", p = "р ρ ƿ ṗ ҏ", q = "ԛ", r = "г ŕ ŗ ř ṛ", s = "ѕ ś ŝ ş š ș ṣ",
+    t = "т τ ţ ť ț ṭ", u = "υ ս ù ú û ü ũ ū ŭ ů ű ų ụ ủ ư", v = "ν ѵ ⅴ", w = "ԝ ω ŵ ẁ ẃ ẅ", x = "х χ ⅹ", y = "у γ ý ÿ ŷ",
+    z = "ź ż ž ẓ",
+}
+-- Within ASCII. i and l fall together: a capital I passes for l, and names lose their capitals on the way.
+local ASCII_FOLDS = { ["0"] = "o", ["1"] = "l", ["3"] = "e", ["5"] = "s", ["i"] = "l", ["|"] = "l" }
+
+local fold_of = {}
+for plain, others in pairs(FOLDS) do
+    for letter in others:gmatch("%S+") do fold_of[punycode.points(letter)[1]] = plain end
+end
+
+local function fold_ascii(text)
+    return (text:gsub(".", ASCII_FOLDS))
+end
+
+-- Folds a label: its skeleton, its letters as they are (bytes above ASCII as "?", so that both have one character per letter),
+-- and the code points.
+function lookalike.fold(label)
+    local points = punycode.points(label)
+    local skeleton, raw = {}, {}
+    for i, point in ipairs(points) do
+        if point >= 0xff41 and point <= 0xff5a then point = point - 0xff41 + 0x61 end -- full-width letters
+        local plain = point < 128 and string.char(point):lower() or fold_of[point]
+        raw[i] = points[i] < 128 and string.char(points[i]):lower() or "?"
+        skeleton[i] = plain and (ASCII_FOLDS[plain] or plain) or "?"
+    end
+    return table.concat(skeleton), table.concat(raw), points
+end
+
+-- Is the text made of lure words and digits alone? Gives the weight of the heaviest: 2 strong, 1 weak.
+local function lure_weight(text, lures)
+    local best = { [0] = 0 } -- best[i]: weight with which the first i letters can be made up
+    for i = 1, #text do
+        if text:sub(i, i):match("%d") and best[i - 1] then best[i] = best[i - 1] end
+        for word, weight in pairs(lures) do
+            local before = best[i - #word]
+            if before and text:sub(i - #word + 1, i) == word then
+                best[i] = math.max(best[i] or 0, before, weight)
+            end
+        end
+    end
+    return best[#text]
+end
+
+-- A letter doubled, a double one dropped, two neighbours swapped.
+local function is_slip(piece, word)
+    if #piece == #word + 1 then
+        for i = 1, #word do
+            if word:sub(1, i) .. word:sub(i) == piece then return true end
+        end
+    elseif #piece == #word - 1 then
+        for i = 1, #word - 1 do
+            if word:sub(i, i) == word:sub(i + 1, i + 1) and word:sub(1, i) .. word:sub(i + 2) == piece then return true end
+        end
+    elseif #piece == #word and piece ~= word then
+        for i = 1, #word - 1 do
+            if word:sub(1, i - 1) .. word:sub(i + 1, i + 1) .. word:sub(i, i) .. word:sub(i + 2) == piece then return true end
+        end
+    end
+    return false
+end
+
+-- rules: brands (list of words), domains (list of Apple's names that others nest), lures (word → weight).
+-- Gives an object whose judge(name, registrable) tells.
+function lookalike.new(rules)
+    local brands, lures, domains = {}, {}, {}
+    for i, word in ipairs(rules.brands) do brands[i] = { word = word, skeleton = fold_ascii(word) } end
+    for word, weight in pairs(rules.lures) do lures[fold_ascii(word)] = weight end
+    for i, domain in ipairs(rules.domains) do domains[i] = { name = domain, hyphened = domain:gsub("%.", "-") } end
+
+    -- Apple's word in one piece of a label: the brand, whether it is spelt right, and the weight of the lure glued to it.
+    local function find_brand(skeleton, raw)
+        for _, brand in ipairs(brands) do
+            local from, to = skeleton:find(brand.skeleton, 1, true)
+            while from do
+                local left, right = skeleton:sub(1, from - 1), skeleton:sub(to + 1)
+                local a, b = lure_weight(left, lures), lure_weight(right, lures)
+                if a and b then return brand.word, raw:sub(from, to) == brand.word, math.max(a, b), raw:sub(from, to) end
+                from, to = skeleton:find(brand.skeleton, from + 1, true)
+            end
+        end
+    end
+
+    local function judge_label(label)
+        local skeleton, raw, points = lookalike.fold(label)
+        local brand, literal, glued, shown
+        local lure, slip, at = 0, nil, 1
+        for piece in skeleton:gmatch("[^%-]+") do
+            local from = skeleton:find(piece, at, true)
+            local raw_piece = raw:sub(from, from + #piece - 1)
+            at = from + #piece
+            local found, is_literal, weight, text = find_brand(piece, raw_piece)
+            if found and not (brand and is_literal) then
+                brand, literal, glued, shown = found, is_literal, weight, text
+            elseif not found then
+                lure = math.max(lure, lure_weight(piece, lures) or 0)
+                for _, b in ipairs(brands) do
+                    if is_slip(raw_piece, b.word) then slip = b.word end
+                end
+            end
+        end
+        lure = math.max(lure, glued or 0)
+        if brand and not literal then
+            local foreign = shown:find("?", 1, true) ~= nil
+            return { kind = "homoglyph", brand = brand, foreign = foreign, digits = shown:find("%d") ~= nil, lure = lure,
+                shown = punycode.text(points) }
+        end
+        if brand and lure > 0 then return { kind = "keyword", brand = brand, lure = lure, shown = label } end
+        if slip and lure > 0 then return { kind = "misspelling", brand = slip, lure = lure, shown = label } end
+    end
+
+    local function judge_nesting(name, registrable)
+        local main = registrable:match("^[^.]+")
+        local left = "." .. name:sub(1, #name - #registrable) -- ".appleid.apple.com." or "."
+        local head = left .. main .. "."
+        for _, domain in ipairs(domains) do
+            local from, to = head:find("." .. domain.name, 1, true)
+            if from and head:sub(to + 1, to + 1):match("[.%-]") then
+                return { kind = "nested", brand = domain.name, lure = 2, shown = name }
+            end
+            local label = ("-" .. head:gsub("%.", "-.-") .. "-")
+            if label:find("-" .. domain.hyphened .. "-", 1, true) then
+                return { kind = "nested", brand = domain.name, lure = 2, shown = name }
+            end
+        end
+    end
+
+    local object = {}
+
+    -- What is wrong with the name: { kind, brand, lure = 0…2, shown, foreign, digits }, or nil. `registrable` is its eTLD+1.
+    function object.judge(name, registrable)
+        if not registrable then return nil end
+        return judge_nesting(name, registrable) or judge_label(registrable:match("^[^.]+"))
+    end
+
+    return object
+end
+
+return lookalike

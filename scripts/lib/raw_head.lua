@@ -1,0 +1,71 @@
+-- What do the first bytes of a connection say that speaks no protocol?
+--
+-- nc adds nothing of its own: what goes in at one end comes out at the other. So a shell behind nc shows its prompt, a file shows its
+-- magic bytes, a typed line ends in a bare newline where every text protocol of the Internet ends it in CR LF. The functions take the
+-- first bytes (at most 64) as strings.
+
+local head = {}
+
+-- Prompts of the shells macOS has had: bash 3.2, sh (the same bash), zsh.
+local PROMPTS = {
+    "^%s*bash%-%d[%d%.]*[%$#] ", "^%s*sh%-%d[%d%.]*[%$#] ", "^%s*zsh%-?%d?[%d%.]*[%%#] ", "^%s*[%w%-%.]+@[%w%-%.]+ [^\r\n]- ?[%%#%$] $",
+    "^%s*[%w%-%.]+:[~/][~/%w%-_%.]* [%w%-_%.]+[%$#] ", "no job control in this shell", "job control turned off",
+    "^The default interactive shell is now zsh",
+}
+
+-- What people and scripts type first into a shell that is theirs.
+local COMMANDS = {}
+for word in ([[id whoami uname hostname ls pwd cat cd ps ifconfig w who df env export echo which sw_vers system_profiler osascript dscl
+    security defaults launchctl networksetup curl python python3 perl ruby sudo unset history ioreg sysctl mdfind screencapture]]):gmatch("%S+") do
+    COMMANDS[word] = true
+end
+
+local MAGIC = {
+    { "\207\250\237\254", "Mach-O program", true }, { "\206\250\237\254", "Mach-O program", true },
+    { "\202\254\186\190", "universal Mach-O program or Java class", true }, { "\127ELF", "ELF program", true },
+    { "MZ\144\000\003", "Windows program", true }, { "xar!", "macOS installer package", true }, { "PK\003\004", "zip archive" },
+    { "\031\139\008", "gzip archive" }, { "BZh9", "bzip2 archive" }, { "\2537zXZ\000", "xz archive" }, { "7z\188\175\039\028", "7-zip archive" },
+    { "SQLite format 3\000", "SQLite database" }, { "bplist00", "property list" }, { "%PDF-", "PDF" }, { "\137PNG\r\n", "PNG picture" },
+    { "-----BEGIN ", "PEM key or certificate" },
+}
+
+-- Prompt at the head of what one side sent?
+function head.prompt(text)
+    for _, pattern in ipairs(PROMPTS) do
+        if text:find(pattern) then return text:match("^%s*([^\r\n]*)") end
+    end
+end
+
+-- First line is a shell command? Gives the line.
+function head.command(text)
+    local line, rest = text:match("^([^\r\n]+)(\r?\n?)")
+    if not line or rest ~= "\n" or line:find("[^%g ]") then return nil end
+    local word = line:match("^%s*([%w_]+)")
+    if word and COMMANDS[word] and not line:find("^%s*[%w_]+[:=(,]") then return line end
+    if line:find("^/%l+/") or line:find("^%./%g") then return line end
+end
+
+-- Answer to `id`.
+function head.is_id_output(text)
+    return text:find("uid=%d+%b()%s") ~= nil or text:find("^%s*uid=%d+") ~= nil
+end
+
+-- A file at the head of a raw stream: what it is, and whether it can run.
+function head.file(text)
+    if text:find("^#! ?/") then return "script (" .. text:match("^[^\r\n]+"):sub(1, 40) .. ")", true end
+    for _, magic in ipairs(MAGIC) do
+        local bytes = magic[1]
+        if text:sub(1, #bytes) == bytes then return magic[2], magic[3] or false end
+        -- Stagers put the length in front.
+        if magic[3] and #text > 8 and text:sub(5, 4 + #bytes) == bytes then return magic[2] .. " behind a 4-byte length", true end
+    end
+end
+
+-- Lines as a terminal sends them: printable, ended by a bare newline, no markup and no CR LF.
+function head.is_typed(text)
+    if #text < 2 or text:find("\r", 1, true) or not text:find("\n", 1, true) then return false end
+    if text:find("[^%g%s\128-\255]") or text:find("^%s*[{<%[\"]") then return false end
+    return true
+end
+
+return head

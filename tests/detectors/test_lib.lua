@@ -1,0 +1,144 @@
+-- scripts/lib under plain luajit:  luajit tests/detectors/test_lib.lua scripts/lib
+package.path = arg[1] .. "/?.lua;" .. package.path
+
+local failures, checks = 0, 0
+local function check(what, got, expected)
+    checks = checks + 1
+    if got == expected then return end
+    failures = failures + 1
+    io.stderr:write(("%s: got %s, expected %s\n"):format(what, tostring(got), tostring(expected)))
+end
+
+-- ---------------------------------------------------------------- punycode: samples of RFC 3492 section 7.1, and Python's idna codec
+local punycode = require "punycode"
+for text, expected in pairs {
+    ["egbpdaj6bu4bxfgehfvwxn"] = "ليهمابتكلموشعربي؟",
+    ["ihqwcrb4cv8a8dqg056pqjye"] = "他们为什么不说中文",
+    ["Proprostnemluvesky-uyb24dma41a"] = "Pročprostěnemluvíčesky",
+    ["3B-ww4c5e180e575a65lsy2b"] = "3年B組金八先生",
+    ["mnich-kva"] = "münich",
+    ["80ak6aa92e"] = "аррӏе",
+    ["pple-43d"] = "аpple",
+} do
+    local points = punycode.decode(text)
+    check("punycode " .. text, points and punycode.text(points), expected)
+end
+check("not base 36", punycode.decode("a-b!"), nil)
+check("ends inside a number", punycode.decode("a-z"), nil)
+check("overflow", punycode.decode("99999999999999999999"), nil)
+check("too long", punycode.decode(("a"):rep(64)), nil)
+check("no prefix", punycode.text(punycode.points("apple")), "apple")
+check("utf-8 stays", punycode.text(punycode.points("äpple")), "äpple")
+check("broken utf-8 has one point a byte", #punycode.points("\208\208a\255"), 4)
+
+-- ---------------------------------------------------------------- look-alikes
+local judge = require("lookalike").new({
+    brands = { "apple", "icloud", "itunes", "facetime" }, domains = { "apple.com", "icloud.com" },
+    lures = { id = 2, login = 2, verify = 2, secure = 2, support = 1, my = 0, account = 2 },
+}).judge
+local function kind(name, registrable)
+    local found = judge(name, registrable or name:match("[^.]+%.[^.]+$"))
+    return found and found.kind
+end
+for _, name in ipairs {
+    "snapple.com", "pineapple.com", "applebees.com", "appleton.edu", "applegate.com", "appleinsider.com", "apple-pie.com", "apple.de", "bigapple.com",
+    "grapple.com", "maple-login.com", "ample-account.com", "apply-secure.com", "apples-login.com", "cloud-login.com", "mcloud-id.com",
+    "candidapple.com", "apple.stackexchange.com", "xn--mnich-kva.com", "myicloud.com", "xn--55qx5d.com", "xn--.com", "a.b", "",
+} do
+    check(name, kind(name), nil)
+end
+for name, expected in pairs {
+    ["xn--80ak6aa92e.com"] = "homoglyph", ["xn--pple-43d.com"] = "homoglyph", ["app1e.com"] = "homoglyph", ["icl0ud.com"] = "homoglyph",
+    ["lcloud-verify.com"] = "homoglyph", ["login.app1eid.com"] = "homoglyph",
+    ["apple-id-verify.com"] = "keyword", ["icloud-login.net"] = "keyword", ["verlfy-apple.com"] = "keyword", ["myappleid.net"] = "keyword",
+    ["supportapple.net"] = "keyword", ["appleid2-secure.com"] = "keyword",
+    ["aplpe-login.com"] = "misspelling", ["applle-id.com"] = "misspelling", ["aple-account.com"] = "misspelling",
+    ["apple.com.evil.net"] = "nested", ["appleid.apple.com-verify.xyz"] = "nested", ["www-apple-com.evil.net"] = "nested",
+    ["apple-com.xyz"] = "nested",
+} do
+    check(name, kind(name), expected)
+end
+check("no registrable domain", judge("apple.com.evil", nil), nil)
+check("Cyrillic is foreign", judge("xn--80ak6aa92e.com", "xn--80ak6aa92e.com").foreign, true)
+check("a digit is not", judge("app1e.com", "app1e.com").foreign, false)
+check("a digit is a digit", judge("app1e.com", "app1e.com").digits, true)
+check("weak lure", judge("apple-support.com", "apple-support.com").lure, 1)
+
+-- ---------------------------------------------------------------- ping layouts: bytes of real pings (zeek's traces) and what no ping sends
+local ping = require "ping_layout"
+local function hex(text) return (text:gsub("%s", ""):gsub("%x%x", function(h) return string.char(tonumber(h, 16)) end)) end
+local function counter(from, to)
+    local out = {}
+    for i = from, to do out[#out + 1] = string.char(i % 256) end
+    return table.concat(out)
+end
+local now = 0x4f85e043
+check("macOS", ping.of(hex "4f85e043000eebff" .. counter(8, 55), now), "bsd")
+check("macOS, microseconds too many", ping.of(hex "4f85e043ff0eebff" .. counter(8, 55), now), "linux")
+check("Linux", ping.of(hex "43e0854f00000000ffeb0e0000000000" .. counter(16, 55), now), "linux")
+check("Windows", ping.of("abcdefghijklmnopqrstuvwabcdefghi", now), "windows")
+check("Cisco", ping.of(hex "0000000001020304" .. hex("abcd"):rep(28), now), "cisco")
+check("zeros behind a time", ping.of(hex "0102030405060708" .. ("\0"):rep(48), now), "pattern")
+check("ping -p", ping.of(hex "4f85e043000eebff" .. hex("deadbeef"):rep(12), now), "pattern")
+check("counter", ping.of(counter(0, 31), now), "counter")
+check("short", ping.of("abcd", now), "short")
+local text = "uid=501(joe) gid=20(staff) groups=20(staff),12(everyone),61(localaccounts)"
+check("text", ping.of(text:sub(1, 64), now), "unknown")
+local ipv4 = hex "45000054000040004001" .. ("\1"):rep(10) .. ("data"):rep(16)
+check("IPv4 inside", ping.holds_ipv4(ipv4, 84), true)
+check("IPv4 of another length", ping.holds_ipv4(ipv4, 200), false)
+check("ptunnel", ping.is_ptunnel(hex "d5200880 0a000001"), true)
+
+-- ---------------------------------------------------------------- heads of raw streams
+local head = require "raw_head"
+for _, prompt in ipairs { "bash-3.2$ ", "sh-3.2# id", "bash: no job control in this shell\nbash-3.2$ ", "joe@Mac-mini ~ % ", "Macbook:~ joe$ " } do
+    check(prompt, head.prompt(prompt) ~= nil, true)
+end
+for _, greeting in ipairs { "220 mail ESMTP\r\n", "+OK ready\r\n", "RFB 003.889\n", "SSH-2.0-OpenSSH_9.8\r\n", "{\"a\":1}\n", "price: 5$ only" } do
+    check(greeting, head.prompt(greeting), nil)
+end
+check("command", head.command("uname -a\n"), "uname -a")
+check("CR LF is a protocol's", head.command("id\r\n"), nil)
+check("a key is no command", head.command("id: 7\n"), nil)
+check("id", head.is_id_output("uid=501(joe) gid=20(staff)\n"), true)
+check("script", head.file("#!/bin/sh\necho"), "script (#!/bin/sh)")
+check("script with a space", head.file("#! /bin/sh\n"), "script (#! /bin/sh)")
+check("Mach-O", head.file(hex "cffaedfe07000001"), "Mach-O program")
+check("text", head.file("hello\n"), nil)
+check("typed", head.is_typed("hello\nhow are you?\n"), true)
+check("not typed", head.is_typed("EHLO x\r\n"), false)
+check("JSON", head.is_typed("{\"id\":1}\n"), false)
+
+-- ---------------------------------------------------------------- marks of HTTP requests
+local marks = require "http_marks"
+local function weigh(r)
+    r.port, r.length, r.request_length = r.port or 80, r.length or 0, r.request_length or 0
+    local _, weight = marks.of(r, { large = 100000, long_query = 300 })
+    return marks.severity(weight)
+end
+check("plain GET", weigh { method = "GET", url = "/", status = 200, content_type = "text/html" }, "info")
+check("GET of JSON without an ending", weigh { method = "GET", url = "/v1/things", status = 200, content_type = "application/json" }, "info")
+check("GET of a script", weigh { method = "GET", url = "/install.sh?x=1", status = 200, content_type = "text/plain" }, "low")
+check("absolute form", weigh { method = "GET", url = "http://a.example/", status = 200, content_type = "text/html" }, "info")
+check("script from an address", weigh { method = "GET", url = "/a.sh", status = 200, host_is_address = true }, "medium")
+check("a stealer's zip", weigh { method = "POST", url = "/joinsystem", status = 200, request_length = 5e6, length = 2, host_is_address = true,
+    request_content_type = "multipart/form-data; boundary=--x" }, "high")
+check("nothing known", weigh {}, "info")
+
+-- ---------------------------------------------------------------- the ledger
+local function state()
+    local map = {}
+    return { get = function(_, key) return map[key] end, set = function(_, key, value) map[key] = value end, each = function() return pairs(map) end }
+end
+local ledger = require "ledger"
+local book = ledger.new(state(), state())
+for _ = 1, 18 do book.add("192.168.1.20", "Apple", "swscan.apple.com", "software-update", "catalogue", 1000, 2333333) end
+book.add("192.168.1.20", "elsewhere", "example.com", nil, nil, 10, 20)
+local rows, left = book.name_rows(10)
+check("names", #rows, 2)
+check("left out", left, 0)
+check("as the diary has it", table.concat(rows[1], " "), "192.168.1.20 Apple swscan.apple.com software-update catalogue 18 18 kB 42 MB")
+check("totals", table.concat(book.total_rows()[2], " "), "192.168.1.20 Elsewhere 1 10 B 20 B")
+
+print(("%d checks, %d failures"):format(checks, failures))
+os.exit(failures == 0 and 0 or 1)

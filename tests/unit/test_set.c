@@ -1,0 +1,132 @@
+/* Sets: what belongs to a domain, a prefix, a list, and which entry answers. */
+#include "script/set.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct set *set_of(enum set_kind kind, const char *const *entries) {
+    struct set *set = set_new(kind);
+    struct error err;
+    assert_non_null(set);
+    for (int i = 0; entries[i]; i++) assert_int_equal(set_add(set, entries[i], strlen(entries[i]), i + 1, &err), 0);
+    return set;
+}
+
+static int32_t find(const struct set *set, const char *text) { return set_find(set, text, strlen(text)); }
+
+static void a_domain_has_itself_and_all_below_it(void **state) {
+    (void)state;
+    struct set *set = set_of(SET_DOMAINS, (const char *[]){"apple.com", "Example.ORG", "*.wild.test", NULL});
+    assert_int_equal(find(set, "apple.com"), 1);
+    assert_int_equal(find(set, "www.apple.com"), 1);
+    assert_int_equal(find(set, "a.b.c.apple.com"), 1);
+    assert_int_equal(find(set, "WWW.Apple.Com"), 1);
+    assert_int_equal(find(set, "apple.com."), 1);
+    assert_int_equal(find(set, "example.org"), 2);
+    assert_int_equal(find(set, "x.wild.test"), 3);
+    assert_int_equal(find(set, "snapple.com"), -1);
+    assert_int_equal(find(set, "apple.com.evil.test"), -1);
+    assert_int_equal(find(set, "com"), -1);
+    assert_int_equal(find(set, ""), -1);
+    set_free(set);
+}
+
+static void the_longest_entry_answers(void **state) {
+    (void)state;
+    struct set *set = set_of(SET_DOMAINS, (const char *[]){"apple.com", "push.apple.com", "=www.push.apple.com",
+                                                           "-caldav.icloud.com", "icloud.com", NULL});
+    assert_int_equal(find(set, "1-courier.push.apple.com"), 2);
+    assert_int_equal(find(set, "www.push.apple.com"), 3);
+    assert_int_equal(find(set, "a.www.push.apple.com"), 2);
+    assert_int_equal(find(set, "store.apple.com"), 1);
+    assert_int_equal(find(set, "p70-caldav.icloud.com"), 4);
+    assert_int_equal(find(set, "caldav.icloud.com"), 5);
+    set_free(set);
+}
+
+static void an_address_finds_its_narrowest_block(void **state) {
+    (void)state;
+    struct set *set = set_of(SET_PREFIXES, (const char *[]){"17.0.0.0/8", "17.253.0.0/16", "192.0.2.1",
+                                                            "2620:149:a44::/48", "0.0.0.0/0", "::/0", NULL});
+    assert_int_equal(find(set, "17.1.2.3"), 1);
+    assert_int_equal(find(set, "17.253.4.5"), 2);
+    assert_int_equal(find(set, "192.0.2.1"), 3);
+    assert_int_equal(find(set, "2620:149:a44:1::1"), 4);
+    assert_int_equal(find(set, "18.0.0.1"), 5);
+    assert_int_equal(find(set, "2001:db8::1"), 6);
+    assert_int_equal(find(set, "no address"), -1);
+    set_free(set);
+}
+
+static void odd_entries_are_refused_with_a_reason(void **state) {
+    (void)state;
+    static const char *const bad[] = {"10.0.0.0/33", "10.0.0/8", "2001:db8::/129", "10.0.0.0/", "10.0.0.0/x", ""};
+    struct set *set = set_new(SET_PREFIXES);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct error err = {.text = ""};
+        assert_int_equal(set_add(set, bad[i], strlen(bad[i]), 1, &err), -1);
+        assert_true(strlen(err.text) > 10);
+    }
+    assert_int_equal(set_count(set), 0);
+    set_free(set);
+}
+
+/* Every prefix of every length against the definition: the first n bits are equal. */
+static void prefixes_agree_with_bit_by_bit_comparison(void **state) {
+    (void)state;
+    srand(7);
+    for (int round = 0; round < 2000; round++) {
+        struct ip base, probe;
+        uint8_t v4[4], other[4];
+        for (int i = 0; i < 4; i++) v4[i] = (uint8_t)rand();
+        memcpy(other, v4, 4);
+        int flipped = rand() % 32;
+        other[flipped / 8] ^= (uint8_t)(0x80 >> (flipped % 8));
+        ip_from_v4(&base, v4);
+        ip_from_v4(&probe, other);
+        int bits = rand() % 33;
+        char text[64], address[IP_TEXT_SIZE];
+        ip_format(&base, address);
+        snprintf(text, sizeof text, "%s/%d", address, bits);
+        struct set *set = set_of(SET_PREFIXES, (const char *[]){text, NULL});
+        assert_int_equal(set_find_ip(set, &base), 1);
+        assert_int_equal(set_find_ip(set, &probe), flipped >= bits ? 1 : -1);
+        set_free(set);
+    }
+}
+
+static void strings_are_exact_and_many(void **state) {
+    (void)state;
+    struct set *set = set_new(SET_STRINGS);
+    struct error err;
+    char text[32];
+    for (int i = 0; i < 100000; i++) {
+        int n = snprintf(text, sizeof text, "entry-%d", i);
+        assert_int_equal(set_add(set, text, (size_t)n, i, &err), 0);
+    }
+    assert_int_equal(set_count(set), 100000);
+    for (int i = 0; i < 100000; i++) {
+        snprintf(text, sizeof text, "entry-%d", i);
+        assert_int_equal(find(set, text), i);
+    }
+    assert_int_equal(find(set, "entry-100000"), -1);
+    assert_int_equal(find(set, "Entry-1"), -1);
+    set_free(set);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_domain_has_itself_and_all_below_it),
+        cmocka_unit_test(the_longest_entry_answers),
+        cmocka_unit_test(an_address_finds_its_narrowest_block),
+        cmocka_unit_test(odd_entries_are_refused_with_a_reason),
+        cmocka_unit_test(prefixes_agree_with_bit_by_bit_comparison),
+        cmocka_unit_test(strings_are_exact_and_many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
