@@ -48,7 +48,8 @@ local tunables = lunette.tunables {
         "one.one.one.one", "quad9.net", "nextdns.io", "dns.adguard.com", "dns.adguard-dns.com", "doh.opendns.com",
         "doh.cleanbrowsing.org", "doh.libredns.gr", "doh.dns.sb", "dns.sb", "mullvad.net", "controld.com" },
     cooldown = 86400,    -- the same host and name alert once in this time
-    rows = 40,           -- names per host and group in the report
+    hosts = 20,          -- hosts with a report of their own …
+    rows = 40,           -- … and names in it from each group
 }
 
 local names = apple_names.new(lunette.set, {
@@ -275,7 +276,7 @@ lunette.on("flow", { client_local = true, proto = { "TCP", "UDP" } }, function(e
     if e.server_local or is_group_address(address) then return end
     local group, category, purpose = names.classify(name, address)
     if group == "elsewhere" then name = name and lunette.registrable(name) or name end
-    book.add(e.client_ip, group, name or "(no name)", category, purpose, e.client_bytes, e.server_bytes)
+    book.add(e.client_ip, group, name or address, category, purpose, e.client_bytes, e.server_bytes)
 end)
 
 lunette.on_end(function()
@@ -285,10 +286,13 @@ lunette.on_end(function()
         title = "Connections of each host: Apple, known third parties, elsewhere",
         columns = { "host", "to", ">connections", ">sent", ">received" }, rows = totals,
     }
-    local rows, left = book.name_rows(tunables.rows)
-    lunette.report {
-        title = "Connections by name",
-        columns = { "host", "to", "name", "category", "purpose", ">connections", ">sent", ">received" }, rows = rows,
-        note = left > 0 and ("%d more names; most bytes first"):format(left) or nil,
-    }
+    local hosts, all = book.by_host(tunables.hosts, tunables.rows)
+    for i, entry in ipairs(hosts) do
+        local note = entry.left > 0 and ("%d more names; most bytes first. "):format(entry.left) or ""
+        if i == #hosts and all > i then note = note .. ("%d more hosts."):format(all - i) end
+        lunette.report {
+            title = "Who " .. entry.host .. " called",
+            columns = { "name", "category", "purpose", ">connections", ">sent", ">received" }, rows = entry.rows, note = note,
+        }
+    end
 end)

@@ -23,6 +23,7 @@
 -- protocol, T1572 tunnelling, T1046 service discovery, T1021.004 ssh.
 
 local lunette = require "lunette"
+local echo_book = require "echo_book"
 local http_marks = require "http_marks"
 local ping_layout = require "ping_layout"
 local raw_head = require "raw_head"
@@ -46,10 +47,14 @@ local tunables = lunette.tunables {
     ssh_reverse = 30,       -- keystroke-like payloads from the server that make a shell carried backwards
 }
 
-local curl_versions, client_hassh, tool_of_ja4, ja4_list = {}, {}, {}, {}
+local curl_versions, client_hassh, known_ssh, tool_of_ja4, ja4_list = {}, {}, {}, {}, {}
 for _, row in ipairs(lunette.tsv("curl_versions.tsv")) do curl_versions[row.version] = row.macos end
 for _, row in ipairs(lunette.tsv("hassh.tsv")) do
-    if row.side == "client" then client_hassh[row.hassh] = row end
+    if row.side == "client" then
+        row.versions = {}
+        for version in row.openssh:gmatch("[^,]+") do row.versions[version], known_ssh[version] = true, true end
+        client_hassh[row.hassh] = row
+    end
 end
 for i, row in ipairs(lunette.tsv("tool_ja4.tsv")) do
     tool_of_ja4[row.ja4], ja4_list[i] = row, row.ja4
@@ -109,7 +114,7 @@ lunette.on("http", function(e)
     local host = e.host or e.server_ip
     local list, weight = http_marks.of({
         method = e.method, url = e.url, status = e.status, length = e.length, request_length = e.request_length,
-        content_type = e.content_type, request_content_type = e.request_content_type, port = e.server_port,
+        content_type = e.content_type, request_content_type = e.request_content_type, port = not e.server_local and e.server_port or 80,
         host_is_address = lunette.is_address(host) and not e.server_local,
     }, tunables)
     local severity = http_marks.severity(weight)
@@ -165,9 +170,9 @@ local function raw_finding(e, from_client, from_server)
         return e.server_local and "high" or "medium", 0.8, "Shell that listens on a port",
             "the server shows a shell without any protocol: " .. (prompt or from_server:match("[^\r\n]*")), true
     end
-    local sent, got = raw_head.file(from_client), nil
-    local runs = select(2, raw_head.file(from_client))
-    if not sent then got, runs = raw_head.file(from_server) end
+    local got
+    local sent, runs = raw_head.file(from_client, e.client_payload)
+    if not sent then got, runs = raw_head.file(from_server, e.server_payload) end
     if sent or got then
         return (runs or sent) and "medium" or "low", 0.6, sent and "File sent without a protocol" or "File fetched without a protocol",
             ("the stream begins with a %s and nothing before it"):format(sent or got)
@@ -209,17 +214,18 @@ local function check_probe(e)
     walk.ports[e.server_port], walk.n = true, walk.n + 1
     if e.state ~= "new" and e.reason == "fin" then walk.open = walk.open + 1 end
     if walk.n ~= tunables.scan_ports then return end
-    say(e, "nc", e.server_local and "low" or "medium", {
+    say(e, walk.open > 0 and "nc" or "scanner", e.server_local and "low" or "medium", {
         title = "Port after port without a byte", confidence = 0.6, attack = "T1046", rule = "scan",
-        why = ("%d ports of %s within %d s, no payload; %d opened and closed politely, as nc -z does"):format(walk.n, e.server_ip,
-            tunables.scan_window, walk.open),
+        why = ("%d ports of %s within %d s, no payload; %s"):format(walk.n, e.server_ip, tunables.scan_window,
+            walk.open > 0 and walk.open .. " opened and closed politely, as nc -z does" or "none opened: a port scanner rather than nc"),
         evidence = { ports = walk.n, open = walk.open },
         next = "Did other servers get the same? Monitoring checks few ports again and again; a walk goes on.",
     })
 end
 
 local function check_udp_probe(e)
-    if e.client_payload ~= e.client_packets or e.client_packets > 10 or text_of(e.client_head):find("[^X]") then return end
+    if e.client_packets == 0 or e.client_packets > 10 or e.client_payload ~= e.client_packets then return end
+    if text_of(e.client_head):find("[^X]") then return end
     say(e, "nc", "low", {
         title = "UDP probe of nc", confidence = 0.7, attack = "T1046", rule = "udp",
         why = ("%d datagrams of one X to port %d, as nc -u sends to see whether a port is open"):format(e.client_packets, e.server_port),
@@ -230,14 +236,14 @@ end
 -- ---------------------------------------------------------------- ssh, scp
 
 local function ssh_identity(software, hassh)
+    if not software:find("^OpenSSH") then return "not the ssh of macOS" end
     local version = software:match("^OpenSSH_(%d+%.%d+)$")
+    if not version then return "a portable OpenSSH: another system's, or Homebrew's" end
     local row = hassh and client_hassh[hassh]
-    if not version then return software:find("^OpenSSH") and "OpenSSH of another system" or "not the ssh of macOS", nil end
-    if row and ("," .. row.openssh .. ","):find("," .. version .. ",", 1, true) then
-        return "the ssh of macOS " .. row.macos .. " by banner and HASSH", row.macos
-    end
-    return "a banner as Apple (or Red Hat) writes it, with a key exchange list that fits no macOS release: its own configuration, "
-        .. "Homebrew, or a forged banner", nil
+    if row and row.versions[version] then return "the ssh of macOS " .. row.macos .. " by banner and HASSH", row.macos end
+    if not known_ssh[version] then return "a banner as Apple (or Red Hat) writes it, of a version this table does not know" end
+    return "a banner as Apple (or Red Hat) writes it, but not the key exchange list of macOS with that version: an own configuration, "
+        .. "another system, or a forged banner"
 end
 
 lunette.on("ssh", function(e)
@@ -303,31 +309,18 @@ end)
 -- ---------------------------------------------------------------- ping
 
 local function check_tunnel(e, p)
-    local tests = {}
-    local function test(holds, text) if holds then tests[#tests + 1] = text end end
-    test(p.foreign >= tunables.ping_foreign, p.foreign .. " echoes whose data no ping makes")
-    test(p.foreign_long >= tunables.ping_foreign and p.sizes >= 3, p.sizes .. " different lengths, up to " .. p.longest)
-    test(p.mismatch >= tunables.ping_mismatch, p.mismatch .. " replies that differ from their request")
-    test(p.same_sequence >= tunables.ping_same_sequence, p.same_sequence .. " requests in a row with sequence " .. p.sequence)
-    test(p.requests > 0 and p.replies > 2 * p.requests + 5, ("%d replies to %d requests"):format(p.replies, p.requests))
-    local carried = p.ipv4 >= 3 and "IPv4 packets inside" or p.ptunnel > 0 and "ptunnel's magic number"
+    local tests, carried = echo_book.tests(p, tunables)
     if not carried and #tests < 2 then return end
     say(e, "ping", (carried or #tests >= 3) and "high" or "medium", {
-        title = "Tunnel in ping", confidence = carried and 0.95 or 0.3 + 0.2 * #tests, attack = "T1095,T1572", rule = "tunnel",
-        why = (carried and carried .. "; " or "") .. table.concat(tests, "; "),
+        title = "Tunnel in ping", confidence = carried and 0.95 or math.min(0.3 + 0.2 * #tests, 0.9), attack = "T1095,T1572", rule = "tunnel",
+        why = table.concat(tests, "; "),
         evidence = { foreign = p.foreign, longest = p.longest, lengths = p.sizes, mismatches = p.mismatch, ipv4 = p.ipv4,
             requests = p.requests, replies = p.replies, tests = tests },
-        next = "What does the host do with the other side besides? Read the data of a few echoes.",
+        next = "What else does the host do with the other side? Read the data of a few echoes.",
     })
 end
 
-local function note_request(e, p, layout)
-    p.requests = p.requests + 1
-    p.same_sequence = p.sequence == e.sequence and p.same_sequence + 1 or 1
-    p.sequence, p.hash = e.sequence, e.payload_hash
-    local second = math.floor(e.time)
-    p.in_second = p.second == second and p.in_second + 1 or 1
-    p.second = second
+local function check_request(e, p, layout)
     if p.in_second == tunables.ping_rate then
         say(e, "ping", "low", {
             title = "Flood of pings", confidence = 0.7, attack = "T1498", rule = "flood",
@@ -350,27 +343,12 @@ lunette.on("icmp_echo", function(e)
     local key = e.client_ip .. " " .. e.server_ip
     local p = echoes:get(key)
     if not p then
-        p = { requests = 0, replies = 0, foreign = 0, foreign_long = 0, sizes = 0, seen_sizes = {}, longest = 0, mismatch = 0, ipv4 = 0,
-            ptunnel = 0, same_sequence = 0, in_second = 0 }
+        p = echo_book.new()
         echoes:set(key, p)
     end
-    local data = text_of(e.payload)
-    local layout = ping_layout.of(data, e.time)
-    if e.request then
-        note_request(e, p, layout)
-    else
-        p.replies = p.replies + 1
-        if p.requests > 0 and e.sequence == p.sequence and e.payload_hash ~= p.hash then p.mismatch = p.mismatch + 1 end
-    end
-    if layout == "unknown" then
-        p.foreign = p.foreign + 1
-        if e.payload_length > 64 then p.foreign_long = p.foreign_long + 1 end
-        if p.sizes < 16 and not p.seen_sizes[e.payload_length] then
-            p.seen_sizes[e.payload_length], p.sizes = true, p.sizes + 1
-        end
-        p.longest = math.max(p.longest, e.payload_length)
-    end
-    if ping_layout.holds_ipv4(data, e.payload_length) then p.ipv4 = p.ipv4 + 1 end
-    if ping_layout.is_ptunnel(data) then p.ptunnel = p.ptunnel + 1 end
+    local layout = echo_book.note(p, {
+        request = e.request, sequence = e.sequence, hash = e.payload_hash, time = e.time, data = text_of(e.payload), length = e.payload_length,
+    })
+    if e.request then check_request(e, p, layout) end
     check_tunnel(e, p)
 end)

@@ -39,6 +39,9 @@ foreach(source IN LISTS unit_tests)
     target_link_libraries("${name}" PRIVATE lunette_engine PkgConfig::CMOCKA)
     set_target_properties("${name}" PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests"
         INTERPROCEDURAL_OPTIMIZATION OFF)
+    if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+        target_link_options("${name}" PRIVATE -fno-lto)
+    endif()
     lunette_test("unit/${name}" "$<TARGET_FILE:${name}>")
 endforeach()
 

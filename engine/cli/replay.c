@@ -194,9 +194,19 @@ static int take_option(struct command *command, int option, char *value, struct 
     return outcome;
 }
 
-/* The detectors that come with the program: beside the build, or installed under the same prefix. */
+/* Takes the folder as the scripts to run if it is there. */
+static bool use_scripts(struct command *command, const char *folder) {
+    if (access(folder, R_OK) != 0) return false;
+    command->shipped_path = folder;
+    command->replay.scripts.paths = &command->shipped_path;
+    command->replay.scripts.path_count = 1;
+    return true;
+}
+
+/* The detectors that come with the program: beside the build, installed under the same prefix, or where it
+ * was built. */
 static int find_shipped_scripts(struct command *command, struct error *err) {
-    static const char *const places[] = {"/../scripts", "/../share/lunette/scripts", "/../../scripts"};
+    static const char *const places[] = {"/../scripts", "/../share/lunette/scripts"};
     char program[PATH_MAX / 2];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     program[length > 0 ? length : 0] = '\0';
@@ -204,12 +214,9 @@ static int find_shipped_scripts(struct command *command, struct error *err) {
     if (slash) *slash = '\0';
     for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
         snprintf(command->shipped, sizeof command->shipped, "%s%s", program, places[i]);
-        if (access(command->shipped, R_OK) != 0) continue;
-        command->shipped_path = command->shipped;
-        command->replay.scripts.paths = &command->shipped_path;
-        command->replay.scripts.path_count = 1;
-        return 0;
+        if (use_scripts(command, command->shipped)) return 0;
     }
+    if (use_scripts(command, LUNETTE_SOURCE_SCRIPTS)) return 0;
     return error_set(
         err, "the shipped detectors were not found beside the program; name some with -s, or --no-scripts");
 }

@@ -275,12 +275,13 @@ static struct flow *flow_of(struct flow_room *room, const struct lookup *lookup,
 static void burst(struct flow_room *room, const struct packet *packets, const struct decoded *decoded,
                   int count, flow_packet_handler *on_packet, void *context) {
     struct lookup lookups[PACKET_BURST];
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
+        if (decoded[i].kind == DECODED_TRANSPORT)
+            lookups[i].side = flow_key_of(&packets[i], &decoded[i], &lookups[i].key);
+    for (int i = 0; i < count; i++) { /* on its own: a key is read in wider pieces than it was written */
         if (decoded[i].kind != DECODED_TRANSPORT) continue;
-        struct lookup *lookup = &lookups[i];
-        lookup->side = flow_key_of(&packets[i], &decoded[i], &lookup->key);
-        lookup->hash = flow_key_hash(&lookup->key, room->seed);
-        table_prefetch(&room->table, lookup->hash);
+        lookups[i].hash = flow_key_hash(&lookups[i].key, room->seed);
+        table_prefetch(&room->table, lookups[i].hash);
     }
     for (int i = 0; i < count; i++) {
         if (decoded[i].kind != DECODED_TRANSPORT) continue;

@@ -152,6 +152,7 @@ static void host_drink(void *context) {
     for (uint32_t i = 0; i < host->count; i++) detector_run(host->detectors[i], host->batch->clock);
     host_deliver(host);
     host_refresh_wants(host); /* a handler may have subscribed, or a detector been switched off */
+    if (host->sink.on_drained) host->sink.on_drained(host->sink.context, host->batch->clock);
 }
 
 /* ----------------------------------------------------------------- loading */

@@ -20,6 +20,8 @@ struct script_sink {
     void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
     void (*on_alert)(void *context, const struct alert *alert);
     void (*on_report)(void *context, const struct report *report);
+    /* The batch is done: what comes later has a clock of at least `clock`. May be NULL. */
+    void (*on_drained)(void *context, nanoseconds clock);
 };
 
 struct script_options {

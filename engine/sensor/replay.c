@@ -86,7 +86,7 @@ static void *worker_thread_main(void *context) {
     return NULL;
 }
 
-static void replay_work(struct replay *replay) {
+static int replay_work(struct replay *replay, struct error *err) {
     struct worker_thread threads[WORKERS_MAX];
     uint32_t started = 1;
     for (; started < replay->count; started++) {
@@ -94,9 +94,12 @@ static void replay_work(struct replay *replay) {
         threads[started].index = started;
         if (pthread_create(&threads[started].thread, NULL, worker_thread_main, &threads[started]) != 0) break;
     }
+    for (uint32_t i = started; i < replay->count; i++) outputs_done(outputs_worker(replay->outputs, i));
     worker_work(replay, 0);
     for (uint32_t i = 1; i < started; i++) pthread_join(threads[i].thread, NULL);
-    for (uint32_t i = started; i < replay->count; i++) worker_work(replay, i); /* no thread was to be had */
+    if (started == replay->count) return 0;
+    return error_set(err, "only %u of %u workers could be started: the results are not complete (try -w %u)",
+                     started, replay->count, started);
 }
 
 /* A figure of the capture, the same for all workers; and figures of the flows, which are added up. */
@@ -170,7 +173,9 @@ static void warnings_log(const struct replay *replay, const struct summary *summ
     for (uint32_t i = 0; i < summary->warning_count; i++) log_line(LOG_WARNING, "%s", summary->warnings[i]);
 }
 
-static enum replay_outcome replay_close(struct replay *replay, double seconds, struct error *err) {
+/* `worked` is what replay_work() said: its message stays, unless the outputs have a worse one. */
+static enum replay_outcome replay_close(struct replay *replay, int worked, double seconds,
+                                        struct error *err) {
     static const char *warnings[WARNINGS_MAX];
     struct summary summary;
     if (summary_init(&summary, err) < 0) return REPLAY_FAILED;
@@ -179,7 +184,7 @@ static enum replay_outcome replay_close(struct replay *replay, double seconds, s
     int written = outputs_close(replay->outputs, &summary, err);
     replay->outputs = NULL;
     summary_clear(&summary);
-    if (written < 0) return REPLAY_FAILED;
+    if (written < 0 || worked < 0) return REPLAY_FAILED;
     bool failed = false;
     for (uint32_t i = 0; i < replay->count; i++) failed |= worker_detectors_failed(replay->workers[i]) > 0;
     if (!failed) return REPLAY_FINE;
@@ -192,10 +197,10 @@ enum replay_outcome replay_run(const struct replay_options *options, struct erro
     double begun = seconds_now();
     enum replay_outcome outcome = REPLAY_FAILED;
     if (replay_open(&replay, err) == 0) {
-        replay_work(&replay);
+        int worked = replay_work(&replay, err);
         replay_stats(&replay);
         outputs_done(outputs_worker(replay.outputs, 0));
-        outcome = replay_close(&replay, seconds_now() - begun, err);
+        outcome = replay_close(&replay, worked, seconds_now() - begun, err);
     } else if (err->usage) {
         outcome = REPLAY_USAGE;
     }

@@ -54,6 +54,10 @@ static void sink_alert(void *context, const struct alert *alert) {
     outputs_alert(worker->output, alert, worker->batch);
 }
 
+static void sink_drained(void *context, nanoseconds clock) {
+    outputs_advance(((struct worker *)context)->output, clock);
+}
+
 static void sink_report(void *context, const struct report *report) {
     outputs_report(((struct worker *)context)->output, report);
 }
@@ -80,7 +84,12 @@ static int worker_open(struct worker *worker, struct error *err) {
     if (!worker->batch) return -1;
 
     struct script_sink sink = {
-        .context = worker, .on_event = sink_event, .on_alert = sink_alert, .on_report = sink_report};
+        .context = worker,
+        .on_event = sink_event,
+        .on_alert = sink_alert,
+        .on_report = sink_report,
+        .on_drained = sink_drained,
+    };
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
         sink.record[kind] = outputs_want(options->outputs, (enum event_kind)kind);
     worker->scripts = script_host_new(&options->scripts, worker->batch, &sink, err);
@@ -170,7 +179,8 @@ static void count_undecoded(struct worker *worker, const struct decoded *decoded
         worker->figures.not_ip++;
 }
 
-/* Somebody else's packet stays in the burst as a tick of the clock: timeouts must not depend on who is whose. */
+/* Somebody else's packet stays in the burst as a tick of the clock: timeouts must not depend on who is whose.
+ */
 static void burst_add(struct worker *worker, const struct packet *packet, const struct decoded *decoded) {
     struct burst *burst = &worker->burst;
     struct decoded *place = &burst->decoded[burst->count];
@@ -216,7 +226,6 @@ static void worker_tick(struct worker *worker) {
     if (worker->figures.packets < worker->next_tick) return;
     worker->next_tick = worker->figures.packets + TICK_PACKETS;
     script_host_tick(worker->scripts);
-    outputs_advance(worker->output, worker->batch->clock);
     if (worker->options->index > 0) return;
     uint64_t done, total;
     capture_progress(worker->capture, &done, &total);
@@ -230,7 +239,8 @@ static void summary_fill(struct worker *worker) {
     summary_add_counters(summary, flow_room_counters(worker->room));
     summary_add_anomalies(summary, anomalies, count);
     const struct fragments_counters *fragments = fragments_counters(worker->fragments);
-    summary->flow.fragments = fragments->timed_out + fragments->evicted + fragments->refused + fragments->waiting;
+    summary->flow.fragments =
+        fragments->timed_out + fragments->evicted + fragments->refused + fragments->waiting;
     summary->cut_text += worker->batch->text_cut;
     for (uint32_t i = 0; i < script_host_count(worker->scripts); i++) {
         struct detector_status status;

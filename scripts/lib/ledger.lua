@@ -16,6 +16,12 @@ function ledger.human(bytes)
     end
 end
 
+-- The first clause of a purpose, for a narrow column.
+function ledger.brief(text)
+    local clause = (text:match("^[^;,(:]+") or ""):match("^(.-)%s*$")
+    return #clause <= 48 and clause or clause:sub(1, 47):match("^(.*) ") or clause:sub(1, 48)
+end
+
 local function by_host_and_bytes(a, b)
     if a.host ~= b.host then return a.host < b.host end
     if a.rank ~= b.rank then return a.rank < b.rank end
@@ -54,7 +60,7 @@ function ledger.new(accounts, totals)
         return list
     end
 
-    -- Rows for the two reports; of each host and group at most `most` names. Second result: how many were left out.
+    -- One row per host and group.
     function object.total_rows()
         local rows = {}
         for i, a in ipairs(sorted(totals)) do
@@ -63,19 +69,33 @@ function ledger.new(accounts, totals)
         return rows
     end
 
-    function object.name_rows(most)
-        local rows, left, seen = {}, 0, {}
+    -- A list of { host, rows, left }: for each host its names, of each group at most `most`; `left` were left out. The hosts with the most
+    -- bytes, at most `hosts` of them; second result: how many hosts there are.
+    function object.by_host(hosts, most)
+        local list, of, count = {}, {}, {}
         for _, a in ipairs(sorted(accounts)) do
+            local entry = of[a.host]
+            if not entry then
+                entry = { host = a.host, rows = {}, left = 0, bytes = 0 }
+                of[a.host], list[#list + 1] = entry, entry
+            end
+            entry.bytes = entry.bytes + a.up + a.down
             local key = a.host .. a.group
-            seen[key] = (seen[key] or 0) + 1
-            if seen[key] <= most then
-                rows[#rows + 1] = { a.host, TITLES[a.group], a.name, a.category or "", a.purpose or "", a.flows,
+            count[key] = (count[key] or 0) + 1
+            if count[key] <= most then
+                entry.rows[#entry.rows + 1] = { a.name, a.category or TITLES[a.group]:lower(), ledger.brief(a.purpose or ""), a.flows,
                     ledger.human(a.up), ledger.human(a.down) }
             else
-                left = left + 1
+                entry.left = entry.left + 1
             end
         end
-        return rows, left
+        table.sort(list, function(a, b)
+            if a.bytes ~= b.bytes then return a.bytes > b.bytes end
+            return a.host < b.host
+        end)
+        local shown = {}
+        for i = 1, math.min(hosts, #list) do shown[i] = list[i] end
+        return shown, #list
     end
 
     return object

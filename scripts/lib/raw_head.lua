@@ -50,14 +50,18 @@ function head.is_id_output(text)
     return text:find("uid=%d+%b()%s") ~= nil or text:find("^%s*uid=%d+") ~= nil
 end
 
--- A file at the head of a raw stream: what it is, and whether it can run.
-function head.file(text)
+-- A file at the head of a raw stream: what it is, and whether it can run. `total`: bytes that side sent in all.
+function head.file(text, total)
     if text:find("^#! ?/") then return "script (" .. text:match("^[^\r\n]+"):sub(1, 40) .. ")", true end
     for _, magic in ipairs(MAGIC) do
         local bytes = magic[1]
         if text:sub(1, #bytes) == bytes then return magic[2], magic[3] or false end
-        -- Stagers put the length in front.
-        if magic[3] and #text > 8 and text:sub(5, 4 + #bytes) == bytes then return magic[2] .. " behind a 4-byte length", true end
+    end
+    -- Stagers put the length in front, low byte first; a program follows.
+    local a, b, c, d = text:byte(1, 4)
+    if d and text:find("^MZ", 5) or d and text:find("^\207\250\237\254", 5) or d and text:find("^\127ELF", 5) then
+        local length = a + b * 256 + c * 65536 + d * 16777216
+        if length > 1000 and length < 2 ^ 26 and length + 4 >= (total or 0) then return "program behind its length, as stagers send it", true end
     end
 end
 

@@ -32,16 +32,18 @@ def test_the_diary_table(tmp_path):
     capture.tls(34, "192.168.1.21", "198.51.100.8", "a1.b.akamaiedge.net")
     alerts, reports = run(tmp_path, capture)
     assert alerts == []
-    totals, names = reports
+    totals, of_mac, _ = reports
     assert [row[:3] for row in totals["rows"]] == [
         [MAC, "Apple", "18"], [MAC, "Known third parties", "1"], [MAC, "Elsewhere", "2"],
         ["192.168.1.21", "Known third parties", "1"]]  # a shared zone is never Apple on that ground alone
-    rows = {row[2]: row for row in names["rows"]}
-    assert rows["swscan.apple.com"][3] == "software-update"
-    assert rows["swscan.apple.com"][5] == "18"
-    assert rows["swscan.apple.com"][7].endswith("kB") and 440 <= float(rows["swscan.apple.com"][7].split()[0]) <= 520
-    assert rows["www.yelp.com"][3] == "third-party:safari-start-page"
-    assert rows["example.co.uk"][1] == "Elsewhere" and rows["example.co.uk"][5] == "2"
+    assert of_mac["title"] == "Who %s called" % MAC
+    assert of_mac["columns"] == ["name", "category", "purpose", "connections", "sent", "received"]
+    rows = {row[0]: row[1:] for row in of_mac["rows"]}
+    category, purpose, connections, _, received = rows["swscan.apple.com"]
+    assert (category, purpose, connections) == ("software-update", "macOS update catalogue", "18")
+    assert received.endswith(" kB") and 440 <= float(received.split()[0]) <= 520
+    assert rows["www.yelp.com"][0] == "third-party:safari-start-page"
+    assert rows["example.co.uk"][0] == "elsewhere" and rows["example.co.uk"][2] == "2"
 
 
 def test_address_of_apple_without_a_name_and_shared_zone_at_apple(tmp_path):
@@ -222,10 +224,10 @@ def test_real_captures_are_silent(name):
 
 def test_iphone_table():
     _, (totals, names) = replay("apple_allowlist", real("ndpi/iphone.pcap"))
-    rows = {row[2]: row for row in names["rows"]}
+    assert [row[:2] for row in totals["rows"]] == [["192.168.2.17", "Apple"]]
+    rows = {row[0]: row[1:] for row in names["rows"]}
     assert {"captive.apple.com", "gateway.icloud.com", "gsa.apple.com", "cl4.apple.com"} <= set(rows)
-    assert all(rows[name][1] == "Apple" for name in rows if name.endswith((".apple.com", ".icloud.com")))
-    assert rows["gateway.icloud.com"][3] == "icloud" and rows["captive.apple.com"][3] == "connectivity-check"
+    assert rows["gateway.icloud.com"][0] == "icloud" and rows["captive.apple.com"][0] == "connectivity-check"
 
 
 def test_findings_do_not_depend_on_batch_or_workers(tmp_path):

@@ -171,7 +171,7 @@ def test_ssh_of_macos(tmp_path):
     ssh_handshake(capture.tcp(1, MAC, ELSEWHERE, 22), client_software="OpenSSH_9.8")
     (alert,) = run(tmp_path, capture)
     assert alert["severity"] == "info" and alert["evidence"]["client"] == "SSH-2.0-OpenSSH_9.8"
-    assert "fits no macOS release" in alert["why"]  # the builder's key exchange list is nobody's
+    assert "not the key exchange list of macOS" in alert["why"]  # the builder's key exchange list is nobody's
 
 
 def test_ssh_that_is_not_apples(tmp_path):

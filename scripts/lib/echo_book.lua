@@ -1,0 +1,62 @@
+-- One pair of hosts and its pings: what was seen, and whether it adds up to a tunnel.
+--
+-- A ping is dull: its data follows a layout (lib/ping_layout.lua), its sequence counts on, each reply repeats its request. A tunnel breaks
+-- these one after the other. No test alone is proof (a strange ping, a broken router, a capture that lost half), two together are worth a
+-- look, three or a packet inside the packet settle it. An entry has a fixed size.
+
+local ping_layout = require "ping_layout"
+
+local book = {}
+
+local MOST_SIZES = 16
+
+function book.new()
+    return {
+        requests = 0, replies = 0, foreign = 0, foreign_long = 0, sizes = 0, seen_sizes = {}, longest = 0, mismatch = 0, ipv4 = 0, ptunnel = 0,
+        same_sequence = 0, in_second = 0,
+    }
+end
+
+-- Takes in one echo: request (bool), sequence, hash, time, data (string), length (on the wire). Gives the data's layout.
+function book.note(p, echo)
+    local layout = ping_layout.of(echo.data, echo.time)
+    if echo.request then
+        p.requests = p.requests + 1
+        p.same_sequence = p.sequence == echo.sequence and p.same_sequence + 1 or 1
+        p.sequence, p.hash = echo.sequence, echo.hash
+        local second = math.floor(echo.time)
+        p.in_second = p.second == second and p.in_second + 1 or 1
+        p.second = second
+    else
+        p.replies = p.replies + 1
+        if p.requests > 0 and echo.sequence == p.sequence and echo.hash ~= p.hash then p.mismatch = p.mismatch + 1 end
+    end
+    if layout == "unknown" then
+        p.foreign = p.foreign + 1
+        if echo.length > 64 then p.foreign_long = p.foreign_long + 1 end
+        if p.sizes < MOST_SIZES and not p.seen_sizes[echo.length] then
+            p.seen_sizes[echo.length], p.sizes = true, p.sizes + 1
+        end
+        p.longest = math.max(p.longest, echo.length)
+    end
+    if ping_layout.holds_ipv4(echo.data, echo.length) then p.ipv4 = p.ipv4 + 1 end
+    if ping_layout.is_ptunnel(echo.data) then p.ptunnel = p.ptunnel + 1 end
+    return layout
+end
+
+-- limits: ping_foreign, ping_mismatch, ping_same_sequence. Gives a list of sentences and whether a carried packet was seen.
+function book.tests(p, limits)
+    local list = {}
+    local function test(holds, text) if holds then list[#list + 1] = text end end
+    test(p.ipv4 >= 3, p.ipv4 .. " IPv4 packets inside")
+    test(p.ptunnel > 0, "ptunnel's magic number")
+    local carried = #list > 0
+    test(p.foreign >= limits.ping_foreign, p.foreign .. " echoes whose data no ping makes")
+    test(p.foreign_long >= limits.ping_foreign and p.sizes >= 3, p.sizes .. " different lengths, up to " .. p.longest)
+    test(p.mismatch >= limits.ping_mismatch, p.mismatch .. " replies that differ from their request")
+    test(p.same_sequence >= limits.ping_same_sequence, p.same_sequence .. " requests in a row with one sequence number")
+    test(p.requests > 0 and p.replies > 2 * p.requests + 5, ("%d replies to %d requests"):format(p.replies, p.requests))
+    return list, carried
+end
+
+return book
