@@ -1,27 +1,29 @@
 -- What a Mac says to Apple, to Apple's helpers, and to everybody else.
 --
--- A Mac is never silent: it sets its clock, asks for updates, keeps a push connection, checks certificates, loads maps. Most of that goes to
--- names Apple publishes, some to known third parties (the icons of Safari's start page, stock quotes, the OCSP servers of public CAs). Once
--- these are named and set aside, what is left is short enough to read. So the first product of this detector is a table at the end of a
--- capture: per host, who was called, for what, how often, how many bytes each way ("swscan.apple.com, software-update: 18 connections,
--- 42 MB"). A name in a shared zone (Akamai, Cloudflare) is never Apple's on that ground alone.
+-- A Mac is never silent: it sets its clock, asks for updates, keeps a push connection, checks certificates, loads maps. Most
+-- of that goes to names Apple publishes, some to known third parties (the icons of Safari's start page, stock quotes, the
+-- OCSP servers of public CAs). Once these are named and set aside, what is left is short enough to read. So the first product
+-- of this detector is a table at the end of a capture: per host, who was called, for what, how often, how many bytes each way
+-- ("swscan.apple.com, software-update: 18 connections, 42 MB"). A name in a shared zone (Akamai, Cloudflare) is never Apple's
+-- on that ground alone.
 --
 -- Because everybody lets Apple's names through, they are also a good disguise. Four things give a disguise away:
 --
---   look-alikes   names that only resemble Apple's: lib/lookalike.lua tells how they are told from snapple and pineapple. DNS counts only when
---                 an answer brought addresses: a resolver's search list asks for time.apple.com.home.example in all innocence.
---   wrong place   TLS says www.apple.com, but the address is not in Apple's blocks, in no content network we know, and no DNS answer
---                 gave it to this host. Relays that borrow a server name (REALITY, ShadowTLS) look like that, and so does a forged
---                 /etc/hosts. If the host asked for the name and was told other addresses, that is said at once; if it never asked, only
---                 after its DNS was watched for a while, since a cache may be older than the capture. A host that uses encrypted DNS
---                 or Private Relay hides its answers: then this test is off for it.
+--   look-alikes   names that only resemble Apple's: lib/lookalike.lua tells how they are told from snapple and pineapple. DNS
+--                 counts only when an answer brought addresses: a resolver's search list asks for time.apple.com.home.example
+--                 in all innocence.
+--   wrong place   TLS says www.apple.com, but the address is not in Apple's blocks, in no content network we know, and no DNS
+--                 answer gave it to this host. Relays that borrow a server name (REALITY, ShadowTLS) look like that, and so
+--                 does a forged /etc/hosts. If the host asked for the name and was told other addresses, that is said at
+--                 once; if it never asked, only after its DNS was watched for a while, since a cache may be older than the
+--                 capture. A host that uses encrypted DNS or Private Relay hides its answers: then this test is off for it.
 --   wrong port    TLS for an Apple name on a port that Apple does not publish for it; raw bytes on 443; plain HTTP on 443.
 --   wrong side    an Apple name at a private address: an inspecting proxy, a sinkhole, or somebody in the middle.
 --
--- False alarms: companies that own an Apple-like name (data/lookalike_exempt.tsv), security gateways that rewrite names, proxies on the way
--- (said, and low), caches inside a provider's network when their DNS answer was missed, services newer than the table.
--- ATT&CK: T1036.005 match legitimate name or location, T1583.001 domains, T1090.004 domain fronting, T1557 adversary in the middle,
--- T1571 non-standard port.
+-- False alarms: companies that own an Apple-like name (data/lookalike_exempt.tsv), security gateways that rewrite names,
+-- proxies on the way (said, and low), caches inside a provider's network when their DNS answer was missed, services newer
+-- than the table. ATT&CK: T1036.005 match legitimate name or location, T1583.001 domains, T1090.004 domain fronting, T1557
+-- adversary in the middle, T1571 non-standard port.
 
 local lunette = require "lunette"
 local apple_names = require "apple_names"
@@ -72,6 +74,7 @@ local answers = lunette.state("answers", { max = 50000, ttl = 86400 }) -- "clien
 local asked = lunette.state("asked", { max = 20000, ttl = 86400 })     -- "client name" → true: an Apple name was answered
 local dns_of = lunette.state("dns", { max = 5000 })                    -- client → { n, first, hidden }
 local proxied = lunette.state("proxied", { max = 5000, ttl = 86400 })  -- flow_id → true: goes through an HTTP proxy
+local harmless = lunette.state("harmless", { max = 20000 })            -- name → true: judged before, imitates nobody
 local book = ledger.new(lunette.state("accounts", { max = 20000 }), lunette.state("totals", { max = 5000 }))
 
 -- ---------------------------------------------------------------- look-alikes
@@ -93,10 +96,10 @@ local function lookalike_severity(found, seen_in)
 end
 
 local function check_lookalike(e, name, seen_in)
-    if names.apple_row(name) or exempt:has(name) then return end
-    local registrable = lunette.registrable(name)
+    if harmless:get(name) then return end
+    local registrable = not exempt:has(name) and lunette.registrable(name)
     local found = registrable and disguises.judge(name, registrable)
-    if not found then return end
+    if not found then return harmless:set(name, true) end
     local severity, confidence = lookalike_severity(found, seen_in)
     lunette.alert {
         severity = severity, confidence = confidence, attack = "T1036.005,T1583.001",

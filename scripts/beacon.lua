@@ -42,6 +42,7 @@ local tunables = lunette.tunables {
     span = 1800,             -- seconds between first and last check-in before any alert: installers and scripts loop for less
     medium_span = 7200,      -- below this span severity is low
     few = 8,                 -- with so many check-ins or fewer severity is low: a daily beacon's first week
+    sure = 10,               -- with a timer less sure than this (A) severity is low where rarity is not known: below ten clients
     internal = false,        -- also look at servers in the home networks
     cooldown = 7 * DAY,      -- seconds until the same client and name are reported again at the same severity
     learning = DAY,          -- names seen this soon after the start have an unknown age …
@@ -88,9 +89,10 @@ local benign = lunette.set.domains(lunette.lines("beacon_benign.txt"))
 local nowhere = lunette.set.prefixes { "224.0.0.0/4", "255.255.255.255/32", "ff00::/8", "0.0.0.0/8", "127.0.0.0/8", "::1/128" }
 
 -- Services that run by the clock on every Mac and carry no check-ins: their own detectors look at them.
-local NO_PAIRS = { dns = true, mdns = true, ntp = true, dhcp = true, dhcpv6 = true, ssdp = true, ["dns_tcp"] = true }
+local NO_PAIRS = { dns = true, ntp = true }
 
 local SEPARATOR = "\t"
+local ENOUGH_CLIENTS = 10 -- to say what is rare
 local started            -- clock of the first event
 local client_number = 0  -- last one given
 local active = 0         -- clients that talked to an outside server within 14 days
@@ -150,7 +152,7 @@ local function standing(name_key, now)
     local name = names:get(name_key)
     if not name then return 0, 1 end
     local age = math.max(0, now - name.first) / DAY
-    if active >= 10 and name.first - started < tunables.learning then age = age + tunables.unknown_age end
+    if active >= ENOUGH_CLIENTS and name.first - started < tunables.learning then age = age + tunables.unknown_age end
     return age, math.max(1, name.clients)
 end
 
@@ -170,8 +172,9 @@ end
 
 local RANK = { low = 1, medium = 2, high = 3 }
 
-local function severity_of(f, score)
+local function severity_of(f, A, score)
     if f.n <= tunables.few or f.span < tunables.medium_span then return "low" end
+    if active < ENOUGH_CLIENTS and A < tunables.sure then return "low" end
     return score >= tunables.high_score and "high" or "medium"
 end
 
@@ -179,12 +182,19 @@ end
 local function rhythm(f)
     local words = {}
     if f.tim >= 0.3 then
-        words[1] = ("about every %s (%.0f %% of the intervals, typically %.0f %% off%s)"):format(duration(f.period),
-            f.crowd * 100, f.jitter * 100, f.clock == "awake" and ", while awake" or "")
+        words[1] = ("about every %s (%.0f %% of the intervals, typically %.0f %% off)"):format(duration(f.period), f.crowd * 100,
+            f.jitter * 100)
     end
-    if f.fano > 0.75 then words[#words + 1] = "spread more evenly than chance" end
+    if f.fano > 0.8 then
+        words[#words + 1] = "spread more evenly than chance"
+    elseif f.fano >= 0.5 then
+        words[#words + 1] = "spread out, not in bursts as people's are"
+    end
     if f.so + f.si > 1.4 then words[#words + 1] = "of the same sizes" end
-    return #words > 0 and table.concat(words, ", ") or "timer-like"
+    if f.awake < 0.9 * f.span then
+        words[#words + 1] = ("the client seen awake for %.0f %% of the time"):format(f.awake / f.span * 100)
+    end
+    return table.concat(words, ", ")
 end
 
 local features = {} -- scratch
@@ -203,7 +213,7 @@ local function evaluate(pair, client, name, stack, now)
     if pair.tl - pair.t0 < tunables.span then return end
     local f, A, score, age, with_name = judge(pair, name .. SEPARATOR .. stack, now)
     if not f or score < tunables.score then return end
-    local severity = severity_of(f, score)
+    local severity = severity_of(f, A, score)
     if RANK[severity] < pair.told or benign:has(name) then return end
     pair.told = RANK[severity]
     lunette.alert {
@@ -214,8 +224,9 @@ local function evaluate(pair, client, name, stack, now)
             rhythm(f), with_name, active, duration(age * DAY)),
         evidence = {
             check_ins = f.n, flows = pair.flows, bursts_in_flows = pair.bursts, span_s = round(f.span, 0),
-            awake_share = round(f.span > 0 and math.min(1, f.awake / f.span) or 1), period_s = round(f.period, 1), jitter = round(f.jitter),
-            intervals_at_period = round(f.crowd), clock = f.clock, timing = round(f.tim), evenness = round(f.fano),
+            awake_share = round(f.span > 0 and math.min(1, f.awake / f.span) or 1), period_s = f.tim > 0 and round(f.period, 1) or nil,
+            jitter = f.tim > 0 and round(f.jitter) or nil,
+            intervals_at_period = round(f.crowd), clock = f.tim > 0 and f.clock or nil, timing = round(f.tim), evenness = round(f.fano),
             size_out = round(f.so), size_in = round(f.si), automation = round(A), clients_with_name = with_name, clients = active,
             name_age_days = round(age), tls_stack = stack, server_port = pair.port,
         },
@@ -270,7 +281,7 @@ lunette.on("flow", { client_local = true }, function(e)
         who = e.client_ip,
         where = name,
         why = ("one flow held for %s; %d of %d clients know the name, which was not seen before %s ago"):format(
-            duration(e.age), with_name, active, duration(age * DAY)),
+            duration(e.age), with_name, active, duration(math.max(age * DAY, e.age))),
         evidence = {
             hours = round(e.age / HOUR), bytes_out = e.client_payload, bytes_in = e.server_payload, onsets = e.onsets,
             clients_with_name = with_name, clients = active, name_age_days = round(age), tls_stack = stack,
@@ -311,6 +322,7 @@ lunette.on_end(function(now)
         title = "Timers behind traffic",
         columns = { ">score", "client", "server", ">check-ins", ">span", ">period", ">clients", ">timer" },
         rows = rows,
-        note = ("%d pairs look automatic; a score of %.1f alerts. clients: how many know the name"):format(#found, tunables.score),
+        note = ("Pairs that look automatic: %d. A score of %.1f alerts. clients: how many know the name. timer: A, above 4 hardly a person")
+            :format(#found, tunables.score),
     }
 end)

@@ -1,25 +1,26 @@
 -- curl, nc, ping, scp, ssh at work: living off the land, seen from the wire.
 --
--- macOS brings these tools along, signed by Apple, so intruders use them: stealers post their zip with curl, droppers fetch the next stage with
--- it, a shell hangs on nc, files leave by scp, data hides in ping. Which program sent a packet is not written on it, but each tool leaves a
--- hand of its own:
+-- macOS brings these tools along, signed by Apple, so intruders use them: stealers post their zip with curl, droppers fetch
+-- the next stage with it, a shell hangs on nc, files leave by scp, data hides in ping. Which program sent a packet is not
+-- written on it, but each tool leaves a hand of its own:
 --
---   curl   its User-Agent, whose version a macOS release ships or not (data/curl_versions.tsv), or its JA4 (data/tool_ja4.tsv); so do wget,
---          Python and their kin (data/tool_agents.tsv). What makes it suspicious is what it does: lib/http_marks.lua. A steady rhythm is
---          the beacon detector's business.
---   nc     no protocol at all: shell prompts, typed lines or a file's magic bytes as the first bytes of a connection (lib/raw_head.lua);
---          connections that open and close without a byte on port after port (nc -z); datagrams that hold one X (nc -u).
---   ping   the padding of its data tells which system's ping it is (lib/ping_layout.lua). Data no ping makes, replies that differ from
---          their request, one sequence number for all: a tunnel.
---   ssh    the client's banner and HASSH by release (data/hassh.tsv); scp and sftp are the sessions that run full segments one way; a
---          shell carried backwards (ssh -R) is typed by the server and echoed by the client.
+--   curl   its User-Agent, whose version a macOS release ships or not (data/curl_versions.tsv), or its JA4
+--          (data/tool_ja4.tsv); so do wget, Python and their kin (data/tool_agents.tsv). What makes it suspicious is what it
+--          does: lib/http_marks.lua. A steady rhythm is the beacon detector's business.
+--   nc     no protocol at all: shell prompts, typed lines or a file's magic bytes as the first bytes of a connection
+--          (lib/raw_head.lua); connections that open and close without a byte on port after port (nc -z); datagrams that hold
+--          one X (nc -u).
+--   ping   the padding of its data tells which system's ping it is (lib/ping_layout.lua). Data no ping makes, replies that
+--          differ from their request, one sequence number for all: a tunnel.
+--   ssh    the client's banner and HASSH by release (data/hassh.tsv); scp and sftp are the sessions that run full segments
+--          one way; a shell carried backwards (ssh -R) is typed by the server and echoed by the client.
 --
--- Using a tool is no offence: that is "info", once per host, tool and destination in a day. Marks on top make it low, medium or high, and
--- the alert says each of them. Within the home networks nothing but a shell is louder than "low".
+-- Using a tool is no offence: that is "info", once per host, tool and destination in a day. Marks on top make it low, medium
+-- or high, and the alert says each of them. Within the home networks nothing but a shell is louder than "low".
 --
--- False alarms: developers and administrators (scripts that post to APIs, installers piped to sh, rsync over ssh, ping -s), home-made text
--- protocols that look typed, port checks by monitoring, virtual machines whose pings are not a Mac's.
--- ATT&CK: T1105 ingress tool transfer, T1048 exfiltration over another protocol, T1059.004 Unix shell, T1095 non-application layer
+-- False alarms: developers and administrators (scripts that post to APIs, installers piped to sh, rsync over ssh, ping -s),
+-- home-made text protocols that look typed, port checks by monitoring, virtual machines whose pings are not a Mac's. ATT&CK:
+-- T1105 ingress tool transfer, T1048 exfiltration over another protocol, T1059.004 Unix shell, T1095 non-application layer
 -- protocol, T1572 tunnelling, T1046 service discovery, T1021.004 ssh.
 
 local lunette = require "lunette"
@@ -175,7 +176,7 @@ local function raw_finding(e, from_client, from_server)
     if not sent then got, runs = raw_head.file(from_server, e.server_payload) end
     if sent or got then
         return (runs or sent) and "medium" or "low", 0.6, sent and "File sent without a protocol" or "File fetched without a protocol",
-            ("the stream begins with a %s and nothing before it"):format(sent or got)
+            "the stream begins with its bytes: " .. (sent or got)
     end
     if e.proto == "TCP" and e.turns >= tunables.typed_turns and e.client_pauses + e.server_pauses >= tunables.typed_pauses and
         e.client_full + e.server_full == 0 and raw_head.is_typed(from_client) and raw_head.is_typed(from_server) then

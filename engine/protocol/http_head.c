@@ -57,6 +57,20 @@ static enum recognised begins_version(const uint8_t *data, size_t length) {
     return compared == sizeof version - 1 ? RECOGNISED_YES : RECOGNISED_MAYBE;
 }
 
+/* What a target may hold: attackers put blanks and tabs into it, and servers take them. */
+static bool is_target_char(uint8_t c) {
+    return c == '\t' || (c >= 0x20 && c != 0x7f);
+}
+
+/* A request line that has not come to its end: believed when its version is there, or when a usual method has
+ * a long enough target. */
+static enum recognised open_request_line(struct slice method, const uint8_t *target, const uint8_t *end) {
+    const uint8_t *blank = end > target ? memrchr(target, ' ', (size_t)(end - target)) : NULL;
+    if (blank && begins_version(blank + 1, (size_t)(end - blank - 1)) == RECOGNISED_YES)
+        return RECOGNISED_YES;
+    return end - target >= TARGET_CONVINCING && usual_method(method) ? RECOGNISED_YES : RECOGNISED_MAYBE;
+}
+
 enum recognised http_recognise_request(const uint8_t *data, uint32_t length) {
     uint32_t method = 0;
     while (method < length && method <= METHOD_MAX && is_token_char(data[method])) method++;
@@ -64,14 +78,13 @@ enum recognised http_recognise_request(const uint8_t *data, uint32_t length) {
     if (method == length) return RECOGNISED_MAYBE;
     if (method < 3 || data[method] != ' ') return RECOGNISED_NO;
 
-    uint32_t target = method + 1, end = target;
-    while (end < length && data[end] > 0x20 && data[end] != 0x7f) end++;
-    if (end == length) {
-        bool convincing = end - target >= TARGET_CONVINCING && usual_method((struct slice){data, method});
-        return convincing ? RECOGNISED_YES : RECOGNISED_MAYBE;
-    }
-    if (end == target || data[end] != ' ') return RECOGNISED_NO;
-    return begins_version(data + end + 1, length - end - 1);
+    const uint8_t *target = data + method + 1, *end = target, *stop = data + length;
+    while (end < stop && is_target_char(*end)) end++;
+    if (end == stop) return open_request_line((struct slice){data, method}, target, end);
+    if (*end == '\r' && end + 1 == stop) return RECOGNISED_MAYBE;
+    if (*end != '\n' && (*end != '\r' || end[1] != '\n')) return RECOGNISED_NO;
+    struct http_request_line line;
+    return http_request_line(slice_of(data, end), &line) ? RECOGNISED_YES : RECOGNISED_NO;
 }
 
 enum recognised http_recognise_status(const uint8_t *data, uint32_t length) {

@@ -117,7 +117,7 @@ static int key_add(struct set *set, const void *key, size_t length, int32_t valu
     uint64_t hash = key_hash(key, length);
     struct slot *slot = slot_of(set, hash, key, length);
     if (slot->hash) return 0;
-    uint32_t at;
+    uint32_t at = 0;
     if (text_keep(set, key, length, &at, err) < 0) return -1;
     *slot = (struct slot){.hash = hash, .at = at, .length = (uint32_t)length, .value = value};
     set->count++;

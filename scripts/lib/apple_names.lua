@@ -1,7 +1,7 @@
 -- Whose name is it? Apple's, a known third party's, or somebody else's: data/apple_domains.tsv as questions and answers.
 --
--- Only a row that Apple owns makes a connection Apple's by its name. Alias zones and content networks ("shared") carry others too;
--- they count as Apple's only if the address is in Apple's own blocks as well.
+-- Only a row that Apple owns makes a connection Apple's by its name. Alias zones and content networks ("shared") carry others
+-- too; they count as Apple's only if the address is in Apple's own blocks as well.
 
 local names = {}
 

@@ -1,8 +1,8 @@
 -- One pair of hosts and its pings: what was seen, and whether it adds up to a tunnel.
 --
--- A ping is dull: its data follows a layout (lib/ping_layout.lua), its sequence counts on, each reply repeats its request. A tunnel breaks
--- these one after the other. No test alone is proof (a strange ping, a broken router, a capture that lost half), two together are worth a
--- look, three or a packet inside the packet settle it. An entry has a fixed size.
+-- A ping is dull: its data follows a layout (lib/ping_layout.lua), its sequence counts on, each reply repeats its request. A
+-- tunnel breaks these one after the other. No test alone is proof (a strange ping, a broken router, a capture that lost
+-- half), two together are worth a look, three or a packet inside the packet settle it. An entry has a fixed size.
 
 local ping_layout = require "ping_layout"
 

@@ -1,7 +1,7 @@
 -- What makes a request of a command-line tool look like more than somebody at a prompt?
 --
--- Marks, each with a weight; their sum decides how loud the alert is. A stealer's upload collects most of them at once: POST, multipart, to
--- an address instead of a name, large out and next to nothing back. A developer's curl to an API has one.
+-- Marks, each with a weight; their sum decides how loud the alert is. A stealer's upload collects most of them at once: POST,
+-- multipart, to an address instead of a name, large out and next to nothing back. A developer's curl to an API has one.
 
 local marks = {}
 

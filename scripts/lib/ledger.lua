@@ -1,7 +1,7 @@
 -- Who talked to whom, how often and how much: the table that an analyst draws up by hand when a capture of a Mac is new to her.
 --
--- Two books: totals per host and group, and an account per host, group and name. Both are bounded states handed in by the detector;
--- when accounts give way the totals still stand.
+-- Two books: totals per host and group, and an account per host, group and name. Both are bounded states handed in by the
+-- detector; when accounts give way the totals still stand.
 
 local ledger = {}
 
@@ -45,9 +45,9 @@ function ledger.new(accounts, totals)
     function object.add(host, group, name, category, purpose, up, down)
         local account = book(accounts, host .. " " .. group .. " " .. name, host, group, name)
         account.category, account.purpose = category, purpose
-        for _, a in ipairs { account, book(totals, host .. " " .. group, host, group, TITLES[group]) } do
-            a.flows, a.up, a.down = a.flows + 1, a.up + up, a.down + down
-        end
+        account.flows, account.up, account.down = account.flows + 1, account.up + up, account.down + down
+        local total = book(totals, host .. " " .. group, host, group, TITLES[group])
+        total.flows, total.up, total.down = total.flows + 1, total.up + up, total.down + down
     end
 
     local function sorted(state)

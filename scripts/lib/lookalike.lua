@@ -1,12 +1,13 @@
 -- Does a name imitate one of Apple's?
 --
--- The hard part is to leave the honest names alone: "apple" is also in snapple, pineapple, applebees and appleton, and is one slip away
--- from ample, apply and maple. So a label is cut at its hyphens, and Apple's word counts only where it fills a piece, or where what is left
--- of the piece is made of words that lure (id, login, verify …). Four kinds of imitation are told apart:
+-- The hard part is to leave the honest names alone: "apple" is also in snapple, pineapple, applebees and appleton, and is one
+-- slip away from ample, apply and maple. So a label is cut at its hyphens, and Apple's word counts only where it fills a
+-- piece, or where what is left of the piece is made of words that lure (id, login, verify …). Four kinds of imitation are
+-- told apart:
 --
 --   nested       apple.com stands left of somebody else's domain:  appleid.apple.com.evil.example, www-apple-com.example
---   homoglyph    the word is there for the eye, not for the machine: аррle (Cyrillic), app1e, icIoud; found by folding letters that
---                look alike onto one and comparing with Apple's words folded likewise
+--   homoglyph    the word is there for the eye, not for the machine: аррle (Cyrillic), app1e, icIoud; found by folding
+--                letters that look alike onto one and comparing with Apple's words folded likewise
 --   keyword      Apple's word, spelt right, together with a lure: apple-id-verify, icloudlogin, secure-appleid
 --   misspelling  a doubled, dropped or swapped letter (aplpe, iclooud) beside a lure. Other distances of one edit are words of
 --                their own too often to mean anything.
@@ -92,7 +93,9 @@ function lookalike.new(rules)
     local brands, lures, domains = {}, {}, {}
     for i, word in ipairs(rules.brands) do brands[i] = { word = word, skeleton = fold_ascii(word) } end
     for word, weight in pairs(rules.lures) do lures[fold_ascii(word)] = weight end
-    for i, domain in ipairs(rules.domains) do domains[i] = { name = domain, hyphened = domain:gsub("%.", "-") } end
+    for i, domain in ipairs(rules.domains) do
+        domains[i] = { name = domain, word = domain:match("^[^.]+"), hyphened = domain:gsub("%.", "-") }
+    end
 
     -- Apple's word in one piece of a label: the brand, whether it is spelt right, and the weight of the lure glued to it.
     local function find_brand(skeleton, raw)
@@ -109,23 +112,21 @@ function lookalike.new(rules)
 
     local function judge_label(label)
         local skeleton, raw, points = lookalike.fold(label)
-        local brand, literal, glued, shown
-        local lure, slip, at = 0, nil, 1
-        for piece in skeleton:gmatch("[^%-]+") do
-            local from = skeleton:find(piece, at, true)
+        local brand, literal, glued, shown, slip
+        for from, piece in skeleton:gmatch("()([^%-]+)") do
             local raw_piece = raw:sub(from, from + #piece - 1)
-            at = from + #piece
             local found, is_literal, weight, text = find_brand(piece, raw_piece)
             if found and not (brand and is_literal) then
                 brand, literal, glued, shown = found, is_literal, weight, text
             elseif not found then
-                lure = math.max(lure, lure_weight(piece, lures) or 0)
                 for _, b in ipairs(brands) do
                     if is_slip(raw_piece, b.word) then slip = b.word end
                 end
             end
         end
-        lure = math.max(lure, glued or 0)
+        if not brand and not slip then return nil end -- nearly all names end here
+        local lure = glued or 0
+        for piece in skeleton:gmatch("[^%-]+") do lure = math.max(lure, lure_weight(piece, lures) or 0) end
         if brand and not literal then
             local foreign = shown:find("?", 1, true) ~= nil
             return { kind = "homoglyph", brand = brand, foreign = foreign, digits = shown:find("%d") ~= nil, lure = lure,
@@ -140,13 +141,11 @@ function lookalike.new(rules)
         local left = "." .. name:sub(1, #name - #registrable) -- ".appleid.apple.com." or "."
         local head = left .. main .. "."
         for _, domain in ipairs(domains) do
-            local from, to = head:find("." .. domain.name, 1, true)
-            if from and head:sub(to + 1, to + 1):match("[.%-]") then
-                return { kind = "nested", brand = domain.name, lure = 2, shown = name }
-            end
-            local label = ("-" .. head:gsub("%.", "-.-") .. "-")
-            if label:find("-" .. domain.hyphened .. "-", 1, true) then
-                return { kind = "nested", brand = domain.name, lure = 2, shown = name }
+            if head:find(domain.word, 1, true) then
+                local from, to = head:find("." .. domain.name, 1, true)
+                local dotted = from and head:sub(to + 1, to + 1):match("[.%-]")
+                local hyphened = ("-" .. head:gsub("%.", "-.-") .. "-"):find("-" .. domain.hyphened .. "-", 1, true)
+                if dotted or hyphened then return { kind = "nested", brand = domain.name, lure = 2, shown = name } end
             end
         end
     end

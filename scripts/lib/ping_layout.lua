@@ -1,9 +1,11 @@
 -- Which ping filled this echo request?
 --
--- Every ping pads its data in its own way, and all of them in a way that is easy to say: a counter, the alphabet, one byte again and again.
--- Data that none of these rules explains was not made by a ping. Offsets below are from 0, as in the sources:
+-- Every ping pads its data in its own way, and all of them in a way that is easy to say: a counter, the alphabet, one byte
+-- again and again. Data that none of these rules explains was not made by a ping. Offsets below are from 0, as in the
+-- sources:
 --
---   bsd       macOS, BSD: seconds and microseconds as two 32-bit words in network order, then byte i is i (Apple network_cmds, ping.c)
+--   bsd       macOS, BSD: seconds and microseconds as two 32-bit words in network order, then byte i is i (Apple network_cmds,
+--   ping.c)
 --   linux     iputils: 16 bytes of time in the host's order, then byte i is i
 --   windows   abcdefghijklmnopqrstuvw, again and again
 --   cisco     after 8 bytes: AB CD again and again

@@ -1,8 +1,9 @@
 -- Punycode (RFC 3492): "xn--e1awd7f" back to the letters a browser would show.
 --
--- A name on the wire is ASCII; letters beyond it travel as "xn--" plus a label in which the plain letters stand in front of the last
--- hyphen and the others are packed behind it: each as the distance from the one before, in digits whose weight depends on their place.
--- decode() gives code points, or nil for what no encoder would write, so a caller can fold or count them without guessing.
+-- A name on the wire is ASCII; letters beyond it travel as "xn--" plus a label in which the plain letters stand in front of
+-- the last hyphen and the others are packed behind it: each as the distance from the one before, in digits whose weight
+-- depends on their place. decode() gives code points, or nil for what no encoder would write, so a caller can fold or count
+-- them without guessing.
 
 local punycode = {}
 

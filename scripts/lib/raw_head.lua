@@ -1,8 +1,8 @@
 -- What do the first bytes of a connection say that speaks no protocol?
 --
--- nc adds nothing of its own: what goes in at one end comes out at the other. So a shell behind nc shows its prompt, a file shows its
--- magic bytes, a typed line ends in a bare newline where every text protocol of the Internet ends it in CR LF. The functions take the
--- first bytes (at most 64) as strings.
+-- nc adds nothing of its own: what goes in at one end comes out at the other. So a shell behind nc shows its prompt, a file
+-- shows its magic bytes, a typed line ends in a bare newline where every text protocol of the Internet ends it in CR LF. The
+-- functions take the first bytes (at most 64) as strings.
 
 local head = {}
 

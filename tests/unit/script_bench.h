@@ -1,5 +1,5 @@
-/* A script host without a network: scripts are given as text, events are put into the batch by hand, and what comes out is
- * collected as lines of text. For tests of the script room. */
+/* A script host without a network: scripts are given as text, events are put into the batch by hand, and what
+ * comes out is collected as lines of text. For tests of the script room. */
 #ifndef LUNETTE_TESTS_SCRIPT_BENCH_H
 #define LUNETTE_TESTS_SCRIPT_BENCH_H
 
@@ -26,21 +26,24 @@ struct bench {
     size_t length;
 };
 
-static inline void bench_on_event(void *context, enum event_kind kind, const void *event, const struct batch *batch) {
+static inline void bench_on_event(void *context, enum event_kind kind, const void *event,
+                                  const struct batch *batch) {
     (void)context, (void)kind, (void)event, (void)batch;
 }
 
 static inline void bench_on_alert(void *context, const struct alert *alert) {
     struct bench *bench = context;
-    bench->length += (size_t)snprintf(bench->said + bench->length, BENCH_TEXT - bench->length,
-                                      "%s|%s|%d|%s|%s|%s|%s|+%u\n", alert->detector, alert->title, alert->severity,
-                                      alert->who, alert->where, alert->why, alert->evidence, alert->repeats);
+    bench->length +=
+        (size_t)snprintf(bench->said + bench->length, BENCH_TEXT - bench->length,
+                         "%s|%s|%d|%s|%s|%s|%s|+%u\n", alert->detector, alert->title, alert->severity,
+                         alert->who, alert->where, alert->why, alert->evidence, alert->repeats);
 }
 
 static inline void bench_on_report(void *context, const struct report *report) {
     struct bench *bench = context;
-    bench->length += (size_t)snprintf(bench->said + bench->length, BENCH_TEXT - bench->length, "report %s: %s %ux%u\n",
-                                      report->detector, report->title, report->rows, report->columns);
+    bench->length +=
+        (size_t)snprintf(bench->said + bench->length, BENCH_TEXT - bench->length, "report %s: %s %ux%u\n",
+                         report->detector, report->title, report->rows, report->columns);
 }
 
 static inline void bench_begin(struct bench *bench) {
@@ -101,7 +104,8 @@ static inline void bench_dns(struct bench *bench, double seconds, int host, cons
     e->body.qtype = 1;
     e->body.rrtype = "A";
     e->body.rrname = batch_string(bench->batch, name);
-    struct text_ref items[2] = {batch_string(bench->batch, "10.1.1.1"), batch_string(bench->batch, "10.1.1.2")};
+    struct text_ref items[2] = {batch_string(bench->batch, "10.1.1.1"),
+                                batch_string(bench->batch, "10.1.1.2")};
     e->body.a = batch_list(bench->batch, items, 2);
     batch_commit(bench->batch);
 }

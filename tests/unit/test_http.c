@@ -496,6 +496,10 @@ static void requests_and_responses_are_known_by_their_first_line(void **state) {
     } cases[] = {
         {"GET / HTTP/1.1\r\n", RECOGNISED_YES, RECOGNISED_NO},
         {"GET / HTTP/1", RECOGNISED_MAYBE, RECOGNISED_NO},
+        {"GET /a;cat\t/etc/passwd|?x=y HTTP/1.1\r\n", RECOGNISED_YES, RECOGNISED_NO},
+        {"GET      / HTTP/1.1\r\n", RECOGNISED_YES, RECOGNISED_NO},
+        {"GET /no/version\r\n", RECOGNISED_NO, RECOGNISED_NO},
+        {"USER anonymous\r\n", RECOGNISED_NO, RECOGNISED_NO},
         {"BREW /pot HTTP/1.0\r\n", RECOGNISED_YES, RECOGNISED_NO},
         {"GET / HTTP/2.0\r\n", RECOGNISED_NO, RECOGNISED_NO},
         {"PRI * HTTP/2.0\r\n", RECOGNISED_NO, RECOGNISED_NO},

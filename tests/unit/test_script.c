@@ -36,30 +36,35 @@ static struct detector_status status_of(uint32_t index) {
 
 static void fields_read_as_the_schema_says(void **state) {
     (void)state;
-    bench_script(&bench, "f.lua", LUNETTE
-                 "lunette.on('dns', function(e)\n"
-                 "  local a = e.a\n"
-                 "  lunette.alert{ title='t', who=e.client_ip, where=e.rrname, why=table.concat({e.time, e.client_port, e.proto,\n"
-                 "    tostring(e.client_local), tostring(e.server_local), tostring(e.rcode), e.type, #a, a[1], a[2], #e.cname}, ' ') }\n"
-                 "end)");
+    bench_script(&bench, "f.lua",
+                 LUNETTE "lunette.on('dns', function(e)\n"
+                         "  local a = e.a\n"
+                         "  lunette.alert{ title='t', who=e.client_ip, where=e.rrname, "
+                         "why=table.concat({e.time, e.client_port, e.proto,\n"
+                         "    tostring(e.client_local), tostring(e.server_local), tostring(e.rcode), e.type, "
+                         "#a, a[1], a[2], #e.cname}, ' ') }\n"
+                         "end)");
     start(256);
     bench_dns(&bench, 1000.5, 7, "example.org");
     bench_finish(&bench, 1001);
-    assert_string_equal(bench.said,
-                        "f|t|2|192.168.0.7|example.org|1000.5 50000 UDP true false nil query 2 10.1.1.1 10.1.1.2 0|{}|+0\n");
+    assert_string_equal(
+        bench.said,
+        "f|t|2|192.168.0.7|example.org|1000.5 50000 UDP true false nil query 2 10.1.1.1 10.1.1.2 0|{}|+0\n");
 }
 
 static void filters_decide_before_lua(void **state) {
     (void)state;
-    bench_script(&bench, "f.lua", LUNETTE
-                 "local apple = lunette.set.domains { 'apple.com', 'icloud.com' }\n"
-                 "local home = lunette.set.prefixes { '192.168.0.0/29' }\n"
-                 "local function say(word) return function(e) lunette.alert{ title=word, where=e.rrname } end end\n"
-                 "lunette.on('dns', { rrname = apple }, say 'apple')\n"
-                 "lunette.on('dns', { client_ip = home, qtype = {1, 28} }, say 'low')\n"
-                 "lunette.on('dns', { rrname = { 'a.test', 'b.test' }, type = 'query' }, say 'listed')\n"
-                 "lunette.on('dns', { type = 'answer' }, say 'never')\n"
-                 "lunette.on('dns', { client_local = false }, say 'never')\n");
+    bench_script(
+        &bench, "f.lua",
+        LUNETTE
+        "local apple = lunette.set.domains { 'apple.com', 'icloud.com' }\n"
+        "local home = lunette.set.prefixes { '192.168.0.0/29' }\n"
+        "local function say(word) return function(e) lunette.alert{ title=word, where=e.rrname } end end\n"
+        "lunette.on('dns', { rrname = apple }, say 'apple')\n"
+        "lunette.on('dns', { client_ip = home, qtype = {1, 28} }, say 'low')\n"
+        "lunette.on('dns', { rrname = { 'a.test', 'b.test' }, type = 'query' }, say 'listed')\n"
+        "lunette.on('dns', { type = 'answer' }, say 'never')\n"
+        "lunette.on('dns', { client_local = false }, say 'never')\n");
     start(256);
     bench_dns(&bench, 1001, 200, "www.apple.com");
     bench_dns(&bench, 1002, 200, "other.test");
@@ -72,18 +77,21 @@ static void filters_decide_before_lua(void **state) {
 
 static void sets_find_without_strings(void **state) {
     (void)state;
-    bench_script(&bench, "f.lua", LUNETTE
-                 "local names = lunette.set.domains { 'example.org', 'apple.com' }\n"
-                 "local nets = lunette.set.prefixes { '192.168.0.0/24' }\n"
-                 "lunette.on('dns', function(e)\n"
-                 "  lunette.alert{ title='t', why=tostring(names:find(e, 'rrname'))..' '..tostring(names:find(e.rrname))..' '..\n"
-                 "    tostring(nets:has(e, 'client_ip'))..' '..tostring(nets:has(e.client_ip))..' '..tostring(names:has(e, 'rcode')) }\n"
-                 "end)");
+    bench_script(&bench, "f.lua",
+                 LUNETTE "local names = lunette.set.domains { 'example.org', 'apple.com' }\n"
+                         "local nets = lunette.set.prefixes { '192.168.0.0/24' }\n"
+                         "lunette.on('dns', function(e)\n"
+                         "  lunette.alert{ title='t', why=tostring(names:find(e, 'rrname'))..' "
+                         "'..tostring(names:find(e.rrname))..' '..\n"
+                         "    tostring(nets:has(e, 'client_ip'))..' '..tostring(nets:has(e.client_ip))..' "
+                         "'..tostring(names:has(e, 'rcode')) }\n"
+                         "end)");
     start(256);
     bench_dns(&bench, 1001, 1, "store.apple.com");
     bench_dns(&bench, 1001, 1, "nothing.test");
     bench_finish(&bench, 1002);
-    assert_string_equal(bench.said, "f|t|2|||2 2 true true false|{}|+0\nf|t|2|||nil nil true true false|{}|+0\n");
+    assert_string_equal(bench.said,
+                        "f|t|2|||2 2 true true false|{}|+0\nf|t|2|||nil nil true true false|{}|+0\n");
 }
 
 /* The same traffic for any batch size: alerts, timers and events in one order. */
@@ -96,22 +104,29 @@ static void nothing_depends_on_the_batch_size(void **state) {
             bench_end(&bench);
             bench_begin(&bench);
         }
-        bench_script(&bench, "a.lua", LUNETTE
+        bench_script(&bench, "a.lua",
+                     LUNETTE
                      "local n = 0\n"
-                     "lunette.on('dns', function(e) n = n + 1; if n % 5 == 0 then lunette.alert{title='fifth', why=n..' at '..lunette.now()} end end)\n"
+                     "lunette.on('dns', function(e) n = n + 1; if n % 5 == 0 then "
+                     "lunette.alert{title='fifth', why=n..' at '..lunette.now()} end end)\n"
                      "lunette.every(10, function(now) lunette.alert{title='tick', why=n..' at '..now} end)\n"
-                     "lunette.after(33, function(now) lunette.after(0.5, function(t) lunette.alert{title='later', why=t..''} end) end)\n");
-        bench_script(&bench, "b.lua", LUNETTE
+                     "lunette.after(33, function(now) lunette.after(0.5, function(t) "
+                     "lunette.alert{title='later', why=t..''} end) end)\n");
+        bench_script(&bench, "b.lua",
+                     LUNETTE
                      "lunette.on('ssh', function(e) lunette.alert{title='ssh', why=e.client_banner} end)\n"
-                     "lunette.on('dns', {rrname='n7.test'}, function(e) lunette.alert{title='seven', why=e.rrname, key='k', cooldown=20} end)\n"
+                     "lunette.on('dns', {rrname='n7.test'}, function(e) lunette.alert{title='seven', "
+                     "why=e.rrname, key='k', cooldown=20} end)\n"
                      "lunette.every(10, function(now) lunette.alert{title='tock', why=''..now} end)\n");
         start(limits[i]);
         srand(3);
         for (int n = 0; n < 600; n++) {
             char name[32];
             snprintf(name, sizeof name, "n%d.test", rand() % 10);
-            if (rand() % 4) bench_dns(&bench, 1000 + n * 0.37, n % 250, name);
-            else bench_ssh(&bench, 1000 + n * 0.37, name);
+            if (rand() % 4)
+                bench_dns(&bench, 1000 + n * 0.37, n % 250, name);
+            else
+                bench_ssh(&bench, 1000 + n * 0.37, name);
         }
         bench_finish(&bench, 1300);
         if (i == 0) strcpy(first, bench.said);
@@ -122,8 +137,10 @@ static void nothing_depends_on_the_batch_size(void **state) {
 
 static void a_failing_handler_is_named_and_the_others_go_on(void **state) {
     (void)state;
-    bench_script(&bench, "bad.lua", LUNETTE "lunette.on('dns', function(e)\n  local x = nil\n  return x.field\nend)");
-    bench_script(&bench, "good.lua", LUNETTE "lunette.on('dns', function(e) lunette.alert{title='seen', why=e.rrname} end)");
+    bench_script(&bench, "bad.lua",
+                 LUNETTE "lunette.on('dns', function(e)\n  local x = nil\n  return x.field\nend)");
+    bench_script(&bench, "good.lua",
+                 LUNETTE "lunette.on('dns', function(e) lunette.alert{title='seen', why=e.rrname} end)");
     bench_script(&bench, "broken.lua", LUNETTE "lunette.on('dns' function(e) end)");
     start(4);
     assert_int_equal(script_host_failed(bench.host), 1);
@@ -140,10 +157,13 @@ static void a_failing_handler_is_named_and_the_others_go_on(void **state) {
 
 static void a_detector_that_eats_memory_is_stopped_by_its_bound(void **state) {
     (void)state;
-    bench_script(&bench, "eats.lua", LUNETTE
-                 "local all = {}\n"
-                 "lunette.on('dns', function(e) while true do all[#all + 1] = ('x'):rep(1000) .. #all end end)");
-    bench_script(&bench, "good.lua", LUNETTE "lunette.on('dns', function(e) lunette.alert{title='seen'} end)");
+    bench_script(
+        &bench, "eats.lua",
+        LUNETTE
+        "local all = {}\n"
+        "lunette.on('dns', function(e) while true do all[#all + 1] = ('x'):rep(1000) .. #all end end)");
+    bench_script(&bench, "good.lua",
+                 LUNETTE "lunette.on('dns', function(e) lunette.alert{title='seen'} end)");
     bench.memory = 32 << 20;
     start(2);
     for (int i = 0; i < 30; i++) bench_dns(&bench, 1001 + i, 1, "x.test");
@@ -158,13 +178,13 @@ static void a_detector_that_eats_memory_is_stopped_by_its_bound(void **state) {
 
 static void a_view_kept_too_long_raises(void **state) {
     (void)state;
-    bench_script(&bench, "keep.lua", LUNETTE
-                 "local kept\n"
-                 "lunette.on('dns', function(e)\n"
-                 "  if not kept then kept = e return end\n"
-                 "  local ok, message = pcall(function() return kept.rrname end)\n"
-                 "  lunette.alert{title=tostring(ok), why=message}\n"
-                 "end)");
+    bench_script(&bench, "keep.lua",
+                 LUNETTE "local kept\n"
+                         "lunette.on('dns', function(e)\n"
+                         "  if not kept then kept = e return end\n"
+                         "  local ok, message = pcall(function() return kept.rrname end)\n"
+                         "  lunette.alert{title=tostring(ok), why=message}\n"
+                         "end)");
     start(1);
     bench_dns(&bench, 1001, 1, "one.test");
     bench_dns(&bench, 1002, 1, "two.test");
@@ -178,13 +198,15 @@ static void slips_are_told_with_the_line_and_the_nearest_name(void **state) {
     static const struct {
         const char *script, *expected;
     } slips[] = {
-        {LUNETTE "lunette.on('dnss', print)", "x.lua:2: lunette.on: there is no event 'dnss'; did you mean 'dns'?"},
+        {LUNETTE "lunette.on('dnss', print)",
+         "x.lua:2: lunette.on: there is no event 'dnss'; did you mean 'dns'?"},
         {LUNETTE "lunette.on('dns', { rrnam = 'x' }, print)", "rrnam"},
         {LUNETTE "lunette.on('packet', print)", "bpf"},
         {LUNETTE "lunette.on('packet', { bpf = 'tcp prt 80' }, print)", "x.lua:2: lunette.on:"},
         {LUNETTE "lunette.every(0, print)", "x.lua:2: lunette.every"},
         {LUNETTE "lunette.state('s', {})", "x.lua:2: lunette.state: max"},
-        {LUNETTE "lunette.alert { titel = 'x' }", "x.lua:2: lunette.alert: there is no 'titel'; did you mean 'title'?"},
+        {LUNETTE "lunette.alert { titel = 'x' }",
+         "x.lua:2: lunette.alert: there is no 'titel'; did you mean 'title'?"},
         {LUNETTE "lunette.set.prefixes { '10.0.0.0/99' }", "x.lua:2: lunette.set.prefixes: entry 1"},
         {"require 'nothing'", "x.lua:1: require: no module 'nothing'"},
     };
@@ -196,7 +218,8 @@ static void slips_are_told_with_the_line_and_the_nearest_name(void **state) {
             .path = bench.paths[0], .memory_limit = 64 << 20, .batch = batch_new(1, &err), .quiet = true};
         assert_null(detector_load(&options, &err));
         batch_free((struct batch *)options.batch);
-        if (!strstr(err.text, slips[i].expected)) fail_msg("'%s' does not tell '%s'", err.text, slips[i].expected);
+        if (!strstr(err.text, slips[i].expected))
+            fail_msg("'%s' does not tell '%s'", err.text, slips[i].expected);
     }
     bench.count = 0;
     start(1);
@@ -204,9 +227,10 @@ static void slips_are_told_with_the_line_and_the_nearest_name(void **state) {
 
 static void settings_reach_tunables_and_wrong_ones_are_refused(void **state) {
     (void)state;
-    static const char script[] = LUNETTE
-        "local t = lunette.tunables { limit = 3, on = false, names = { 'a' } }\n"
-        "lunette.on_end(function() lunette.alert{title='t', why=t.limit..' '..tostring(t.on)..' '..table.concat(t.names, '+')} end)";
+    static const char script[] =
+        LUNETTE "local t = lunette.tunables { limit = 3, on = false, names = { 'a' } }\n"
+                "lunette.on_end(function() lunette.alert{title='t', why=t.limit..' '..tostring(t.on)..' "
+                "'..table.concat(t.names, '+')} end)";
     bench_script(&bench, "s.lua", script);
     bench.settings[0] = (struct setting){"s", "limit", "4.5"};
     bench.settings[1] = (struct setting){"s", "on", "true"};
@@ -232,24 +256,27 @@ static void settings_reach_tunables_and_wrong_ones_are_refused(void **state) {
 
 static void state_is_bounded_and_ages(void **state) {
     (void)state;
-    bench_script(&bench, "s.lua", LUNETTE
-                 "local s = lunette.state('s', { max = 3, ttl = 100 })\n"
-                 "local r = lunette.records('r', { max = 4, fields = { n = 'u16', h = 'u8[4]', t = 'f64' } })\n"
-                 "lunette.on('dns', function(e)\n"
-                 "  s:set(e.rrname, (s:get(e.rrname) or 0) + 1)\n"
-                 "  local x, new = r:make(e.rrname)\n"
-                 "  x.n = x.n + 40000\n"
-                 "  x:put('h', 3, x:at('h', 3) + 1)\n"
-                 "  x.t = e.time\n"
-                 "end)\n"
-                 "lunette.on_end(function()\n"
-                 "  local x = r:get('keep')\n"
-                 "  local ok, message = pcall(x.at, x, 'h', 4)\n"
-                 "  local seen = 0\n"
-                 "  for key, value in s:each() do seen = seen + 1 end\n"
-                 "  lunette.alert{title='t', why=table.concat({s:count(), seen, s:get('keep') or 'gone', s:get('early') or 'gone', r:count(), x.n,\n"
-                 "    x:at('h', 3), x.t, tostring(ok), r:evicted(), s:evicted()}, ' ')}\n"
-                 "end)");
+    bench_script(
+        &bench, "s.lua",
+        LUNETTE
+        "local s = lunette.state('s', { max = 3, ttl = 100 })\n"
+        "local r = lunette.records('r', { max = 4, fields = { n = 'u16', h = 'u8[4]', t = 'f64' } })\n"
+        "lunette.on('dns', function(e)\n"
+        "  s:set(e.rrname, (s:get(e.rrname) or 0) + 1)\n"
+        "  local x, new = r:make(e.rrname)\n"
+        "  x.n = x.n + 40000\n"
+        "  x:put('h', 3, x:at('h', 3) + 1)\n"
+        "  x.t = e.time\n"
+        "end)\n"
+        "lunette.on_end(function()\n"
+        "  local x = r:get('keep')\n"
+        "  local ok, message = pcall(x.at, x, 'h', 4)\n"
+        "  local seen = 0\n"
+        "  for key, value in s:each() do seen = seen + 1 end\n"
+        "  lunette.alert{title='t', why=table.concat({s:count(), seen, s:get('keep') or 'gone', "
+        "s:get('early') or 'gone', r:count(), x.n,\n"
+        "    x:at('h', 3), x.t, tostring(ok), r:evicted(), s:evicted()}, ' ')}\n"
+        "end)");
     start(5);
     bench_dns(&bench, 1000, 1, "early");
     for (int i = 0; i < 20; i++) {
@@ -267,31 +294,35 @@ static void the_world_outside_is_out_of_reach(void **state) {
     (void)state;
     bench_file(&bench, "secret.txt", "secret");
     bench_file(&bench, "data/list.txt", "# a comment\nplain\n");
-    bench_script(&bench, "x.lua", LUNETTE
-                 "local names = {}\n"
-                 "for _, name in ipairs { 'ffi', 'jit', 'debug', 'io', 'package', 'load', 'loadstring', 'dofile', 'getfenv', 'setfenv',\n"
-                 "    'getmetatable', 'rawset', 'rawget', 'collectgarbage', 'newproxy', 'coroutine', 'module' } do\n"
-                 "  if _G[name] ~= nil then names[#names + 1] = name end\n"
-                 "end\n"
-                 "for _, name in ipairs { 'execute', 'remove', 'rename', 'getenv', 'exit', 'tmpname' } do\n"
-                 "  if os[name] ~= nil then names[#names + 1] = 'os.' .. name end\n"
-                 "end\n"
-                 "if string.dump or ('').dump then names[#names + 1] = 'dump' end\n"
-                 "for _, name in ipairs { 'ffi', 'io', 'lunette.boot', 'lunette.views', '../secret', 'lunette.../x' } do\n"
-                 "  if pcall(require, name) then names[#names + 1] = 'require ' .. name end\n"
-                 "end\n"
-                 "for _, name in ipairs { '../secret.txt', '/etc/passwd', '.hidden', '..' } do\n"
-                 "  if pcall(lunette.lines, name) then names[#names + 1] = 'read ' .. name end\n"
-                 "end\n"
-                 "if pcall(string.rep, 'x', 1e9) then names[#names + 1] = 'rep' end\n"
-                 "if lunette.lines('list.txt')[1] ~= 'plain' then names[#names + 1] = 'no data' end\n"
-                 "lunette.on('dns', function(e)\n"
-                 "  if pcall(function() e.rrname = 'x' end) then names[#names + 1] = 'write' end\n"
-                 "  if pcall(function() e.view = 0 end) then names[#names + 1] = 'write view' end\n"
-                 "  if pcall(function() return e[1] end) then names[#names + 1] = 'index' end\n"
-                 "  if pcall(function() return (e + 1).view end) then names[#names + 1] = 'arithmetic' end\n"
-                 "  lunette.alert{title='reached', why=table.concat(names, ', ')}\n"
-                 "end)");
+    bench_script(
+        &bench, "x.lua",
+        LUNETTE
+        "local names = {}\n"
+        "for _, name in ipairs { 'ffi', 'jit', 'debug', 'io', 'package', 'load', 'loadstring', 'dofile', "
+        "'getfenv', 'setfenv',\n"
+        "    'getmetatable', 'rawset', 'rawget', 'collectgarbage', 'newproxy', 'coroutine', 'module' } do\n"
+        "  if _G[name] ~= nil then names[#names + 1] = name end\n"
+        "end\n"
+        "for _, name in ipairs { 'execute', 'remove', 'rename', 'getenv', 'exit', 'tmpname' } do\n"
+        "  if os[name] ~= nil then names[#names + 1] = 'os.' .. name end\n"
+        "end\n"
+        "if string.dump or ('').dump then names[#names + 1] = 'dump' end\n"
+        "for _, name in ipairs { 'ffi', 'io', 'lunette.boot', 'lunette.views', '../secret', 'lunette.../x' } "
+        "do\n"
+        "  if pcall(require, name) then names[#names + 1] = 'require ' .. name end\n"
+        "end\n"
+        "for _, name in ipairs { '../secret.txt', '/etc/passwd', '.hidden', '..' } do\n"
+        "  if pcall(lunette.lines, name) then names[#names + 1] = 'read ' .. name end\n"
+        "end\n"
+        "if pcall(string.rep, 'x', 1e9) then names[#names + 1] = 'rep' end\n"
+        "if lunette.lines('list.txt')[1] ~= 'plain' then names[#names + 1] = 'no data' end\n"
+        "lunette.on('dns', function(e)\n"
+        "  if pcall(function() e.rrname = 'x' end) then names[#names + 1] = 'write' end\n"
+        "  if pcall(function() e.view = 0 end) then names[#names + 1] = 'write view' end\n"
+        "  if pcall(function() return e[1] end) then names[#names + 1] = 'index' end\n"
+        "  if pcall(function() return (e + 1).view end) then names[#names + 1] = 'arithmetic' end\n"
+        "  lunette.alert{title='reached', why=table.concat(names, ', ')}\n"
+        "end)");
     start(1);
     bench_dns(&bench, 1001, 1, "x.test");
     bench_finish(&bench, 1002);
@@ -300,10 +331,13 @@ static void the_world_outside_is_out_of_reach(void **state) {
 
 static void names_are_cut_by_the_public_suffix_list(void **state) {
     (void)state;
-    bench_script(&bench, "x.lua", LUNETTE
+    bench_script(&bench, "x.lua",
+                 LUNETTE
                  "local function show(x) return tostring(x) end\n"
-                 "lunette.on_end(function() lunette.alert{title='t', why=table.concat({ show(lunette.registrable('a.b.bbc.co.uk')),\n"
-                 "  show(lunette.registrable('co.uk')), show(lunette.suffix('www.apple.com')), show(lunette.is_address('10.0.0.1')),\n"
+                 "lunette.on_end(function() lunette.alert{title='t', why=table.concat({ "
+                 "show(lunette.registrable('a.b.bbc.co.uk')),\n"
+                 "  show(lunette.registrable('co.uk')), show(lunette.suffix('www.apple.com')), "
+                 "show(lunette.is_address('10.0.0.1')),\n"
                  "  show(lunette.is_address('::1')), show(lunette.is_address('apple.com')) }, ' ')} end)");
     start(1);
     bench_finish(&bench, 1001);
@@ -312,11 +346,13 @@ static void names_are_cut_by_the_public_suffix_list(void **state) {
 
 static void alerts_carry_evidence_and_cool_down(void **state) {
     (void)state;
-    bench_script(&bench, "x.lua", LUNETTE
-                 "lunette.on('dns', function(e)\n"
-                 "  lunette.alert{ severity='high', title='t', who='h', key=e.client_ip, cooldown=10, why='w',\n"
-                 "    evidence={ b=1.5, a={'x','y'}, c='q\"\\n', big=1700000000.123 } }\n"
-                 "end)");
+    bench_script(
+        &bench, "x.lua",
+        LUNETTE
+        "lunette.on('dns', function(e)\n"
+        "  lunette.alert{ severity='high', title='t', who='h', key=e.client_ip, cooldown=10, why='w',\n"
+        "    evidence={ b=1.5, a={'x','y'}, c='q\"\\n', big=1700000000.123 } }\n"
+        "end)");
     start(3);
     for (int i = 0; i < 25; i++) bench_dns(&bench, 1001 + i, 1, "x.test");
     bench_finish(&bench, 1100);
@@ -329,11 +365,11 @@ static void alerts_carry_evidence_and_cool_down(void **state) {
 
 static void a_clock_that_jumps_does_not_run_timers_for_years(void **state) {
     (void)state;
-    bench_script(&bench, "x.lua", LUNETTE
-                 "local n = 0\n"
-                 "lunette.every(1, function() n = n + 1 end)\n"
-                 "lunette.on('dns', function(e) end)\n"
-                 "lunette.on_end(function() lunette.alert{title='t', why=tostring(n < 2000)} end)");
+    bench_script(&bench, "x.lua",
+                 LUNETTE "local n = 0\n"
+                         "lunette.every(1, function() n = n + 1 end)\n"
+                         "lunette.on('dns', function(e) end)\n"
+                         "lunette.on_end(function() lunette.alert{title='t', why=tostring(n < 2000)} end)");
     start(1);
     bench_dns(&bench, 4e9, 1, "x.test");
     bench_finish(&bench, 4e9 + 1);

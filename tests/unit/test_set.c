@@ -13,11 +13,14 @@ static struct set *set_of(enum set_kind kind, const char *const *entries) {
     struct set *set = set_new(kind);
     struct error err;
     assert_non_null(set);
-    for (int i = 0; entries[i]; i++) assert_int_equal(set_add(set, entries[i], strlen(entries[i]), i + 1, &err), 0);
+    for (int i = 0; entries[i]; i++)
+        assert_int_equal(set_add(set, entries[i], strlen(entries[i]), i + 1, &err), 0);
     return set;
 }
 
-static int32_t find(const struct set *set, const char *text) { return set_find(set, text, strlen(text)); }
+static int32_t find(const struct set *set, const char *text) {
+    return set_find(set, text, strlen(text));
+}
 
 static void a_domain_has_itself_and_all_below_it(void **state) {
     (void)state;
@@ -38,8 +41,9 @@ static void a_domain_has_itself_and_all_below_it(void **state) {
 
 static void the_longest_entry_answers(void **state) {
     (void)state;
-    struct set *set = set_of(SET_DOMAINS, (const char *[]){"apple.com", "push.apple.com", "=www.push.apple.com",
-                                                           "-caldav.icloud.com", "icloud.com", NULL});
+    struct set *set =
+        set_of(SET_DOMAINS, (const char *[]){"apple.com", "push.apple.com", "=www.push.apple.com",
+                                             "-caldav.icloud.com", "icloud.com", NULL});
     assert_int_equal(find(set, "1-courier.push.apple.com"), 2);
     assert_int_equal(find(set, "www.push.apple.com"), 3);
     assert_int_equal(find(set, "a.www.push.apple.com"), 2);
@@ -65,7 +69,8 @@ static void an_address_finds_its_narrowest_block(void **state) {
 
 static void odd_entries_are_refused_with_a_reason(void **state) {
     (void)state;
-    static const char *const bad[] = {"10.0.0.0/33", "10.0.0/8", "2001:db8::/129", "10.0.0.0/", "10.0.0.0/x", ""};
+    static const char *const bad[] = {"10.0.0.0/33", "10.0.0/8",   "2001:db8::/129",
+                                      "10.0.0.0/",   "10.0.0.0/x", ""};
     struct set *set = set_new(SET_PREFIXES);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct error err = {.text = ""};
