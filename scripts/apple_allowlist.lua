@@ -22,8 +22,9 @@
 --
 -- False alarms: companies that own an Apple-like name (data/lookalike_exempt.tsv), security gateways that rewrite names,
 -- proxies on the way (said, and low), caches inside a provider's network when their DNS answer was missed, services newer
--- than the table. ATT&CK: T1036.005 match legitimate name or location, T1583.001 domains, T1090.004 domain fronting, T1557
--- adversary in the middle, T1571 non-standard port.
+-- than the table.
+-- ATT&CK: T1036.005 match legitimate name or location, T1583.001 domains, T1090.004 domain fronting, T1557 adversary in the
+-- middle, T1571 non-standard port.
 
 local lunette = require "lunette"
 local apple_names = require "apple_names"
@@ -35,14 +36,13 @@ lunette.detector { title = "Apple allowlist", category = "Defense Evasion", atta
 local tunables = lunette.tunables {
     brands = { "apple", "icloud", "itunes", "facetime", "imessage" },
     nested = { "apple.com", "icloud.com", "itunes.com" }, -- as labels left of another domain
-    lures = { "id", "login", "signin", "signon", "verify", "verification", "secure", "security", "account", "accounts", "unlock", "recover",
-        "recovery", "auth", "billing", "confirm", "locked", "findmy", "password",
-        "idmsa", "iforgot" },
+    lures = { "id", "login", "signin", "signon", "verify", "verification", "secure", "security", "account", "accounts", "unlock",
+        "recover", "recovery", "auth", "billing", "confirm", "locked", "findmy", "password", "idmsa", "iforgot" },
     fillers = { "my", "www", "web", "mail", "online", "store", "pay", "device", "team", "user", "customer", "us", "uk", "com" },
     weak_lures = { "support", "service", "services", "update", "updates", "upgrade", "help", "alert" },
     -- Ports that any Apple name may be called on; a row of the table may add its own.
-    ports = { "tcp/80", "tcp/443", "udp/443", "tcp/5223", "udp/123", "tcp/993", "tcp/587", "tcp/465", "tcp/25", "udp/53", "tcp/53", "tcp/853",
-        "udp/3478" },
+    ports = { "tcp/80", "tcp/443", "udp/443", "tcp/5223", "udp/123", "tcp/993", "tcp/587", "tcp/465", "tcp/25", "udp/53",
+        "tcp/53", "tcp/853", "udp/3478" },
     dns_answers = 20,    -- answers a host must have been seen to get before "never asked" means anything …
     dns_watched = 600,   -- … and seconds since the first
     dns_hidden = 86400,  -- seconds for which encrypted DNS switches the address test off
@@ -71,8 +71,8 @@ for _, word in ipairs(tunables.lures) do lures[word] = 2 end
 local disguises = lookalike.new { brands = tunables.brands, domains = tunables.nested, lures = lures }
 
 local answers = lunette.state("answers", { max = 50000, ttl = 86400 }) -- "client address" → true: DNS gave it
-local asked = lunette.state("asked", { max = 20000, ttl = 86400 })     -- "client name" → true: an Apple name was answered
-local dns_of = lunette.state("dns", { max = 5000 })                    -- client → { n, first, hidden }
+local asked = lunette.state("asked", { max = 20000, ttl = 86400 })     -- "client family name" → true: an Apple name was answered
+local dns_of = lunette.state("dns", { max = 5000 })                    -- client → { ["4"], ["6"], first, hidden }
 local proxied = lunette.state("proxied", { max = 5000, ttl = 86400 })  -- flow_id → true: goes through an HTTP proxy
 local harmless = lunette.state("harmless", { max = 20000 })            -- name → true: judged before, imitates nobody
 local book = ledger.new(lunette.state("accounts", { max = 20000 }), lunette.state("totals", { max = 5000 }))
@@ -87,7 +87,8 @@ local REASONS = {
 }
 
 local function lookalike_severity(found, seen_in)
-    if found.kind == "nested" then return seen_in == "dns" and "medium" or "high", 0.8 end -- a search list with a wildcard asks so, too
+    -- A search list whose domain answers everything asks for nested names, too.
+    if found.kind == "nested" then return seen_in == "dns" and "medium" or "high", 0.8 end
     if found.kind == "homoglyph" and (found.foreign or found.lure == 2) then return "high", 0.9 end
     if found.kind == "homoglyph" and found.digits then return "medium", 0.7 end
     if found.kind == "homoglyph" then return "low", 0.4 end -- i and l alone: appie is a shop
@@ -138,22 +139,26 @@ local function check_private(e, name, over)
     })
 end
 
+local function family(address) return address:find(":", 1, true) and "6" or "4" end
+
 -- TLS names somebody; does the address fit? Only with DNS in sight can that be said.
 local function check_address(e, name)
     if names.apple_address(e.server_ip) or names.shared_address(e.server_ip) then return end
     if answers:get(e.client_ip .. " " .. e.server_ip) then return end
     local dns = dns_of:get(e.client_ip)
     if not dns or (dns.hidden and lunette.now() - dns.hidden < tunables.dns_hidden) then return end
-    local told = asked:get(e.client_ip .. " " .. name)
-    local watched = dns.first and lunette.now() - dns.first or 0
-    if not told and (dns.n < tunables.dns_answers or watched < tunables.dns_watched) then return end
+    -- A host may ask over IPv4 for one family and over IPv6 for the other: only answers of the same family count.
+    local kind = family(e.server_ip)
+    local told = asked:get(e.client_ip .. " " .. kind .. " " .. name)
+    local watched, seen = dns.first and lunette.now() - dns.first or 0, dns[kind]
+    if not told and (seen < tunables.dns_answers or watched < tunables.dns_watched) then return end
     misfit(e, name, {
         rule = "address", severity = "medium", confidence = told and 0.7 or 0.5, attack = "T1090.004,T1036.005",
         title = "Apple name at an address that does not fit",
         why = told and ("TLS names %s, DNS gave this host other addresses for it, and %s is in none of Apple's blocks"):format(name, e.server_ip)
             or ("TLS names %s at %s, which is in none of Apple's blocks; in %d minutes and %d DNS answers the host never asked for it"):format(
-                name, e.server_ip, watched / 60, dns.n),
-        evidence = { dns_answers = dns.n, watched_seconds = math.floor(watched), asked = told or false },
+                name, e.server_ip, watched / 60, seen),
+        evidence = { dns_answers = seen, watched_seconds = math.floor(watched), asked = told or false },
         next = "Look at the certificate and the bytes: relays borrow Apple's names. Who owns the address?",
     })
 end
@@ -224,7 +229,7 @@ end
 local function client_dns(client)
     local dns = dns_of:get(client)
     if not dns then
-        dns = { n = 0 }
+        dns = { ["4"] = 0, ["6"] = 0 }
         dns_of:set(client, dns)
     end
     return dns
@@ -235,13 +240,18 @@ local function learn(client, address)
 end
 
 lunette.on("dns", { type = "answer", client_local = true, rcode = "NOERROR" }, function(e)
-    local name, any, real = e.rrname, false, false
+    local name, real, dns = e.rrname, false, client_dns(e.client_ip)
     if not name then return end
-    for _, list in ipairs { e.a or {}, e.aaaa or {} } do
+    local apples = names.apple_row(name) ~= nil
+    for kind, list in pairs { ["4"] = e.a or {}, ["6"] = e.aaaa or {} } do
         for _, address in ipairs(list) do
             learn(e.client_ip, address)
             -- Block lists answer in 127/8, blocking resolvers with nothing.
-            any, real = true, real or not (address:find("^127%.") or address == "0.0.0.0" or address == "::")
+            real = real or not (address:find("^127%.") or address == "0.0.0.0" or address == "::")
+        end
+        if #list > 0 then
+            dns[kind], dns.first = dns[kind] + 1, dns.first or lunette.now()
+            if apples then asked:set(e.client_ip .. " " .. kind .. " " .. name, true) end
         end
     end
     for _, record in ipairs(e.https or {}) do
@@ -249,14 +259,7 @@ lunette.on("dns", { type = "answer", client_local = true, rcode = "NOERROR" }, f
             for address in hints:gmatch("[^,]+") do learn(e.client_ip, address) end
         end
     end
-    if not any then return end
-    local dns = client_dns(e.client_ip)
-    dns.n, dns.first = dns.n + 1, dns.first or lunette.now()
-    if names.apple_row(name) then
-        asked:set(e.client_ip .. " " .. name, true)
-    elseif real then
-        check_lookalike(e, name, "dns")
-    end
+    if real and not apples then check_lookalike(e, name, "dns") end
 end)
 
 lunette.on("tls", { client_local = true }, function(e)

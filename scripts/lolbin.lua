@@ -16,11 +16,12 @@
 --          one way; a shell carried backwards (ssh -R) is typed by the server and echoed by the client.
 --
 -- Using a tool is no offence: that is "info", once per host, tool and destination in a day. Marks on top make it low, medium
--- or high, and the alert says each of them. Within the home networks nothing but a shell is louder than "low".
+-- or high, and the alert says each of them. Within the home networks nothing but a shell or
+-- a tunnel is louder than "low".
 --
 -- False alarms: developers and administrators (scripts that post to APIs, installers piped to sh, rsync over ssh, ping -s),
--- home-made text protocols that look typed, port checks by monitoring, virtual machines whose pings are not a Mac's. ATT&CK:
--- T1105 ingress tool transfer, T1048 exfiltration over another protocol, T1059.004 Unix shell, T1095 non-application layer
+-- home-made text protocols that look typed, port checks by monitoring, virtual machines whose pings are not a Mac's.
+-- ATT&CK: T1105 ingress tool transfer, T1048 exfiltration over another protocol, T1059.004 Unix shell, T1095 non-application layer
 -- protocol, T1572 tunnelling, T1046 service discovery, T1021.004 ssh.
 
 local lunette = require "lunette"

@@ -84,3 +84,6 @@ foreach(source IN LISTS python_tests)
         set_tests_properties("${name}" PROPERTIES RUN_SERIAL ON) # figures and interfaces want the machine alone
     endif()
 endforeach()
+
+# ---------------------------------------------------------------- measurements
+include("${root}/tests/bench/bench.cmake")

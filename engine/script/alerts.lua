@@ -72,9 +72,18 @@ return function(inside)
         end
     end
 
-    -- JSON of the evidence: flat, keys sorted, every byte that is not plain ASCII escaped.
+    -- JSON of the evidence: flat, keys sorted. UTF-8 goes through as it is; in a string that is not UTF-8 (RFC 3629) each
+    -- byte beyond ASCII is escaped by itself.
+    local UTF8 = { "[\194-\223][\128-\191]", "\224[\160-\191][\128-\191]", "[\225-\236\238\239][\128-\191][\128-\191]",
+        "\237[\128-\159][\128-\191]", "\240[\144-\191][\128-\191][\128-\191]", "[\241-\243][\128-\191][\128-\191][\128-\191]",
+        "\244[\128-\143][\128-\191][\128-\191]" }
+    local function is_utf8(value)
+        for _, sequence in ipairs(UTF8) do value = value:gsub(sequence, " ") end
+        return not value:find("[\128-\255]")
+    end
     local function quoted(value)
-        return '"' .. value:gsub('[%c"\\\127-\255]', function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
+        local escaped = is_utf8(value) and '[%c"\\\127]' or '[%c"\\\127-\255]'
+        return '"' .. value:gsub(escaped, function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
     end
     local function number(value)
         if value ~= value or value == math.huge or value == -math.huge then return "null" end

@@ -3,7 +3,7 @@
  *      make_mix --out FILE --bytes 1000000000 CAPTURE…       real traffic, repeated
  *      make_mix --out FILE --flows 100000 --packets 4000000  synthetic: a random flow for each packet
  *
- * The mix: 64 cursors each play one capture through, then take the next one. The packet with the earliest
+ * The mix: 64 players each play one capture through, then take the next one. The packet with the earliest
  * time goes out first, so captures run side by side as hosts of one network do. At each repetition the
  * addresses of a capture are changed, the same way in both directions, so that its flows are new ones. Local
  * addresses stay local. A public address whose peer is local stays as it is: DNS answers, which are not
@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CURSORS = 64, LINK_ETHERNET = 1, SNAP = 65535, SYNTHETIC_BYTES = 96, ETHERNET_HEADER = 14 };
+enum { PLAYERS = 64, LINK_ETHERNET = 1, SNAP = 65535, SYNTHETIC_BYTES = 96, ETHERNET_HEADER = 14 };
 static const nanoseconds longest_pause = 5 * NS_PER_SECOND;
 static const nanoseconds first_time = 1700000000LL * NS_PER_SECOND;
 
@@ -35,7 +35,7 @@ struct source {
     uint32_t count, packet_room;
 };
 
-struct cursor {
+struct player {
     const struct source *source;
     uint32_t next;
     nanoseconds time; /* of the next packet */
@@ -160,32 +160,32 @@ static void frame_change(uint8_t *frame, uint32_t length, uint32_t key) {
 
 /* --------------------------------------------------------------------- mix */
 
-static void cursor_begin(struct cursor *cursor, const struct source *sources, uint32_t count, uint64_t number,
+static void player_begin(struct player *player, const struct source *sources, uint32_t count, uint64_t number,
                          nanoseconds now) {
     uint32_t round = (uint32_t)(number / count);
-    cursor->source = &sources[number % count];
-    cursor->next = 0;
-    cursor->time = now;
-    cursor->key = round == 0 ? 0 : (uint32_t)scramble(number);
+    player->source = &sources[number % count];
+    player->next = 0;
+    player->time = now;
+    player->key = round == 0 ? 0 : (uint32_t)scramble(number);
 }
 
 static void make_mix(FILE *out, uint64_t bytes, const struct source *sources, uint32_t count) {
     static uint8_t frame[SNAP];
-    struct cursor cursors[CURSORS];
+    struct player players[PLAYERS];
     uint64_t number = 0, written = 0, packets = 0;
-    for (; number < CURSORS; number++)
-        cursor_begin(&cursors[number], sources, count, number, first_time + (nanoseconds)number * 1000000);
+    for (; number < PLAYERS; number++)
+        player_begin(&players[number], sources, count, number, first_time + (nanoseconds)number * 1000000);
     while (written < bytes && !ferror(out)) {
-        struct cursor *first = &cursors[0];
-        for (int i = 1; i < CURSORS; i++)
-            if (cursors[i].time < first->time) first = &cursors[i];
+        struct player *first = &players[0];
+        for (int i = 1; i < PLAYERS; i++)
+            if (players[i].time < first->time) first = &players[i];
         const struct source_packet *packet = &first->source->packets[first->next];
         memcpy(frame, first->source->bytes + packet->at, packet->captured);
         frame_change(frame, packet->captured, first->key);
         written += put_packet(out, first->time, frame, packet->captured, packet->original);
         packets++;
         if (++first->next == first->source->count)
-            cursor_begin(first, sources, count, number++, first->time);
+            player_begin(first, sources, count, number++, first->time);
         else
             first->time += first->source->packets[first->next].gap;
     }
@@ -194,6 +194,16 @@ static void make_mix(FILE *out, uint64_t bytes, const struct source *sources, ui
 }
 
 /* --------------------------------------------------------------- synthetic */
+
+static void put_be16(uint8_t *at, uint16_t value) {
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static void put_be32(uint8_t *at, uint32_t value) {
+    put_be16(at, (uint16_t)(value >> 16));
+    put_be16(at + 2, (uint16_t)value);
+}
 
 /* What a synthetic flow remembers: TCP must count its bytes. */
 struct endless {
@@ -209,27 +219,28 @@ static void endless_frame(uint8_t *frame, struct endless *flow, uint32_t number,
     uint8_t flags = flow->packets == 0 ? 2 : flow->packets == 1 ? 18 : 16;
     bool syn = tcp && flow->packets < 2;
     uint8_t *ip = frame + ETHERNET_HEADER, *l4 = ip + 20;
-    for (uint32_t i = 0; i < SYNTHETIC_BYTES; i += 8, chance = scramble(chance)) memcpy(frame + i, &chance, 8);
-    store_be16(frame + 12, 0x0800);
+    for (uint32_t i = 0; i < SYNTHETIC_BYTES; i += 8, chance = scramble(chance))
+        memcpy(frame + i, &chance, 8);
+    put_be16(frame + 12, 0x0800);
     memset(ip, 0, 20);
     ip[0] = 0x45;
-    store_be16(ip + 2, (uint16_t)(SYNTHETIC_BYTES - ETHERNET_HEADER));
+    put_be16(ip + 2, (uint16_t)(SYNTHETIC_BYTES - ETHERNET_HEADER));
     ip[8] = 64;
     ip[9] = tcp ? 6 : 17;
-    store_be32(ip + (server ? 16 : 12), 0x0a000000 + (number & 0xffffff));
-    store_be32(ip + (server ? 12 : 16), 0x2d000000 + (uint32_t)(scramble(number) & 0xffff));
-    store_be16(l4 + (server ? 2 : 0), (uint16_t)(32768 + number % 28000));
-    store_be16(l4 + (server ? 0 : 2), 9443);
+    put_be32(ip + (server ? 16 : 12), 0x0a000000 + (number & 0xffffff));
+    put_be32(ip + (server ? 12 : 16), 0x2d000000 + (uint32_t)(scramble(number) & 0xffff));
+    put_be16(l4 + (server ? 2 : 0), (uint16_t)(32768 + number % 28000));
+    put_be16(l4 + (server ? 0 : 2), 9443);
     if (tcp) {
-        if (syn) store_be16(ip + 2, 40);
-        store_be32(l4 + 4, flow->sent[server]);
-        store_be32(l4 + 8, flow->packets ? flow->sent[!server] : 0);
+        if (syn) put_be16(ip + 2, 40);
+        put_be32(l4 + 4, flow->sent[server]);
+        put_be32(l4 + 8, flow->packets ? flow->sent[!server] : 0);
         l4[12] = 0x50;
         l4[13] = flags;
-        store_be16(l4 + 14, 4096);
+        put_be16(l4 + 14, 4096);
         memset(l4 + 16, 0, 4);
     } else {
-        store_be16(l4 + 4, (uint16_t)(8 + payload));
+        put_be16(l4 + 4, (uint16_t)(8 + payload));
         memset(l4 + 6, 0, 2);
     }
     flow->sent[server] += syn ? 1 : payload;

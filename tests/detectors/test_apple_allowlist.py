@@ -196,6 +196,14 @@ def test_asked_and_told_that_address(tmp_path):
     assert run(tmp_path, capture)[0] == []
 
 
+def test_families_are_kept_apart(tmp_path):
+    """Asked for AAAA only, connected over IPv4: the other answer may have come another way."""
+    capture = Capture()
+    capture.dns(1, MAC, ROUTER, "www.apple.com", ["2001:db8::5"], qtype="AAAA")
+    capture.tls(2, MAC, ELSEWHERE, "www.apple.com")
+    assert run(tmp_path, capture)[0] == []
+
+
 def test_watched_too_short_or_dns_hidden(tmp_path):
     capture = chatty(seconds=60)
     capture.tls(61, MAC, ELSEWHERE, "gateway.icloud.com")
