@@ -1,28 +1,32 @@
 -- Beacons: something on this Mac calls home by a timer.
 --
--- What it looks for. An implant asks its server for work every so often: each minute, each hour, with some jitter. Each check-in
--- looks like any HTTPS connection; what gives it away is that a clock drives it, to a server that hardly anybody else on the network knows. So
--- this detector collects the check-ins of every (client, server name, TLS stack): connections begun, and requests after 2 s of
--- quiet within open ones, so that keep-alive, HTTP/2 and QUIC hide nothing. lunette.beat judges whether a timer is behind them;
--- the score adds how rare the name is among the clients here and how new. Timing alone does not tell a C2 server from a mail check: on
--- labelled traffic it finds one in ten at one false alarm per hundred pairs, with the name's rarity and age nine in ten.
+-- What it looks for. An implant asks its server for work every so often: each minute, each hour, with some jitter.
+-- Each check-in looks like any HTTPS connection; what gives it away is that a clock drives it, to a server that
+-- hardly anybody else on the network knows. So this detector collects the check-ins of every (client, server name,
+-- TLS stack): connections begun, and requests after 2 s of quiet within open ones, so that keep-alive, HTTP/2 and
+-- QUIC hide nothing. lunette.beat judges whether a timer is behind them; the score adds how rare the name is among
+-- the clients here and how new. Timing alone does not tell a C2 server from a mail check: on labelled traffic it
+-- finds one in ten at one false alarm per hundred pairs, with the name's rarity and age nine in ten.
 --
--- Why it is different on a Mac. A laptop sleeps twenty times a day and sleep() sleeps with it, so intervals by the wall clock
--- are torn to pieces. Intervals are measured on each client's awake clock, moved on by whatever the client is seen to do. Dark wakes (Power
--- Nap, about hourly) make system services look periodic at night: see data/beacon_benign.txt.
+-- Why it is different on a Mac. A laptop sleeps many times a day and sleep() sleeps with it, so intervals by the wall
+-- clock are torn to pieces. Intervals are measured on each client's awake clock, moved on by whatever the client is
+-- seen to do. Dark wakes (Power Nap, about hourly) make system services look periodic at night: see
+-- data/beacon_benign.txt.
 --
--- What makes false alarms. Programs that poll a server nobody else here uses: menu-bar apps, self-hosted mail or git, home automation,
--- backups by cron, a dashboard left open. Expect about 50 such pairs per 100 Macs in two weeks, most of them polled with good reason. Once
--- the program is known, add the name to the list. In a capture of a single Mac rarity means nothing (a half is put in its place),
--- and no name has a history: expect more of them, never with high severity. A sensor's first day has the same trouble: what was
--- there from the beginning may be years old, so its names count as some days older than seen.
+-- What makes false alarms. Programs that poll a server nobody else here uses: menu-bar apps, self-hosted mail or git,
+-- home automation, backups by cron, a dashboard left open. Expect about 50 such pairs per 100 Macs in two weeks, most
+-- of them polled with good reason. Once the program is known, add the name to the list. In a capture of a single Mac
+-- rarity means nothing (a half is put in its place), and no name has a history: expect more of them, never with high
+-- severity. A sensor's first day has the same trouble: what was there from the beginning may be years old, so its
+-- names count as some days older than seen.
 --
--- What it misses. Random sleep with random sizes both; C2 on a name that everybody uses (fronting, chat and cloud services) unless the implant
--- brings a TLS stack of its own; a new name for every check-in; several Macs behind one address; intervals beyond three days. Clients
--- are known by address: one that changes it begins anew. Each worker counts the clients and names that it sees itself.
+-- What it misses. Random sleep with random sizes both; C2 on a name that everybody uses (fronting, chat and cloud
+-- services) unless the implant brings a TLS stack of its own; a new name for every check-in; several Macs behind one
+-- address; intervals beyond three days. Clients are known by address: one that changes it begins anew. Each worker
+-- counts the clients and names that it sees itself.
 --
--- A second rule, of low severity, is for the implant that connects once and holds the line: a very long flow to a rare, new name. It
--- needs no check-ins and no eye for what is inside the flow.
+-- A second rule, of low severity, is for the implant that connects once and holds the line: a very long flow to a
+-- rare, new name. It needs no check-ins and no eye for what is inside the flow.
 --
 -- ATT&CK: T1071.001 web protocols, T1029 scheduled transfer, T1573 encrypted channel; for the long flow T1071.
 local lunette = require "lunette"
@@ -42,7 +46,8 @@ local tunables = lunette.tunables {
     span = 1800,             -- seconds between first and last check-in before any alert: installers and scripts loop for less
     medium_span = 7200,      -- below this span severity is low
     few = 8,                 -- with so many check-ins or fewer severity is low: a daily beacon's first week
-    sure = 10,               -- with a timer less sure than this (A) severity is low where rarity is not known: below ten clients
+    alone = 6,               -- where rarity is not known (below ten clients) only timers this sure (A) are reported at all …
+    sure = 10,               -- … and with low severity up to this
     internal = false,        -- also look at servers in the home networks
     cooldown = 7 * DAY,      -- seconds until the same client and name are reported again at the same severity
     learning = DAY,          -- names seen this soon after the start have an unknown age …
@@ -101,8 +106,7 @@ local active = 0         -- clients that talked to an outside server within 14 d
 -- hash of its ciphers. Else one program would be several pairs.
 local function stack_of(ja4)
     if not ja4 then return "plain" end
-    local ciphers = ja4:match("^%w+_(%x+)_")
-    return ciphers and ja4:sub(1, 3) .. "_" .. ciphers or ja4
+    return #ja4 == 36 and ja4:sub(1, 3) .. ja4:sub(11, 23) or ja4
 end
 
 -- ------------------------------------------------------------------------------------------------------ awake clocks
@@ -213,6 +217,7 @@ local function evaluate(pair, client, name, stack, now)
     if pair.tl - pair.t0 < tunables.span then return end
     local f, A, score, age, with_name = judge(pair, name .. SEPARATOR .. stack, now)
     if not f or score < tunables.score then return end
+    if active < ENOUGH_CLIENTS and A < tunables.alone then return end
     local severity = severity_of(f, A, score)
     if RANK[severity] < pair.told or benign:has(name) then return end
     pair.told = RANK[severity]
@@ -224,9 +229,10 @@ local function evaluate(pair, client, name, stack, now)
             rhythm(f), with_name, active, duration(age * DAY)),
         evidence = {
             check_ins = f.n, flows = pair.flows, bursts_in_flows = pair.bursts, span_s = round(f.span, 0),
-            awake_share = round(f.span > 0 and math.min(1, f.awake / f.span) or 1), period_s = f.tim > 0 and round(f.period, 1) or nil,
-            jitter = f.tim > 0 and round(f.jitter) or nil,
-            intervals_at_period = round(f.crowd), clock = f.tim > 0 and f.clock or nil, timing = round(f.tim), evenness = round(f.fano),
+            awake_share = round(f.span > 0 and math.min(1, f.awake / f.span) or 1),
+            period_s = f.tim > 0 and round(f.period, 1) or nil, jitter = f.tim > 0 and round(f.jitter) or nil,
+            clock = f.tim > 0 and f.clock or nil, intervals_at_period = round(f.crowd),
+            timing = round(f.tim), evenness = round(f.fano),
             size_out = round(f.so), size_in = round(f.si), automation = round(A), clients_with_name = with_name, clients = active,
             name_age_days = round(age), tls_stack = stack, server_port = pair.port,
         },

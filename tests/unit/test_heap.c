@@ -70,7 +70,7 @@ static void freed_memory_is_used_again(void **state) {
 static void beyond_the_bound_it_jumps(void **state) {
     (void)state;
     static const size_t sizes[] = {64, 5000, 100000};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (volatile size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct heap *heap = heap_new((size_t)4 << 20);
         jmp_buf escape;
         volatile bool jumped = true;

@@ -1,0 +1,130 @@
+"""What tshark, which shares no code with us, finds in a capture: flows, DNS names, SNIs, HTTP requests, SSH banners.
+
+One run of tshark prints a line a frame. An item found in it keeps the frames it was found in, with what explains
+differences: the chain of protocols, whether the frame was a fragment or malformed.
+
+A flow is (protocol, one end, other end), by the outermost IP header, its ends in order."""
+import collections
+import dataclasses
+import re
+import shutil
+import subprocess
+
+import pytest
+
+FIELDS = """frame.number frame.protocols frame.len ip.src ip.dst ipv6.src ipv6.dst ip.len ip.flags.mf ip.frag_offset
+    tcp.srcport tcp.dstport udp.srcport udp.dstport tcp.analysis.lost_segment tcp.analysis.ack_lost_segment _ws.malformed
+    dns.qry.name tls.handshake.extensions_server_name
+    http.request.method http.request.uri http.host ssh.protocol""".split()
+# What makes it fair: streams and datagrams put together, sums not held against offloading network cards.
+OPTIONS = """tcp.desegment_tcp_streams:TRUE tcp.reassemble_out_of_order:TRUE tcp.analyze_sequence_numbers:TRUE
+    tcp.check_checksum:FALSE udp.check_checksum:FALSE ip.check_checksum:FALSE ip.defragment:TRUE ipv6.defragment:TRUE
+    tls.desegment_ssl_records:TRUE http.desegment_headers:TRUE http.desegment_body:TRUE""".split()
+BETWEEN = "\x1f"  # of several values of a field in one frame
+NETWORK = ("ip", "ipv6")
+KINDS = ("flow", "dns", "tls", "http", "ssh")
+
+
+@dataclasses.dataclass
+class Frame:
+    number: int
+    chain: list  # of protocols, outermost first
+    flow: tuple  # or None
+    hosts: tuple  # the outermost addresses, in order, or ()
+    fragment: bool
+    cut_fragment: bool  # a fragment of which the frame holds less than its IP header says
+    malformed: bool
+    hole: bool  # a segment before this one, or one that this one acknowledges, is not in the capture
+
+
+@dataclasses.dataclass
+class View:
+    items: dict  # of a kind: {item: [Frame …]}
+    frames: list
+
+
+def require():
+    if not shutil.which("tshark"):
+        pytest.skip("tshark is not installed")
+
+
+def in_order(*ends):
+    return tuple(sorted(ends))
+
+
+def outermost_flow(chain, values):
+    """(flow or None, hosts) of the outermost IP header."""
+    layers = [p for p in chain if p in NETWORK + ("tcp", "udp", "icmp", "icmpv6", "gre", "sctp", "esp", "ah")]
+    if not layers or layers[0] not in NETWORK or not values[layers[0] + ".src"]:
+        return None, ()
+    source, target = values[layers[0] + ".src"][0], values[layers[0] + ".dst"][0]
+    transport = layers[1] if len(layers) > 1 else ""
+    if transport not in ("tcp", "udp") or not values[transport + ".srcport"]:
+        return None, in_order(source, target)
+    ports = [int(values[transport + side][0]) for side in (".srcport", ".dstport")]
+    return (transport.upper(), *in_order((source, ports[0]), (target, ports[1]))), in_order(source, target)
+
+
+def plain_name(name):
+    """A DNS name with '?' for what tshark escapes or replaces: it prints undecodable bytes as one sign."""
+    if name.lower() == "<root>":
+        return ""
+    return re.sub(r"(\\[0-7]{3}|\\[abfnrtv]|\\|[^\x21-\x7e])+", "?", name).lower().rstrip(".")
+
+
+def without_port(host):
+    return re.sub(r":\d*$", "", host.lower()).strip("[]")
+
+
+def requests(values):
+    """(method, host, target) of each request of a frame. RFC 9110 7.2: of CONNECT the target is the authority."""
+    targets, hosts = values["http.request.uri"], values["http.host"]
+    for i, method in enumerate(values["http.request.method"]):
+        target = targets[i] if i < len(targets) else ""
+        host = hosts[i] if i < len(hosts) else target if method == "CONNECT" else ""
+        yield method, without_port(host), target
+
+
+def found_in(chain, values):
+    """(kind, what) of everything we compare in a frame, apart from its flow. Of DNS's relatives only DNS itself."""
+    if "dns" in chain:
+        yield from (("dns", plain_name(name)) for name in values["dns.qry.name"])
+    if "tls" in chain and "tcp" in chain:
+        yield from (("tls", name.lower()) for name in values["tls.handshake.extensions_server_name"])
+    if "http" in chain:
+        yield from (("http", request) for request in requests(values))
+    yield from (("ssh", banner) for banner in values["ssh.protocol"])
+
+
+def parse(text):
+    view = View({kind: collections.defaultdict(list) for kind in KINDS}, [])
+    for line in text.split("\n"):
+        columns = line.split("\t")
+        if len(columns) != len(FIELDS):
+            continue
+        values = {field: [v for v in text.split(BETWEEN) if v] for field, text in zip(FIELDS, columns)}
+        chain = columns[1].split(":")
+        flow, hosts = outermost_flow(chain, values)
+        fragment = bool(set(values["ip.flags.mf"][:1]) & {"1", "True"}) or values["ip.frag_offset"][:1] not in ([], ["0"])
+        short = bool(values["ip.len"]) and int(values["ip.len"][0]) > int(values["frame.len"][0])
+        hole = bool(values["tcp.analysis.lost_segment"] or values["tcp.analysis.ack_lost_segment"])
+        frame = Frame(int(columns[0]), chain, flow, hosts, fragment, fragment and short, bool(values["_ws.malformed"]), hole)
+        view.frames.append(frame)
+        if flow:
+            view.items["flow"][flow].append(frame)
+        for kind, what in found_in(chain, values):
+            view.items[kind][(flow, what)].append(frame)
+    return view
+
+
+def look(capture, *more):
+    """tshark's view of a capture, or None if it cannot read it; `more` are further arguments, such as -d."""
+    command = ["tshark", "-n", "-r", str(capture), "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"]
+    command += ["-E", "aggregator=" + BETWEEN, *more]
+    for option in OPTIONS:
+        command += ["-o", option]
+    for field in FIELDS:
+        command += ["-e", field]
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    readable = done.returncode == 0 or b"cut short" in done.stderr
+    return parse(done.stdout.decode(errors="replace")) if readable else None
