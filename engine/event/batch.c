@@ -3,14 +3,10 @@
  */
 #include "event/batch.h"
 
+#include "base/pages.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-static void *pages_map(size_t bytes) {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
 
 static size_t slots_bytes(int kind) {
     return (size_t)event_schema_of((enum event_kind)kind)->size * BATCH_EVENTS;
@@ -25,10 +21,10 @@ struct batch *batch_new(uint32_t limit, struct error *err) {
     batch->limit = limit < 1 ? 1 : limit > BATCH_EVENTS ? BATCH_EVENTS : limit;
     batch->next_seq = 1;
     batch->text_used = 1;
-    batch->text = pages_map(BATCH_TEXT_BYTES);
+    batch->text = pages_reserve(BATCH_TEXT_BYTES, false);
     bool complete = batch->text != NULL;
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
-        batch->slots[kind] = pages_map(slots_bytes(kind));
+        batch->slots[kind] = pages_reserve(slots_bytes(kind), false);
         complete = complete && batch->slots[kind];
     }
     if (complete) return batch;
@@ -40,8 +36,8 @@ struct batch *batch_new(uint32_t limit, struct error *err) {
 void batch_free(struct batch *batch) {
     if (!batch) return;
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
-        if (batch->slots[kind]) munmap(batch->slots[kind], slots_bytes(kind));
-    if (batch->text) munmap(batch->text, BATCH_TEXT_BYTES);
+        pages_release(batch->slots[kind], slots_bytes(kind));
+    pages_release(batch->text, BATCH_TEXT_BYTES);
     free(batch);
 }
 
