@@ -13,10 +13,13 @@ struct lunette_ref {
     uint32_t length;
 };
 
-enum { LUNETTE_BATCH = 1024 };
+enum {
+    LUNETTE_BATCH = 1024,   /* events in a batch, at most */
+    LUNETTE_TEXT = 1048576, /* bytes of the batch's text */
+};
 
-/* What one detector is fed: entry n is an event in slot `view[n] & (LUNETTE_BATCH - 1)` of its kind's array. Entries are in capture order;
- * runs group consecutive entries of one kind: run r has entries run_end[r - 1] (or 0) to run_end[r] - 1. */
+/* What one detector is fed: entry n is an event in slot `view[n] & (LUNETTE_BATCH - 1)` of its kind's array. Entries are in
+ * capture order; runs group consecutive entries of one kind: run r has entries run_end[r - 1] (or 0) to run_end[r] - 1. */
 struct lunette_feed {
     const char *text;      /* the batch's text */
     uint32_t generation;   /* number of the batch, modulo 2^22: a view carries it in its upper bits */
@@ -28,6 +31,8 @@ struct lunette_feed {
     double now;            /* written by Lua: the detector's clock, seconds since 1970 */
     double due;            /* written by Lua: when the next timer is due, infinity if none */
     double end_clock;      /* clock at the end of the batch */
+    double hole_from;      /* the last hole in what was seen: nothing came from here … */
+    double hole_to;        /* … to here */
     double evicted;        /* written by Lua: entries of named state that gave way to others */
     uint32_t streak;       /* failures in a row: written by both sides, 0 after a handler that went well */
     double clock[1024];    /* per entry: the clock when the event was made */

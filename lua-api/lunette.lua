@@ -26,20 +26,21 @@ lunette.set = inside.sets.make
 lunette.tsv = inside.sets.tsv
 lunette.lines = inside.sets.lines
 
--- Names and addresses
-local function text_of(name, value)
-    if type(value) ~= "string" then error("lunette." .. name .. ": a string is expected, got " .. type(value), 3) end
-    return value
+-- Names and addresses. A name is lower case and without the dot at its end for the public suffix list.
+local function name_of(what, value)
+    if type(value) ~= "string" then error("lunette." .. what .. ": a string is expected, got " .. type(value), 3) end
+    value = value:lower()
+    return value:byte(-1) == 46 and value:sub(1, -2) or value
 end
 
 function lunette.registrable(name)
-    name = text_of("registrable", name)
+    name = name_of("registrable", name)
     local at = api.registrable(name, #name)
     return at >= 0 and name:sub(at + 1) or nil
 end
 
 function lunette.suffix(name)
-    name = text_of("suffix", name)
+    name = name_of("suffix", name)
     local at = api.public_suffix(name, #name)
     return at >= 0 and name:sub(at + 1) or nil
 end

@@ -271,15 +271,16 @@ lunette.on("http", { client_local = true }, function(e)
     if e.host and e.host ~= "" then check_http(e) end
 end)
 
-local function is_group_address(address)
-    local first = tonumber(address:match("^(%d+)%."))
-    return first and first >= 224 or address:sub(1, 2) == "ff"
-end
+lunette.on("flow", { client_local = true, proto = { "TCP", "UDP" }, name_source = "dns" }, function(e)
+    check_flow(e, e.server_name)
+end)
 
-lunette.on("flow", { client_local = true, proto = { "TCP", "UDP" } }, function(e)
+-- The table: connections to somebody outside; multicast and broadcast are nobody.
+local groups = lunette.set.prefixes { "224.0.0.0/3", "ff00::/8" }
+
+lunette.on("flow", { client_local = true, server_local = false, proto = { "TCP", "UDP" } }, function(e)
+    if groups:has(e, "server_ip") then return end
     local name, address = e.server_name, e.server_ip
-    if name and e.name_source == "dns" then check_flow(e, name) end
-    if e.server_local or is_group_address(address) then return end
     local group, category, purpose = names.classify(name, address)
     if group == "elsewhere" then name = name and lunette.registrable(name) or name end
     book.add(e.client_ip, group, name or address, category, purpose, e.client_bytes, e.server_bytes)

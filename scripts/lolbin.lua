@@ -187,11 +187,12 @@ end
 
 local function check_raw(e)
     if e.midstream or e.gap_bytes > 0 or e.server_port == 9100 or e.server_port == 515 then return end
-    local pair = e.client_ip .. " " .. e.server_ip
-    if ftp_pairs:get(pair) or ftp_pairs:get(e.server_ip .. " " .. e.client_ip) then return end
+    if not raw_head.is_worth(e.client_head) and not raw_head.is_worth(e.server_head) then return end
     local from_client, from_server = text_of(e.client_head), text_of(e.server_head)
     local severity, confidence, title, why, is_shell = raw_finding(e, from_client, from_server)
     if not severity then return end
+    local pair = e.client_ip .. " " .. e.server_ip
+    if ftp_pairs:get(pair) or ftp_pairs:get(e.server_ip .. " " .. e.client_ip) then return end
     if not is_shell and e.server_local and e.client_local then severity = QUIETER[severity] end
     say(e, "nc", severity, {
         title = title, confidence = confidence, attack = is_shell and "T1059.004,T1095" or "T1095,T1105", rule = title,
@@ -226,7 +227,7 @@ local function check_probe(e)
 end
 
 local function check_udp_probe(e)
-    if e.client_packets == 0 or e.client_packets > 10 or e.client_payload ~= e.client_packets then return end
+    if e.client_payload > 10 or e.client_packets == 0 or e.client_payload ~= e.client_packets then return end
     if text_of(e.client_head):find("[^X]") then return end
     say(e, "nc", "low", {
         title = "UDP probe of nc", confidence = 0.7, attack = "T1046", rule = "udp",
@@ -297,9 +298,10 @@ lunette.on("flow_start", { proto = "TCP", server_port = 21 }, function(e)
 end)
 
 lunette.on("flow", { proto = { "TCP", "UDP" } }, function(e)
-    if e.app_proto == "ssh" then return check_ssh_flow(e) end
-    if e.ja4 and tool_ja4:has(e.ja4) then return check_tls_upload(e) end
-    if e.app_proto then return end
+    local protocol = e.app_proto
+    if protocol == "ssh" then return check_ssh_flow(e) end
+    if protocol == "tls" and tool_ja4:has(e, "ja4") then return check_tls_upload(e) end
+    if protocol then return end
     if e.client_payload + e.server_payload > 0 then
         if e.proto == "UDP" then check_udp_probe(e) end
         check_raw(e)

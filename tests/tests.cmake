@@ -10,7 +10,7 @@
 set(root "${PROJECT_SOURCE_DIR}")
 set(test_environment
     "LUNETTE_SANITIZE=$<BOOL:${LUNETTE_SANITIZE}>"
-    "ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:abort_on_error=0"
+    "ASAN_OPTIONS=detect_leaks=1"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
 if(TARGET lunette)
     list(APPEND test_environment "LUNETTE=$<TARGET_FILE:lunette>")
@@ -18,7 +18,7 @@ endif()
 
 function(lunette_test name)
     add_test(NAME "${name}" COMMAND ${ARGN} WORKING_DIRECTORY "${root}")
-    set_tests_properties("${name}" PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300
+    set_tests_properties("${name}" PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900
         ENVIRONMENT "${test_environment}")
 endfunction()
 

@@ -40,11 +40,14 @@ static void fail(struct block_reader *r, const char *what, const char *why) {
     snprintf(r->failure, sizeof r->failure, "%s: %s", what, why);
 }
 
-/* One read() from the file. 0 at its end and on an error, which is noted. */
+/* One read() from the file. 0 at its end, on an error, which is noted, and when a signal ends the wait: its
+ * handler was installed to do that (without SA_RESTART). */
 static size_t read_file(struct block_reader *r, uint8_t *into, size_t room) {
-    ssize_t n;
-    do n = read(r->fd, into, room < BLOCK_SIZE ? room : BLOCK_SIZE);
-    while (n < 0 && errno == EINTR);
+    ssize_t n = read(r->fd, into, room < BLOCK_SIZE ? room : BLOCK_SIZE);
+    if (n < 0 && errno == EINTR) {
+        r->ended = r->interrupted = true;
+        return 0;
+    }
     if (n < 0) {
         fail(r, "read error", strerror(errno));
         return 0;
@@ -225,6 +228,10 @@ int block_open(struct block_reader *r, const char *path, struct error *err) {
     if (!ready) {
         block_close(r);
         return error_set(err, "%s: out of memory", block_title(path));
+    }
+    if (block_here(r) == 0 && r->interrupted) {
+        block_close(r);
+        return error_set(err, "%s: interrupted before anything came", block_title(path));
     }
     if (block_here(r) == 0 && r->failure[0]) {
         error_set(err, "%s: %s", block_title(path), r->failure);

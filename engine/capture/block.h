@@ -30,7 +30,8 @@ struct block_reader {
     uint64_t file_size;            /* 0 if unknown: a pipe */
     struct block_decoder *decoder; /* NULL: plain */
     int fd;
-    bool ended; /* nothing more comes after `end` */
+    bool ended;       /* nothing more comes after `end` */
+    bool interrupted; /* since a signal came while it was waited for */
     char
         failure[128]; /* why it ended before its time: a read error, a broken gzip stream; "" if it did not */
 };

@@ -46,6 +46,7 @@ struct capture {
     char **paths;
     char **warnings;
     size_t warning_count, warning_room;
+    size_t damaged; /* files that ended before their time */
 };
 
 uint8_t interface_names_index(struct interface_names *names, const uint8_t *name, uint32_t length) {
@@ -104,6 +105,14 @@ static int source_open(struct capture *c, struct source *s, struct error *err) {
     return opened;
 }
 
+/* Once a file, when it is over. */
+static void warn_of_lengths(struct capture *c, const struct source *s) {
+    uint64_t odd = s->format == FORMAT_PCAP ? s->pcap.odd_lengths : s->pcapng.odd_lengths;
+    if (odd == 0) return;
+    warn(c, "%s: %llu packet%s to have been longer than 1 MiB on the wire; counted as long as captured",
+         block_title(s->path), (unsigned long long)odd, odd == 1 ? " claims" : "s claim");
+}
+
 /* Up to `max` packets of one file. Fewer than one: the file is over, or must be allowed to read on. */
 static int source_read(struct capture *c, struct source *s, struct packet *out, int max, bool may_fill) {
     struct format_end end;
@@ -114,7 +123,11 @@ static int source_read(struct capture *c, struct source *s, struct packet *out, 
     if (end.note[0]) warn(c, "%s: %s", block_title(s->path), end.note);
     if (end.over) {
         s->over = true;
-        if (end.text[0]) warn(c, "%s: %s", block_title(s->path), end.text);
+        if (end.text[0]) {
+            warn(c, "%s: %s", block_title(s->path), end.text);
+            c->damaged++;
+        }
+        warn_of_lengths(c, s);
     }
     return count;
 }
@@ -174,6 +187,7 @@ static void source_wake(struct capture *c, struct source *s) {
     if (source_open(c, s, &err) < 0) {
         s->over = true;
         warn(c, "%s", err.text);
+        c->damaged++;
     } else if (!source_make_queue(s) || !source_fill_queue(c, s, true)) {
         s->over = true;
     }
@@ -273,6 +287,10 @@ struct capture *capture_open(const char *const *paths, size_t count, struct erro
 
 const char *capture_warning(struct capture *c, size_t index) {
     return index < c->warning_count ? c->warnings[index] : NULL;
+}
+
+uint64_t capture_damaged(const struct capture *c) {
+    return c->damaged;
 }
 
 const char *capture_interface_name(const struct capture *c, uint8_t interface) {

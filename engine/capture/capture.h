@@ -14,7 +14,8 @@
 
 struct capture;
 
-/* Opens all files and reads their headers. NULL and an error that names the file and what was found in it if
+/* Opens all files and reads their headers. A signal whose handler was installed without SA_RESTART ends a
+ * read that waits for a pipe: here and later, the stream then ends where it is. NULL and an error that names the file and what was found in it if
  * one of them cannot be opened or is no capture. */
 struct capture *capture_open(const char *const *paths, size_t count, struct error *err);
 
@@ -25,6 +26,9 @@ int capture_next_burst(struct capture *capture, struct packet burst[PACKET_BURST
 
 /* Warnings so far ("FILE: cut short at offset 1234: …"), one at a time; NULL when there are no more. */
 const char *capture_warning(struct capture *capture, size_t index);
+
+/* Files that ended before their time so far: cut short, damaged, gone. */
+uint64_t capture_damaged(const struct capture *capture);
 
 /* Name of an interface, "" for 0. The same name is the same index in all files of a capture. */
 const char *capture_interface_name(const struct capture *capture, uint8_t interface);

@@ -83,6 +83,7 @@ void format_cut_short(const struct block_reader *in, size_t need, const char *wh
     const char *decompressed = block_coding(in) ? " of the decompressed data" : "";
     unsigned long long offset = (unsigned long long)block_offset(in);
     end->over = true;
+    if (in->interrupted) return; /* whoever interrupted knows why it ends here */
     if (in->failure[0])
         snprintf(end->text, sizeof end->text, "ends at offset %llu%s: %s", offset, decompressed, in->failure);
     else if (block_here(in) > 0)

@@ -18,6 +18,15 @@
  * KiB. */
 enum { PACKET_LARGEST = 1024 * 1024 };
 
+/* The length on the wire, given what a file says of it: at least what was captured. A claim beyond
+ * PACKET_LARGEST is no length: one would ruin all totals. It is counted in `odd`. */
+static inline uint32_t format_original(uint32_t captured, uint32_t original, uint64_t *odd) {
+    if (original <= captured) return captured;
+    if (original <= PACKET_LARGEST) return original;
+    ++*odd;
+    return captured;
+}
+
 /* Times before 1970 and after this (the year 2255) are taken for the nearer of the two, so that whoever adds
  * a timeout to a time needs no check. */
 #define TIME_LATEST (9000000000 * NS_PER_SECOND)
@@ -68,6 +77,7 @@ struct pcap_file {
     uint16_t link_type;
     uint32_t header_size; /* of a packet: 16, or 24 in Kuznetzov's form */
     uint32_t fraction;    /* nanoseconds in a unit of the second timestamp field: 1000 or 1 */
+    uint64_t odd_lengths; /* format_original() */
 };
 
 /* Reads the file header. -1 and an error (without the file's name) if it is cut short or of an unknown
@@ -91,6 +101,7 @@ struct pcapng_file {
     struct pcapng_interface *interfaces; /* of the section; owned */
     uint32_t interface_count, interface_room;
     uint64_t skip;                 /* bytes of a block of no interest that are still to come */
+    uint64_t odd_lengths;          /* format_original() */
     nanoseconds last;              /* time of the last packet, for those that carry none */
     bool told;                     /* the note about unknown interfaces was given */
     struct interface_names *names; /* borrowed */

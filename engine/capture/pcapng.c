@@ -160,7 +160,7 @@ static enum made read_timed(struct pcapng_file *f, const struct block_reader *in
     *out = (struct packet){
         .bytes = body + 20,
         .captured = captured,
-        .original = original > captured ? original : captured,
+        .original = format_original(captured, original, &f->odd_lengths),
         .time = f->last,
         .link_type = from->link_type,
         .interface = from->name,
@@ -185,7 +185,7 @@ static enum made read_simple(struct pcapng_file *f, const struct block_reader *i
     *out = (struct packet){
         .bytes = b->body + 4,
         .captured = captured,
-        .original = original,
+        .original = format_original(captured, original, &f->odd_lengths),
         .time = f->last,
         .link_type = from->link_type,
         .interface = from->name,
@@ -288,6 +288,7 @@ static bool skip_on(struct pcapng_file *f, struct block_reader *in, bool may_fil
     f->skip = block_skip(in, f->skip);
     if (f->skip == 0) return true;
     end->over = true;
+    if (in->interrupted) return false;
     snprintf(end->text, sizeof end->text, "cut short at offset %llu: %s%s%llu bytes of a block are missing",
              (unsigned long long)block_offset(in), in->failure, in->failure[0] ? ": " : "",
              (unsigned long long)f->skip);

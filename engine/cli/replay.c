@@ -27,8 +27,9 @@ static const char usage[] =
     "      --record KIND,...    which events to record (default: all but packet, flow_start and onset)\n"
     "  -f, --filter EXPRESSION  a pcap-filter(7) expression: only packets that match are looked at\n"
     "  -w, --workers N          threads, each with its share of the local hosts (default 1)\n"
-    "      --home-net CIDR,...  the local networks (default: private and link-local addresses)\n"
-    "      --max-flows N        flows at once (default 1048576)\n"
+    "      --home-net CIDR,...  your networks, all of them: these instead of the private and link-local\n"
+    "                           ranges that are taken for yours by default\n"
+    "      --max-flows N        flows at once (default 262144)\n"
     "      --script-memory MIB  memory bound of each detector (default 256)\n"
     "      --batch N            events per batch, 1 to 1024 (default 256); no result depends on it\n"
     "      --no-summary         print alerts only\n"
@@ -84,7 +85,15 @@ static atomic_bool interrupted; /* written by the signal handler alone */
 static void on_interrupt(int signal_number) {
     (void)signal_number;
     atomic_store(&interrupted, true);
-    signal(SIGINT, SIG_DFL); /* a second one ends the program at once */
+}
+
+/* The first signal ends the run in good order, also one that waits for a pipe: its read() is not taken up
+ * again (no SA_RESTART). A second one ends the program at once. */
+static void catch_interrupts(void) {
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
 }
 
 static int parse_number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *out,
@@ -236,7 +245,7 @@ static int command_finish(struct command *command, int argc, char **argv, struct
 }
 
 static int wrong_use(const char *message) {
-    fprintf(stderr, "lunette: %s\n", message);
+    log_failure(message);
     return EXIT_WRONG_USE;
 }
 
@@ -258,10 +267,9 @@ static int command_run(struct command *command, int argc, char **argv) {
     }
     if (command_finish(command, argc, argv, &err) < 0) return wrong_use(err.text);
     command->replay.stop = &interrupted;
-    signal(SIGINT, on_interrupt);
-    signal(SIGTERM, on_interrupt);
+    catch_interrupts();
     enum replay_outcome outcome = replay_run(&command->replay, &err);
-    if (outcome != REPLAY_FINE && err.text[0]) fprintf(stderr, "lunette: %s\n", err.text);
+    if (outcome != REPLAY_FINE && err.text[0]) log_failure(err.text);
     return (int)outcome;
 }
 

@@ -1,17 +1,16 @@
 /* What a protocol is to the engine: how to recognise it, and what to do with its bytes.
  *
- * Each file in engine/protocol/ fills one `struct protocol`; engine/protocol/list.c names them all. The flow room calls
- * them through this table and knows none of them.
+ * Each file in engine/protocol/ fills one `struct protocol`; engine/protocol/list.c names them all. The flow
+ * room calls them through this table and knows none of them.
  *
- * TCP. While a flow's protocol is unknown, its first bytes in each direction are shown to every protocol's recogniser,
- * again with more bytes each time, until one says YES or all say NO. From then on `stream` gets the bytes of each
- * direction in order, each once. It returns how many it has used:
- *      less than `length`   the rest is kept and comes again, joined with what follows (at most STREAM_KEEP bytes)
- *      more than `length`   the bytes beyond are skipped when they come, without being kept: a body, a record
- *      STREAM_DONE          nothing more is wanted in this direction; buffering stops
- *      STREAM_OVER          nothing more is wanted in either direction: the parser is ended and its state freed
- * The bytes usually lie in the packet itself. They are gone after the call.
- * UDP and ICMP: `datagram` gets each payload.
+ * TCP. While a flow's protocol is unknown, its first bytes in each direction are shown to every protocol's
+ * recogniser, again with more bytes each time, until one says YES or all say NO. From then on `stream` gets
+ * the bytes of each direction in order, each once. It returns how many it has used: less than `length`   the
+ * rest is kept and comes again, joined with what follows (at most STREAM_KEEP bytes) more than `length`   the
+ * bytes beyond are skipped when they come, without being kept: a body, a record STREAM_DONE          nothing
+ * more is wanted in this direction; buffering stops STREAM_OVER          nothing more is wanted in either
+ * direction: the parser is ended and its state freed The bytes usually lie in the packet itself. They are
+ * gone after the call. UDP and ICMP: `datagram` gets each payload.
  *
  * Parsers are never trusted with broken input by accident: read through base/bytes.h, report what is odd by
  * conversation_anomaly() and return STREAM_OVER when there is no way on. */
@@ -40,7 +39,7 @@ struct probe {
     uint32_t length;   /* here */
     uint32_t original; /* UDP: length on the wire, more than `length` if the capture cut it; else = length */
     enum direction direction;
-    uint8_t transport; /* one of enum transport */
+    uint8_t transport;                 /* one of enum transport */
     uint16_t client_port, server_port; /* a hint where content is ambiguous, never a proof */
 };
 
@@ -48,45 +47,53 @@ struct probe {
 struct conversation {
     struct flow *flow;
     struct flow_room *room;
-    void *state;      /* state_size zeroed bytes of the protocol's own */
-    nanoseconds time; /* time of the packet whose bytes are being read */
+    void *state;                  /* state_size zeroed bytes of the protocol's own */
+    nanoseconds time;             /* time of the packet whose bytes are being read */
     const struct decoded *packet; /* headers of that packet; NULL in end() */
+    void *shared;                 /* what the protocol's share() made for this worker */
 };
 
 struct protocol {
-    const char *name;    /* EVE's app_proto: "tls", "dns" … */
-    uint8_t transports;  /* or of enum transport */
+    const char *name;   /* EVE's app_proto: "tls", "dns" … */
+    uint8_t transports; /* or of enum transport */
     uint32_t state_size;
     enum recognised (*recognise)(const struct probe *probe);
     int64_t (*stream)(struct conversation *c, enum direction direction, const uint8_t *data, uint32_t length);
-    /* `missing` bytes of the direction are not in the capture. Returns false to stop the direction as by STREAM_DONE;
-     * what was kept is lost either way. NULL: stop. */
+    /* `missing` bytes of the direction are not in the capture. Returns false to stop the direction as by
+     * STREAM_DONE; what was kept is lost either way. NULL: stop. */
     bool (*gap)(struct conversation *c, enum direction direction, uint64_t missing);
-    void (*datagram)(struct conversation *c, enum direction direction, struct slice payload, uint32_t original);
-    /* The flow is over, or the parser said STREAM_OVER, or both directions are done: report what is pending and free
-     * what the state owns (not the state). May be NULL. */
+    void (*datagram)(struct conversation *c, enum direction direction, struct slice payload,
+                     uint32_t original);
+    /* Something that all conversations of a worker share, such as a cache: made with the room, freed with it.
+     * Both may be NULL. */
+    void *(*share)(void);
+    void (*unshare)(void *shared);
+    /* The flow is over, or the parser said STREAM_OVER, or both directions are done: report what is pending
+     * and free what the state owns (not the state). May be NULL. */
     void (*end)(struct conversation *c);
 };
 
-/* Begins an event of this flow: batch_begin() with the head filled in, at the conversation's time. NULL: nobody wants
- * one. Finish it with batch_commit(conversation_batch(c)). */
+/* Begins an event of this flow: batch_begin() with the head filled in, at the conversation's time. NULL:
+ * nobody wants one. Finish it with batch_commit(conversation_batch(c)). */
 void *conversation_event(struct conversation *c, enum event_kind kind);
 struct batch *conversation_batch(const struct conversation *c);
 
 /* True if somebody listens to that kind: lets a parser skip costly work (fingerprints, lists). */
 bool conversation_wants(const struct conversation *c, enum event_kind kind);
 
-/* Names the flow's server. A better source replaces a worse one: sni, host, dns. At most 255 bytes are kept. */
+/* Names the flow's server. A better source replaces a worse one: sni, host, dns. At most 255 bytes are kept.
+ */
 void conversation_set_name(struct conversation *c, enum name_source source, struct slice name);
 
 /* The client's TLS stack, for flows' and onsets' records: at most 63 bytes. */
 void conversation_set_ja4(struct conversation *c, struct slice ja4);
 
-/* Counts an anomaly of this protocol; the first of its name in the flow becomes an event. `name` is static. */
+/* Counts an anomaly of this protocol; the first of its name in the flow becomes an event. `name` is static.
+ */
 void conversation_anomaly(struct conversation *c, const char *name);
 
-/* Nothing more is wanted of the flow: what STREAM_OVER is to streams, for parsers of datagrams. The parser is ended after
- * this call of it, and the flow's further packets cost no more than counting. */
+/* Nothing more is wanted of the flow: what STREAM_OVER is to streams, for parsers of datagrams. The parser is
+ * ended after this call of it, and the flow's further packets cost no more than counting. */
 void conversation_over(struct conversation *c);
 
 /* What the clients of this worker were told by DNS: see flow/names.h. */

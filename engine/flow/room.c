@@ -1,9 +1,9 @@
 /* The room: bursts of packets in, flows begun, updated and ended, the clock run.
  *
  * A burst is worked on in stages, so that the memory of many packets' flows is on its way at once: keys and
- * hashes for all, buckets prefetched; then a guess at each flow, its lines prefetched; then one packet after
- * the other in full, timeouts in between. Only the last stage decides anything, so nothing depends on how
- * packets were dealt into bursts. */
+ * hashes for all, buckets prefetched; then one packet after the other in full, timeouts in between, while the
+ * flow of a packet some places further on is guessed at and prefetched. Only working in full decides
+ * anything, so nothing depends on how packets were dealt into bursts. */
 #include "flow/room.h"
 
 #include <stdlib.h>
@@ -65,7 +65,7 @@ static int reserve(struct flow_room *room, struct error *err) {
         table_init(&room->table, &room->flows, config->max_flows, err) ||
         wheel_init(&room->ends, config->max_flows, end_due, room, err) ||
         wheel_init(&room->onsets, config->max_flows, onset_due, room, err) ||
-        slab_init(&room->facts, sizeof(struct flow_facts), config->max_flows, false, err) ||
+        slab_init(&room->facts, sizeof(struct flow_facts), config->max_flows, true, err) ||
         talk_init(room, err) || chunks_init(&room->chunks, config->reassembly_total, err))
         return -1;
     room->names = names_new(config->max_names, err);
@@ -272,6 +272,20 @@ static struct flow *flow_of(struct flow_room *room, const struct lookup *lookup,
     return flow_begin(room, &lookup->key, lookup->hash, lookup->side, d, time);
 }
 
+/* A processor has only so many misses on their way and drops the prefetches beyond: all flows of a burst at
+ * once cost 200 ns a packet at 100,000 flows, eight ahead 118. */
+enum { FLOWS_AHEAD = 8 };
+
+static inline void flow_prefetch(const struct flow_room *room, const struct lookup *lookup,
+                                 const struct decoded *d) {
+    if (d->kind != DECODED_TRANSPORT) return;
+    uint32_t index = table_guess(&room->table, lookup->hash);
+    if (!index) return;
+    struct flow *flow = room_flow(room, index);
+    __builtin_prefetch(flow, 1);
+    __builtin_prefetch(&flow->side[lookup->side], 1);
+}
+
 static void burst(struct flow_room *room, const struct packet *packets, const struct decoded *decoded,
                   int count, flow_packet_handler *on_packet, void *context) {
     struct lookup lookups[PACKET_BURST];
@@ -283,16 +297,11 @@ static void burst(struct flow_room *room, const struct packet *packets, const st
         lookups[i].hash = flow_key_hash(&lookups[i].key, room->seed);
         table_prefetch(&room->table, lookups[i].hash);
     }
-    for (int i = 0; i < count; i++) {
-        if (decoded[i].kind != DECODED_TRANSPORT) continue;
-        uint32_t index = table_guess(&room->table, lookups[i].hash);
-        if (!index) continue;
-        struct flow *flow = room_flow(room, index);
-        __builtin_prefetch(flow, 1);
-        __builtin_prefetch(&flow->side[lookups[i].side], 1);
-    }
+    for (int i = 0; i < FLOWS_AHEAD && i < count; i++) flow_prefetch(room, &lookups[i], &decoded[i]);
     for (int i = 0; i < count; i++) {
         const struct decoded *d = &decoded[i];
+        int ahead = i + FLOWS_AHEAD;
+        if (ahead < count) flow_prefetch(room, &lookups[ahead], &decoded[ahead]);
         nanoseconds time = sane_time(packets[i].time);
         flow_room_advance(room, time);
         if (d->kind != DECODED_TRANSPORT) {

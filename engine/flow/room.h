@@ -1,11 +1,10 @@
-/* The room's inside, shared by the files of engine/flow and by nobody else. Who does what:
+/* The room's inside, shared by the files of engine/flow and by nobody else.
  *
- *   room.c    bursts: look-up, timeouts, begin and end of flows      roles.c   who is client, who is server
- *   update.c  what a packet changes in its flow                      tcp.c     TCP state, fresh bytes, round
- * trip onset.c   exchanges                                              record.c  flow_start, flow, head of
- * events facts.c   names, first bytes                                     anomaly.c counts and events of what
- * is odd talk.c    recognition, parsers                                   stream.c  TCP reassembly, over
- * chunks.c */
+ * room.c works on bursts: look-up, timeouts, the begin and end of flows. update.c is what a packet changes in
+ * its flow, roles.c who is client and who server, tcp.c TCP's state, fresh bytes and round trip, onset.c the
+ * exchanges. record.c fills flow_start, flow and every event's head; facts.c keeps names and first bytes;
+ * anomaly.c counts what is odd. talk.c recognises protocols and drives parsers, stream.c puts TCP in order
+ * for them, from what chunks.c keeps. */
 #ifndef LUNETTE_FLOW_ROOM_H
 #define LUNETTE_FLOW_ROOM_H
 
@@ -43,6 +42,7 @@ struct flow_room {
     struct names *names;
     struct slab states[ROOM_PROTOCOLS]; /* parsers' state, by protocol */
     const struct protocol *protocols[ROOM_PROTOCOLS];
+    void *shared[ROOM_PROTOCOLS]; /* what their share() made */
     uint32_t protocol_count;
     uint64_t candidates[TRANSPORT_ICMPV6 + 1]; /* by enum transport: protocols that read it */
     nanoseconds clock;

@@ -36,13 +36,17 @@ int talk_init(struct flow_room *room, struct error *err) {
     for (uint32_t i = 0; i < room->protocol_count; i++) {
         uint32_t size = (room->protocols[i]->state_size + 15) & ~15u;
         if (size > 0 && slab_init(&room->states[i], size, max, false, err)) return -1;
+        if (room->protocols[i]->share) room->shared[i] = room->protocols[i]->share();
     }
     return 0;
 }
 
 void talk_release(struct flow_room *room) {
     slab_release(&room->talks);
-    for (uint32_t i = 0; i < room->protocol_count; i++) slab_release(&room->states[i]);
+    for (uint32_t i = 0; i < room->protocol_count; i++) {
+        slab_release(&room->states[i]);
+        if (room->protocols[i]->unshare) room->protocols[i]->unshare(room->shared[i]);
+    }
 }
 
 uint64_t talk_memory(const struct flow_room *room) {
@@ -133,6 +137,7 @@ static bool talk_choose(struct flow_room *room, struct talk *talk, unsigned numb
         talk->conversation.state = slab_at(&room->states[number], talk->state);
     }
     talk->protocol = protocol;
+    talk->conversation.shared = room->shared[number];
     talk->conversation.flow->protocol = (uint8_t)(number + 1);
     return true;
 }

@@ -28,7 +28,7 @@ int wheel_init(struct wheel *wheel, uint32_t capacity,
     wheel->context = context;
     wheel->second = second_none;
     size_t items = (size_t)capacity + 1;
-    wheel->links = pages_reserve(items * sizeof *wheel->links, false);
+    wheel->links = pages_reserve(items * sizeof *wheel->links, true);
     wheel->heap = pages_reserve(items * sizeof *wheel->heap, false);
     if (wheel->links && wheel->heap) return 0;
     wheel_release(wheel);

@@ -2,7 +2,7 @@
  * at. Numbers are made by hand; only doubles beyond the range of durations are left to the C library. */
 #include "output/json.h"
 
-#include "output/utf8.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * depth. It builds nothing. */
 #include "output/json.h"
 
-#include "output/utf8.h"
+#include "base/utf8.h"
 
 enum { DEPTH = 32 };
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SINK_RECORDS, SINK_TERMINAL };
@@ -74,7 +75,8 @@ static int start(struct outputs *o, struct error *err) {
     if (!o->eve) return -1;
     for (uint32_t i = 0; i < o->worker_count; i++)
         if (summary_init(&o->workers[i].summary, err) != 0) return -1;
-    if (records) o->records_fd = writer_open_file(records, o->options.append, err);
+    /* For appending in any case: what is in the file goes when the work begins, see outputs_begin(). */
+    if (records) o->records_fd = writer_open_file(records, true, err);
     if (records && o->records_fd < 0) return -1;
     if (o->options.show_progress) o->progress = progress_new(STDERR_FILENO);
     const struct sink sinks[] = {
@@ -105,11 +107,20 @@ struct outputs *outputs_open(const struct output_options *options, uint32_t work
     return NULL;
 }
 
+int outputs_begin(struct outputs *o, struct error *err) {
+    struct stat status;
+    if (o->records_fd <= STDERR_FILENO || o->options.append) return 0;
+    if (fstat(o->records_fd, &status) == 0 && !S_ISREG(status.st_mode)) return 0;
+    if (ftruncate(o->records_fd, 0) == 0) return 0;
+    return error_set(err, "cannot empty %s: %s", o->options.records, strerror(errno));
+}
+
 static int print_summary(const struct outputs *o, const struct summary *summary, struct error *err) {
     struct buffer text = {0};
     summary_print(summary, &text, &o->style);
     int failure = write_whole(o->terminal_fd, text.at, text.length);
     buffer_free(&text);
+    if (failure == EPIPE) return error_set(err, "standard output was closed");
     return failure ? error_set(err, "cannot write the summary: %s", strerror(failure)) : 0;
 }
 

@@ -1,6 +1,7 @@
 /* The one place the sensor talks to: records, alerts, reports, statistics, the summary.
  *
  *      outputs_open ─▶ outputs_worker(i), one for each worker's thread
+ *      outputs_begin   once nothing else can go wrong at the start
  *      in each worker:   outputs_event, outputs_alert, outputs_report
  *                        outputs_advance   after each batch, also when nothing was written
  *                        outputs_done      when the worker has ended
@@ -36,8 +37,13 @@ struct output_options {
 /* No records file; all kinds but packet, flow_start and onset recorded; everything shown. */
 struct output_options output_options_defaults(void);
 
-/* Opens the file and starts the writer. `workers` is at most 64. */
+/* Opens the file and starts the writer. `workers` is at most 64. What the file holds stays until
+ * outputs_begin(). */
 struct outputs *outputs_open(const struct output_options *options, uint32_t workers, struct error *err);
+
+/* Empties the records' file, unless it is to be kept. Before any worker gives anything; apart from
+ * outputs_open() so that a run which does not come about costs nobody the records of the last one. */
+int outputs_begin(struct outputs *outputs, struct error *err);
 
 /* Is there any use in making events of that kind for the outputs? Detectors' wishes come on top. Flows are
  * always wanted when the summary is. */

@@ -45,6 +45,11 @@ static void add_part(struct parts *parts, uint64_t count, const char *word) {
                                      figure_count(count, figure), word);
 }
 
+/* "1 error", "2 errors". */
+static void add_counted(struct parts *parts, uint64_t count, const char *one, const char *many) {
+    add_part(parts, count, count == 1 ? one : many);
+}
+
 static void parts_line(struct page *p, const char *label, const struct parts *parts) {
     if (parts->length) line(p, label, parts->text);
 }
@@ -127,7 +132,7 @@ static void print_alerts(struct page *p, const struct summary *s) {
     struct parts ran = {0};
     add_part(&ran, s->detector_count, "ran");
     add_part(&ran, silent, "without an alert");
-    add_part(&ran, errors, "script errors");
+    add_counted(&ran, errors, "script error", "script errors");
     add_part(&ran, off, "switched off");
     parts_line(p, "detectors", &ran);
 }
@@ -136,7 +141,7 @@ static void print_detector(struct page *p, const struct detector_summary *d) {
     struct parts parts = {0};
     for (uint8_t i = SEVERITY_HIGH; i <= SEVERITY_INFO; i++) add_part(&parts, d->alerts[i], severity_name(i));
     add_part(&parts, d->held_back, "held back");
-    add_part(&parts, d->errors, "errors");
+    add_counted(&parts, d->errors, "error", "errors");
     buffer_fill(p->b, ' ', INDENT);
     terminal_safe(p->b, d->name, strlen(d->name));
     uint32_t width = terminal_width_of(d->name, strlen(d->name));

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { GAP = 2, COLUMN_LEAST = 16 };
+enum { GAP = 2, READABLE = 12, COLUMN_LEAST = 4 };
 
 static const char *cell_text(const char *cell) {
     return cell ? cell : "";
@@ -25,20 +25,24 @@ static void measure(uint32_t *widths, uint32_t columns, uint32_t rows, const cha
     }
 }
 
-/* Takes columns from the widest one until all fit; a column keeps at least COLUMN_LEAST. */
-static void shrink(uint32_t *widths, uint32_t columns, uint32_t room) {
-    for (;;) {
-        uint32_t sum = GAP * (columns - 1), widest = 0;
-        for (uint32_t i = 0; i < columns; i++) {
-            sum += widths[i];
-            if (widths[i] > widths[widest]) widest = i;
-        }
-        if (sum <= room || widths[widest] <= COLUMN_LEAST) return;
-        uint32_t excess = sum - room;
-        uint32_t spare = widths[widest] - COLUMN_LEAST;
-        /* A little at a time: then the second widest may be the widest. */
-        widths[widest] -= excess > 4 && spare > 4 ? 4 : 1;
-    }
+/* Takes up to `excess` columns from one that keeps at least `least`; returns what is still too much. */
+static uint32_t take(uint32_t *width, uint32_t least, uint32_t excess) {
+    uint32_t spare = *width > least ? *width - least : 0;
+    uint32_t taken = spare < excess ? spare : excess;
+    *width -= taken;
+    return excess - taken;
+}
+
+/* Makes all fit. Tables say first who or what a row is about, and figures are useless when cut: so text gives
+ * way before figures, and the last text before the first. No column goes below COLUMN_LEAST. */
+static void shrink(uint32_t *widths, uint32_t columns, const char *const *names, uint32_t room) {
+    uint32_t sum = GAP * (columns - 1);
+    for (uint32_t i = 0; i < columns; i++) sum += widths[i];
+    uint32_t excess = sum > room ? sum - room : 0;
+    static const uint32_t leasts[] = {READABLE, COLUMN_LEAST};
+    for (int pass = 0; pass < 4 && excess > 0; pass++)
+        for (uint32_t i = columns; i-- > 0 && excess > 0;)
+            if (is_right(names[i]) == (pass > 1)) excess = take(&widths[i], leasts[pass % 2], excess);
 }
 
 /* A cell in its column; what does not fit is cut, with an ellipsis. */
@@ -80,7 +84,7 @@ void terminal_table(struct buffer *b, const struct terminal_style *style, uint32
     }
     measure(widths, columns, rows, names, cells);
     if (style->fit_tables)
-        shrink(widths, columns, style->fit_tables > indent ? style->fit_tables - indent : 1);
+        shrink(widths, columns, names, style->fit_tables > indent ? style->fit_tables - indent : 1);
     terminal_ink(b, style, INK_DIM);
     put_row(b, indent, columns, widths, names, names);
     terminal_ink(b, style, INK_PLAIN);

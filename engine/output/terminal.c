@@ -1,7 +1,7 @@
 /* Text for people: safe characters, colours, wrapping, and the block of an alert. */
 #include "output/terminal.h"
 
-#include "output/utf8.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,16 +36,6 @@ void terminal_ink(struct buffer *b, const struct terminal_style *style, enum ink
 
 /* ── what may be shown ───────────────────────────────────────────── */
 
-/* Control characters, and those that turn, join or hide what stands beside them (Unicode bidi controls,
- * zero-width characters, line separators, tags). */
-static bool is_shown(uint32_t c) {
-    if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return false;
-    if (c == 0xad || c == 0x61c || c == 0x180e || c == 0xfeff) return false;
-    if ((c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f))
-        return false;
-    return c < 0xe0000 || c > 0xe0fff;
-}
-
 /* Columns of a character: two for East Asian wide ones and pictures, none for combining marks (roughly:
  * Unicode Standard Annex 11). */
 static uint32_t columns_of(uint32_t c) {
@@ -71,7 +61,7 @@ static struct glyph next_glyph(const uint8_t *p, size_t left) {
     uint32_t code;
     uint32_t used = utf8_decode(p, left, &code);
     if (!used) return (struct glyph){.used = 1, .columns = 4};
-    if (!is_shown(code)) return (struct glyph){.used = used, .columns = 4 * used};
+    if (!utf8_is_shown(code)) return (struct glyph){.used = used, .columns = 4 * used};
     return (struct glyph){.used = used, .columns = columns_of(code), .shown = true};
 }
 

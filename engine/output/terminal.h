@@ -45,8 +45,8 @@ enum { SHORT_TIME_SIZE = 24 };
 uint32_t terminal_time(nanoseconds t, char out[SHORT_TIME_SIZE]);
 
 /* A table: rows × columns cells, row by row; a heading that begins with '>' sets its column flush right.
- * Where tables must fit, cells are cut, widest column first, as long as something readable is left. Cells may
- * be NULL. */
+ * Where tables must fit, cells are cut: text before figures, and the last column of text first. Cells may be
+ * NULL. */
 void terminal_table(struct buffer *b, const struct terminal_style *style, uint32_t indent, uint32_t columns,
                     uint32_t rows, const char *const *names, const char *const *cells);
 

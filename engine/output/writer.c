@@ -371,6 +371,7 @@ static int report_failures(const struct writer *w, struct error *err) {
     for (uint32_t i = 0; i < w->sink_count; i++) {
         const struct sink_state *s = &w->sinks[i];
         if (!s->failure) continue;
+        if (s->failure == EPIPE) return error_set(err, "%s was closed", s->sink.name);
         return error_set(err, "cannot write %s: %s; what came after %llu bytes is lost", s->sink.name,
                          strerror(s->failure), (unsigned long long)s->written);
     }

@@ -7,7 +7,7 @@
  * something to wait for. */
 #include "protocol/protocols.h"
 
-#include "protocol/certificate.h"
+#include "protocol/certificate_cache.h"
 #include "protocol/ja4.h"
 #include "protocol/tls_hello.h"
 #include "protocol/tls_record.h"
@@ -160,7 +160,7 @@ static void tls_report(struct conversation *c, struct tls *t) {
         body->version = version_word(t->server_version);
     else if (t->has_client_hello)
         body->version = version_word(client_hello_version(t->hello));
-    bool sound = t->leaf.length == 0 || certificate_describe(t->leaf, batch, body);
+    bool sound = t->leaf.length == 0 || certificate_cache_describe(c->shared, t->leaf, batch, body);
     batch_commit(batch);
     if (!sound) conversation_anomaly(c, "bad_certificate");
 }
@@ -410,6 +410,10 @@ static void tls_end(struct conversation *c) {
     t->leaf_kept = NULL;
 }
 
+static void *tls_share(void) { return certificate_cache_new(); }
+
+static void tls_unshare(void *shared) { certificate_cache_free(shared); }
+
 const struct protocol protocol_tls = {
     .name = "tls",
     .transports = TRANSPORT_TCP,
@@ -417,5 +421,7 @@ const struct protocol protocol_tls = {
     .recognise = tls_recognise,
     .stream = tls_stream,
     .gap = tls_gap,
+    .share = tls_share,
+    .unshare = tls_unshare,
     .end = tls_end,
 };

@@ -1,5 +1,7 @@
 -- What a detector says: its declaration, its tunables, alerts with a cooldown per key, reports.
 local SEVERITIES = { high = 1, medium = 2, low = 3, info = 4 }
+local TEXT_LIMIT = 4096      -- bytes of a text in an alert, of a string in its evidence
+local EVIDENCE_LIMIT = 65536 -- bytes of the evidence as JSON
 local FIELDS = { title = 1, severity = 1, who = 1, where = 1, why = 1, next = 1, key = 1, cooldown = 1, score = 1,
     confidence = 1, attack = 1, category = 1, evidence = 1 }
 
@@ -9,20 +11,37 @@ return function(inside)
     local declared = { title = inside.name, category = "", attack = "" }
     local known = {} -- tunables the script declared
 
+    -- At most TEXT_LIMIT bytes, and not the first half of a UTF-8 sequence.
+    local function cut(value)
+        if #value <= TEXT_LIMIT then return value end
+        return (value:sub(1, TEXT_LIMIT):gsub("[\192-\255][\128-\191]*$", ""))
+    end
+
+    local function is_plain(value) return type(value) == "string" or type(value) == "number" end
+
+    -- A text that a script gave: a string, a number or a list of them, cut at the limit. `what` names it in the message.
     local function text(what, value)
         if value == nil then return "" end
-        if type(value) == "table" then value = table.concat(value, ", ") end
-        if type(value) ~= "string" and type(value) ~= "number" then
-            error(("lunette.alert: %s must be a string, got %s"):format(what, type(value)), 3)
+        if type(value) == "table" then
+            for i = 1, #value do
+                if not is_plain(value[i]) then error(("%s must be a list of strings, it has a %s"):format(what, type(value[i])), 3) end
+            end
+            value = table.concat(value, ", ")
         end
-        return tostring(value)
+        if not is_plain(value) then error(("%s must be a string, got %s"):format(what, type(value)), 3) end
+        return cut(tostring(value))
     end
 
     function alerts.detector(options)
         if type(options) ~= "table" then error("lunette.detector: a table is expected, got " .. type(options), 2) end
-        declared.title = text("title", options.title or inside.name)
-        declared.category = text("category", options.category)
-        declared.attack = text("attack", options.attack)
+        for field in pairs(options) do
+            if field ~= "title" and field ~= "category" and field ~= "attack" then
+                error(("lunette.detector: there is no '%s': it has title, category and attack"):format(tostring(field)), 2)
+            end
+        end
+        declared.title = text("lunette.detector: title", options.title or inside.name)
+        declared.category = text("lunette.detector: category", options.category)
+        declared.attack = text("lunette.detector: attack", options.attack)
     end
 
     local function converted(key, default, given)
@@ -82,6 +101,7 @@ return function(inside)
         return not value:find("[\128-\255]")
     end
     local function quoted(value)
+        value = cut(value)
         local escaped = is_utf8(value) and '[%c"\\\127]' or '[%c"\\\127-\255]'
         return '"' .. value:gsub(escaped, function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
     end
@@ -123,6 +143,7 @@ return function(inside)
                     near and "; did you mean '" .. near .. "'?" or ""), 2)
             end
         end
+        if not inside.loaded then error("lunette.alert: nothing has happened yet: call it in a handler", 2) end
         local severity = SEVERITIES[alert.severity or "medium"]
         if not severity then
             error("lunette.alert: severity must be high, medium, low or info, got " .. tostring(alert.severity), 2)
@@ -146,29 +167,39 @@ return function(inside)
             repeats = entry and entry.held or 0
             cooling:set(key, { ends = feed.now + alert.cooldown, held = 0 })
         end
-        local evidence = alert.evidence or {}
-        host.alert(severity, alert.score, alert.confidence, repeats, text("title", alert.title or declared.title),
-            text("category", alert.category or declared.category), text("attack", alert.attack or declared.attack),
-            text("who", alert.who), text("where", alert.where), text("why", alert.why), text("next", alert.next),
-            next(evidence) == nil and "{}" or json(evidence, 1))
+        local evidence = next(alert.evidence or {}) == nil and "{}" or json(alert.evidence, 1)
+        if #evidence > EVIDENCE_LIMIT then
+            error(("lunette.alert: the evidence is %d bytes as JSON, more than %d"):format(#evidence, EVIDENCE_LIMIT), 2)
+        end
+        host.alert(severity, alert.score, alert.confidence, repeats,
+            text("lunette.alert: title", alert.title or declared.title),
+            text("lunette.alert: category", alert.category or declared.category),
+            text("lunette.alert: attack", alert.attack or declared.attack),
+            text("lunette.alert: who", alert.who), text("lunette.alert: where", alert.where),
+            text("lunette.alert: why", alert.why), text("lunette.alert: next", alert.next), evidence)
         return true
     end
 
     function alerts.report(report)
+        if not inside.loaded then error("lunette.report: nothing has happened yet: call it in on_end", 2) end
         if type(report) ~= "table" or type(report.columns) ~= "table" or type(report.rows) ~= "table" then
             error("lunette.report: a table with columns = {…} and rows = {…} is expected", 2)
         end
-        local cells = {}
+        local columns, cells = {}, {}
+        for i, column in ipairs(report.columns) do columns[i] = tostring(column) end
         for r, row in ipairs(report.rows) do
-            for c = 1, #report.columns do
+            if type(row) ~= "table" then
+                error(("lunette.report: row %d must be a list of cells, got %s"):format(r, type(row)), 2)
+            end
+            for c = 1, #columns do
                 local cell = row[c]
                 if cell == nil then cell = "" end
-                cells[(r - 1) * #report.columns + c] = tostring(cell)
+                cells[#cells + 1] = tostring(cell)
             end
         end
-        local columns = {}
-        for i, column in ipairs(report.columns) do columns[i] = tostring(column) end
-        host.report(tostring(report.title or declared.title), tostring(report.note or ""), columns, #report.rows, cells)
+        local message = host.report(text("lunette.report: title", report.title or declared.title),
+            text("lunette.report: note", report.note), columns, cells)
+        if message then error("lunette.report: " .. message, 2) end
     end
 
     return alerts

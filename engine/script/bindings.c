@@ -2,7 +2,10 @@
  *
  * `host` functions are plain C functions with the detector as upvalue, for what happens seldom: subscribing,
  * building sets, reading data files, alerts. What compiled loops call is in lunette_api, reached through the
- * FFI. */
+ * FFI.
+ *
+ * Whatever allocates in Lua may not come back (script/heap.h): nothing may be held meanwhile that the detector
+ * does not know of. */
 #include "script/state.h"
 
 #include "base/log.h"
@@ -14,8 +17,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-enum { DATA_FILE_LIMIT = 32 * 1024 * 1024 };
+enum {
+    DATA_FILE_LIMIT = 32 * 1024 * 1024,
+    BPF_LIMIT = 4096, /* characters: libpcap's compiler is recursive */
+    REPORT_LIMIT = 16 * 1024 * 1024,
+};
 
 static struct detector *detector_of(lua_State *lua) {
     return lua_touserdata(lua, lua_upvalueindex(1));
@@ -27,6 +35,14 @@ static int push_outcome(lua_State *lua, int outcome, const struct error *err) {
     if (outcome == 0) return 0;
     lua_pushstring(lua, err->text);
     return 1;
+}
+
+/* Memory beside the Lua state may be asked for until the detector's bound is passed: what is asked for then is
+ * refused, with a message. */
+static int beside_heap_check(const struct detector *detector, struct error *err) {
+    if (detector->beside_heap <= detector->options.memory_limit) return 0;
+    return error_set(err, "not enough memory for sets and filters: the detector's bound is %zu MiB",
+                     detector->options.memory_limit >> 20);
 }
 
 /* subscribe(kind) → number of the handler, nil if there are too many */
@@ -43,22 +59,41 @@ static int host_subscribe(lua_State *lua) {
     return 1;
 }
 
+/* unsubscribe(kind): takes the last subscription back */
+static int host_unsubscribe(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    int kind = (int)luaL_checkinteger(lua, 1);
+    if (kind <= EVENT_head || kind >= EVENT_KINDS || !detector->subscriptions[kind]) return 0;
+    struct subscription *subscription = detector->subscriptions[kind];
+    if (subscription->count == 0) return 0;
+    uint32_t last = --subscription->count;
+    if (subscription->conditions[last]) {
+        detector->beside_heap -= conditions_memory(subscription->conditions[last]);
+        conditions_free(subscription->conditions[last]);
+    }
+    subscription->conditions[last] = NULL;
+    subscription->unfiltered &= ~(1u << last);
+    return 0;
+}
+
 static struct conditions *conditions_of(struct detector *detector, int kind, int handler) {
     if (kind <= EVENT_head || kind >= EVENT_KINDS || !detector->subscriptions[kind]) return NULL;
     struct subscription *subscription = detector->subscriptions[kind];
     if (handler < 0 || (uint32_t)handler >= subscription->count) return NULL;
-    if (!subscription->conditions[handler])
-        subscription->conditions[handler] = conditions_new((enum event_kind)kind);
-    subscription->unfiltered &= ~(1u << handler);
-    return subscription->conditions[handler];
+    struct conditions **place = &subscription->conditions[handler];
+    if (!*place && (*place = conditions_new((enum event_kind)kind)))
+        detector->beside_heap += conditions_memory(*place);
+    if (*place) subscription->unfiltered &= ~(1u << handler);
+    return *place;
 }
 
 /* where(kind, handler, field, number | string | boolean | set) → nil or what is wrong */
 static int host_where(lua_State *lua) {
     struct error err;
+    struct detector *detector = detector_of(lua);
     struct conditions *conditions =
-        conditions_of(detector_of(lua), (int)luaL_checkinteger(lua, 1), (int)luaL_checkinteger(lua, 2));
-    if (!conditions) return luaL_error(lua, "no such handler");
+        conditions_of(detector, (int)luaL_checkinteger(lua, 1), (int)luaL_checkinteger(lua, 2));
+    if (!conditions) return luaL_error(lua, "no such handler, or no memory for its filter");
     if (lua_type(lua, 3) != LUA_TSTRING) {
         lua_pushliteral(lua, "a filter is a table of field = value; a field's name is missing");
         return 1;
@@ -72,7 +107,11 @@ static int host_where(lua_State *lua) {
         return push_outcome(lua, conditions_add_number(conditions, field, lua_toboolean(lua, 4), &err), &err);
     case LUA_TSTRING: {
         const char *text = lua_tolstring(lua, 4, &length);
-        return push_outcome(lua, conditions_add_text(conditions, field, text, length, &err), &err);
+        if (beside_heap_check(detector, &err) < 0) return push_outcome(lua, -1, &err);
+        size_t before = conditions_memory(conditions);
+        int outcome = conditions_add_text(conditions, field, text, length, &err);
+        detector->beside_heap += conditions_memory(conditions) - before;
+        return push_outcome(lua, outcome, &err);
     }
     case LUA_TLIGHTUSERDATA:
         return push_outcome(lua, conditions_add_set(conditions, field, lua_touserdata(lua, 4), &err), &err);
@@ -88,25 +127,36 @@ static int host_where_bpf(lua_State *lua) {
     struct error err;
     struct conditions *conditions =
         conditions_of(detector_of(lua), (int)luaL_checkinteger(lua, 1), (int)luaL_checkinteger(lua, 2));
-    if (!conditions) return luaL_error(lua, "no such handler");
+    if (!conditions) return luaL_error(lua, "no such handler, or no memory for its filter");
     if (lua_type(lua, 3) != LUA_TSTRING) {
         lua_pushliteral(lua, "bpf must be a string, a pcap-filter(7) expression");
+        return 1;
+    }
+    if (lua_objlen(lua, 3) > BPF_LIMIT) {
+        lua_pushfstring(lua, "the bpf expression is longer than %d characters", BPF_LIMIT);
         return 1;
     }
     return push_outcome(lua, conditions_add_bpf(conditions, lua_tostring(lua, 3), &err), &err);
 }
 
-/* set_new("domains" | "prefixes" | "strings") → light userdata */
+/* set_new("domains" | "prefixes" | "strings") → light userdata, or nil and what is wrong */
 static int host_set_new(lua_State *lua) {
     static const char *const kinds[] = {"domains", "prefixes", "strings", NULL};
     struct detector *detector = detector_of(lua);
     enum set_kind kind = (enum set_kind)luaL_checkoption(lua, 1, NULL, kinds);
+    struct error err;
+    if (beside_heap_check(detector, &err) < 0) {
+        lua_pushnil(lua);
+        lua_pushstring(lua, err.text);
+        return 2;
+    }
     struct set **grown = realloc(detector->sets, (detector->set_count + 1) * sizeof *grown);
     if (!grown) return luaL_error(lua, "not enough memory");
     detector->sets = grown;
     struct set *set = set_new(kind);
     if (!set) return luaL_error(lua, "not enough memory");
     detector->sets[detector->set_count++] = set;
+    detector->beside_heap += set_memory(set);
     lua_pushlightuserdata(lua, set);
     return 1;
 }
@@ -117,13 +167,25 @@ static int host_set_add(lua_State *lua) {
     size_t length;
     const char *text = luaL_checklstring(lua, 2, &length);
     int32_t value = (int32_t)luaL_checkinteger(lua, 3);
-    return push_outcome(lua, set_add(lua_touserdata(lua, 1), text, length, value, &err), &err);
+    struct detector *detector = detector_of(lua);
+    struct set *set = lua_touserdata(lua, 1);
+    if (beside_heap_check(detector, &err) < 0) return push_outcome(lua, -1, &err);
+    size_t before = set_memory(set);
+    int outcome = set_add(set, text, length, value, &err);
+    detector->beside_heap += set_memory(set) - before;
+    return push_outcome(lua, outcome, &err);
 }
 
 /* A name of one file: letters, digits, '_', '-' and '.', not beginning with a dot. */
 static bool is_plain_name(const char *name) {
     if (*name == '.' || *name == '\0') return false;
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")] == '\0';
+}
+
+static int push_file_error(lua_State *lua, const char *path, const char *why) {
+    lua_pushnil(lua);
+    lua_pushfstring(lua, "%s: %s", path, why);
+    return 2;
 }
 
 /* read("data" | "lib", name) → text, or nil and what is wrong */
@@ -139,27 +201,19 @@ static int host_read(lua_State *lua) {
         return 2;
     }
     const char *path = lua_pushfstring(lua, "%s/%s/%s", detector->directory, folder, name);
+    struct stat status;
+    if (stat(path, &status) < 0) return push_file_error(lua, path, strerror(errno));
+    if (!S_ISREG(status.st_mode)) return push_file_error(lua, path, "no regular file");
+    if (status.st_size > DATA_FILE_LIMIT) return push_file_error(lua, path, "larger than 32 MiB");
+    char *text = lua_newuserdata(lua, (size_t)status.st_size + 1);
     FILE *file = fopen(path, "rb");
-    if (!file) {
-        lua_pushnil(lua);
-        lua_pushfstring(lua, "%s: %s", path, strerror(errno));
-        return 2;
-    }
-    luaL_Buffer text;
-    luaL_buffinit(lua, &text);
-    size_t total = 0, n;
-    do {
-        n = fread(luaL_prepbuffer(&text), 1, LUAL_BUFFERSIZE, file);
-        luaL_addsize(&text, n);
-        total += n;
-    } while (n > 0 && total < DATA_FILE_LIMIT);
+    if (!file) return push_file_error(lua, path, strerror(errno));
+    size_t length = fread(text, 1, (size_t)status.st_size, file);
     bool failed = ferror(file) != 0;
     fclose(file);
-    luaL_pushresult(&text);
-    if (!failed && total < DATA_FILE_LIMIT) return 1;
-    lua_pushnil(lua);
-    lua_pushfstring(lua, "%s: cannot be read, or is larger than %d MiB", path, DATA_FILE_LIMIT >> 20);
-    return 2;
+    if (failed) return push_file_error(lua, path, "it cannot be read");
+    lua_pushlstring(lua, text, length);
+    return 1;
 }
 
 /* embedded(name) → text of a file in the binary, or nil */
@@ -196,11 +250,12 @@ static int host_log(lua_State *lua) {
     return 0;
 }
 
-/* failed(what, where, message) */
+/* failed(what, where, message) → is the detector off now? */
 static int host_failed(lua_State *lua) {
-    detector_failed(detector_of(lua), luaL_checkstring(lua, 1), luaL_checkstring(lua, 2),
-                    luaL_checkstring(lua, 3));
-    return 0;
+    struct detector *detector = detector_of(lua);
+    detector_failed(detector, luaL_checkstring(lua, 1), luaL_checkstring(lua, 2), luaL_checkstring(lua, 3));
+    lua_pushboolean(lua, detector->off);
+    return 1;
 }
 
 /* The head of the event that is being handled, or NULL in a timer. */
@@ -214,11 +269,18 @@ static const struct event_head_body *current_head(const struct detector *detecto
     return (const void *)(detector->options.batch->slots[kind] + slot * event_schema_of(kind)->size);
 }
 
+/* What Lua calls now. Its seconds are rounded to some 240 ns; what is said at the end must not seem to be older
+ * than the last events. */
+static nanoseconds current_clock(const struct detector *detector, const struct event_head_body *head) {
+    if (head) return head->clock;
+    return detector->end ? detector->end : (nanoseconds)llround(detector->feed->now * 1e9);
+}
+
 /* alert(severity, score, confidence, repeats, title, category, attack, who, where, why, next, evidence) */
 static int host_alert(lua_State *lua) {
     struct detector *detector = detector_of(lua);
     const struct event_head_body *head = current_head(detector);
-    nanoseconds clock = head ? head->clock : (nanoseconds)llround(detector->feed->now * 1e9);
+    nanoseconds clock = current_clock(detector, head);
     struct alert alert = {
         .time = clock,
         .seq = head ? head->seq : 0,
@@ -240,32 +302,51 @@ static int host_alert(lua_State *lua) {
     };
     if (head) alert.head = *head;
     detector->alerts++;
-    detector->options.on_alert(detector->options.context, &alert, clock, head == NULL);
+    detector->options.on_alert(detector->options.context, &alert,
+                               head ? ns_to_seconds(clock) : detector->feed->now, head == NULL);
     return 0;
 }
 
-static const char **strings_of(lua_State *lua, int table, uint32_t count) {
-    const char **strings = calloc(count ? count : 1, sizeof *strings);
-    for (uint32_t i = 0; strings && i < count; i++) {
+/* Bytes of the strings in a list, and of pointers to them: the same string may stand there many times. */
+static size_t strings_size(lua_State *lua, int table, size_t count) {
+    size_t bytes = count * sizeof(char *);
+    for (size_t i = 0; i < count && bytes <= REPORT_LIMIT; i++) {
         lua_rawgeti(lua, table, (int)i + 1);
-        strings[i] = lua_isstring(lua, -1) ? lua_tostring(lua, -1) : "";
-        lua_pop(lua, 1); /* the table keeps the string alive */
+        bytes += lua_objlen(lua, -1);
+        lua_pop(lua, 1);
+    }
+    return bytes;
+}
+
+/* The strings of a list, which keeps them alive. */
+static const char **strings_of(lua_State *lua, int table, size_t count) {
+    const char **strings = calloc(count ? count : 1, sizeof *strings);
+    for (size_t i = 0; strings && i < count; i++) {
+        lua_rawgeti(lua, table, (int)i + 1);
+        strings[i] = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "";
+        lua_pop(lua, 1);
     }
     return strings;
 }
 
-/* report(title, note, columns, row count, cells) */
+/* report(title, note, columns, cells) → nil or what is wrong. Columns and cells are lists of strings; the
+ * cells make whole rows. */
 static int host_report(lua_State *lua) {
     struct detector *detector = detector_of(lua);
-    uint32_t columns = (uint32_t)lua_objlen(lua, 3), rows = (uint32_t)luaL_checkinteger(lua, 4);
-    const char **names = strings_of(lua, 3, columns), **cells = strings_of(lua, 5, columns * rows);
+    const char *title = luaL_checkstring(lua, 1), *note = luaL_checkstring(lua, 2);
+    size_t columns = lua_objlen(lua, 3), count = lua_objlen(lua, 4);
+    if (strings_size(lua, 3, columns) + strings_size(lua, 4, count) > REPORT_LIMIT) {
+        lua_pushfstring(lua, "larger than %d MiB", REPORT_LIMIT >> 20);
+        return 1;
+    }
+    const char **names = strings_of(lua, 3, columns), **cells = strings_of(lua, 4, count);
     struct report report = {
-        .time = (nanoseconds)llround(detector->feed->now * 1e9),
+        .time = current_clock(detector, current_head(detector)),
         .detector = detector->name,
-        .title = luaL_checkstring(lua, 1),
-        .note = luaL_checkstring(lua, 2),
-        .columns = columns,
-        .rows = rows,
+        .title = title,
+        .note = note,
+        .columns = (uint32_t)columns,
+        .rows = columns ? (uint32_t)(count / columns) : 0,
         .names = names,
         .cells = cells,
     };
@@ -277,10 +358,13 @@ static int host_report(lua_State *lua) {
 
 void bindings_push(lua_State *lua, struct detector *detector) {
     static const luaL_Reg functions[] = {
-        {"subscribe", host_subscribe}, {"where", host_where},     {"where_bpf", host_where_bpf},
-        {"set_new", host_set_new},     {"set_add", host_set_add}, {"read", host_read},
-        {"embedded", host_embedded},   {"log", host_log},         {"failed", host_failed},
-        {"place", host_place},         {"alert", host_alert},     {"report", host_report},
+        {"subscribe", host_subscribe}, {"unsubscribe", host_unsubscribe},
+        {"where", host_where},         {"where_bpf", host_where_bpf},
+        {"set_new", host_set_new},     {"set_add", host_set_add},
+        {"read", host_read},           {"embedded", host_embedded},
+        {"log", host_log},             {"failed", host_failed},
+        {"place", host_place},         {"alert", host_alert},
+        {"report", host_report},
     };
     lua_newtable(lua);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {

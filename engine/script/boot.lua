@@ -64,8 +64,9 @@ environment.setmetatable = function(t, meta)
     return setmetatable(t, meta)
 end
 
--- Strings: their methods are reached as s:upper(), so the shared metatable must lead to a safe copy. rep is
--- bounded; gsub with a function can recurse through C until the stack ends, so its depth is.
+-- Strings: their methods are reached as s:upper(), so the shared metatable must lead to a safe copy. The trusted code uses
+-- methods too, so that copy is not the script's `string`, which it may change. rep is bounded; gsub with a function or a
+-- table can recurse through C until the stack ends, so its depth is.
 local strings = copy(string, "byte char find format gmatch len lower match reverse sub upper")
 strings.rep = function(text, times, separator)
     if #tostring(text) * (tonumber(times) or 0) > 16 * 1024 * 1024 then
@@ -74,15 +75,20 @@ strings.rep = function(text, times, separator)
     return string.rep(text, times, separator)
 end
 local gsub_depth = 0
-strings.gsub = function(text, pattern, replacement, count)
+strings.gsub = function(text, pattern, replacement, ...)
+    if type(replacement) ~= "function" and type(replacement) ~= "table" then
+        return string.gsub(text, pattern, replacement, ...)
+    end
     if gsub_depth >= 16 then error("string.gsub: nested too deep", 2) end
     gsub_depth = gsub_depth + 1
-    local results = { pcall(string.gsub, text, pattern, replacement, count) }
+    local ok, result, count = pcall(string.gsub, text, pattern, replacement, ...)
     gsub_depth = gsub_depth - 1
-    if not results[1] then error(results[2], 2) end
-    return results[2], results[3]
+    if ok then return result, count end
+    local has_place = type(result) == "string" and string.find(result, "^[^\n]-:%d+: ") -- it was raised in a script's function
+    error(result, has_place and 0 or 2)
 end
-environment.string = strings
+environment.string = {}
+for name, method in pairs(strings) do environment.string[name] = method end
 local string_meta = getmetatable("")
 string_meta.__index = strings
 string_meta.__metatable = false
@@ -123,7 +129,7 @@ function calls.load(source, chunk)
     local body, message = load(source, chunk, "t", environment)
     if not body then error(message, 0) end
     body()
-    lunette = nil
+    inside.loaded = true
     inside.alerts.settings_used()
 end
 

@@ -39,14 +39,26 @@ struct filter *conditions_bpf(const struct conditions *conditions) {
     return conditions->bpf;
 }
 
-static struct condition *condition_of(struct conditions *conditions, const char *name, struct error *err) {
-    const struct event_schema *schema = event_schema_of(conditions->kind);
+size_t conditions_memory(const struct conditions *conditions) {
+    size_t bytes = sizeof *conditions;
+    for (uint32_t i = 0; i < conditions->count; i++)
+        if (conditions->items[i].own) bytes += set_memory(conditions->items[i].own);
+    return bytes;
+}
+
+static const struct field *field_named(const struct conditions *conditions, const char *name,
+                                       struct error *err) {
     const struct field *field = event_field_named(conditions->kind, name);
-    if (!field) {
-        error_set(err, "a filter on '%s': %s events have no such field (see `lunette events %s`)", name,
-                  schema->name, schema->name);
-        return NULL;
-    }
+    const char *kind = event_schema_of(conditions->kind)->name;
+    if (!field)
+        error_set(err, "a filter on '%s': %s events have no such field (see `lunette events %s`)", name, kind,
+                  kind);
+    return field;
+}
+
+/* The field's condition, made if need be: whoever makes one gives it something that it can be held against. */
+static struct condition *condition_of(struct conditions *conditions, const struct field *field,
+                                      struct error *err) {
     for (uint32_t i = 0; i < conditions->count; i++)
         if (conditions->items[i].field == field) return &conditions->items[i];
     if (conditions->count == CONDITION_LIMIT) {
@@ -62,12 +74,24 @@ static bool is_numeric(const struct field *field) {
     return field->type <= FIELD_time; /* u8 … time stand first in enum field_type */
 }
 
+/* Can a set be asked for it? */
+static bool has_text(const struct field *field) {
+    return !is_numeric(field) && field->type != FIELD_list && field->type != FIELD_u16s;
+}
+
+static int set_stands_alone(const char *name, struct error *err) {
+    return error_set(err, "a filter on '%s': a set stands alone, it cannot be one of several alternatives",
+                     name);
+}
+
 int conditions_add_number(struct conditions *conditions, const char *name, double value, struct error *err) {
-    struct condition *condition = condition_of(conditions, name, err);
-    if (!condition) return -1;
-    if (!is_numeric(condition->field))
+    const struct field *field = field_named(conditions, name, err);
+    if (!field) return -1;
+    if (!is_numeric(field))
         return error_set(err, "a filter on '%s': it is a %s, not a number", name,
-                         event_type_name(condition->field->type));
+                         event_type_name(field->type));
+    struct condition *condition = condition_of(conditions, field, err);
+    if (!condition) return -1;
     if (condition->number_count == NUMBER_LIMIT)
         return error_set(err, "a filter on '%s': %d alternatives at most", name, NUMBER_LIMIT);
     condition->numbers[condition->number_count++] = value;
@@ -76,12 +100,15 @@ int conditions_add_number(struct conditions *conditions, const char *name, doubl
 
 int conditions_add_text(struct conditions *conditions, const char *name, const char *text, size_t length,
                         struct error *err) {
-    struct condition *condition = condition_of(conditions, name, err);
+    const struct field *field = field_named(conditions, name, err);
+    if (!field) return -1;
+    if (!has_text(field))
+        return error_set(err, "a filter on '%s': it is a %s, not a string", name,
+                         event_type_name(field->type));
+    struct condition *condition = condition_of(conditions, field, err);
     if (!condition) return -1;
-    uint8_t type = condition->field->type;
-    if (is_numeric(condition->field) || type == FIELD_list || type == FIELD_u16s)
-        return error_set(err, "a filter on '%s': it is a %s, not a string", name, event_type_name(type));
-    if (!condition->own) condition->own = set_new(type == FIELD_ip ? SET_PREFIXES : SET_STRINGS);
+    if (condition->set && !condition->own) return set_stands_alone(name, err);
+    if (!condition->own) condition->own = set_new(field->type == FIELD_ip ? SET_PREFIXES : SET_STRINGS);
     if (!condition->own) return error_set(err, "out of memory");
     condition->set = condition->own;
     return set_add(condition->own, text, length, 0, err);
@@ -89,13 +116,15 @@ int conditions_add_text(struct conditions *conditions, const char *name, const c
 
 int conditions_add_set(struct conditions *conditions, const char *name, const struct set *set,
                        struct error *err) {
-    struct condition *condition = condition_of(conditions, name, err);
-    if (!condition) return -1;
-    uint8_t type = condition->field->type;
-    if (is_numeric(condition->field) || type == FIELD_list || type == FIELD_u16s)
-        return error_set(err, "a filter on '%s': a set cannot have a %s", name, event_type_name(type));
-    if ((type == FIELD_ip) != (set_kind_of(set) == SET_PREFIXES))
+    const struct field *field = field_named(conditions, name, err);
+    if (!field) return -1;
+    if (!has_text(field))
+        return error_set(err, "a filter on '%s': a set cannot have a %s", name, event_type_name(field->type));
+    if ((field->type == FIELD_ip) != (set_kind_of(set) == SET_PREFIXES))
         return error_set(err, "a filter on '%s': addresses go with prefix sets, and with no other", name);
+    struct condition *condition = condition_of(conditions, field, err);
+    if (!condition) return -1;
+    if (condition->set) return set_stands_alone(name, err);
     condition->set = set;
     return 0;
 }

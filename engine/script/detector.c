@@ -14,6 +14,7 @@
 
 enum { VIEW_SLOT_BITS = 10, GENERATION_MASK = (1 << 22) - 1 };
 _Static_assert((int)BATCH_EVENTS == (int)LUNETTE_BATCH, "the boundary header knows the batch");
+_Static_assert((int)BATCH_TEXT_BYTES == (int)LUNETTE_TEXT, "the boundary header knows the text");
 _Static_assert(1 << (int)VIEW_SLOT_BITS == (int)BATCH_EVENTS, "views carry a slot of the batch");
 
 static void switch_off(struct detector *detector, const char *why) {
@@ -39,9 +40,9 @@ void detector_failed(struct detector *detector, const char *what, const char *wh
 
 /* A failure outside any handler: in the dispatch code itself. */
 static void state_failed(struct detector *detector, const char *what) {
-    const char *message = lua_tostring(detector->lua, -1);
+    bool told = lua_type(detector->lua, -1) == LUA_TSTRING;
     detector_failed(detector, what, detector->options.path,
-                    message ? message : "(error object is no string)");
+                    told ? lua_tostring(detector->lua, -1) : "(error object is no string)");
     lua_pop(detector->lua, 1);
 }
 
@@ -200,10 +201,11 @@ static int script_load(struct detector *detector, struct error *err) {
     heap_escape_to(detector->heap, &escape);
     detector->lua = lua_newstate(heap_allocate, detector->heap);
     int status = detector->lua ? lua_cpcall(detector->lua, state_load, detector) : LUA_ERRMEM;
-    const char *message = status && detector->lua ? lua_tostring(detector->lua, -1) : NULL;
+    bool told = status && detector->lua && lua_type(detector->lua, -1) == LUA_TSTRING;
     heap_escape_to(detector->heap, NULL);
     if (status == 0) return 0;
-    return error_set(err, "%s", message ? message : "the script raised an error that is no string");
+    if (told) return error_set(err, "%s", lua_tostring(detector->lua, -1));
+    return error_set(err, "%s: raised an error that is no string", detector->options.path);
 }
 
 static void name_from_path(struct detector *detector, const char *path) {
@@ -295,9 +297,8 @@ bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t in
     struct lunette_feed *feed = detector->feed;
     uint32_t n = feed->count++;
     const struct event_head_body *head = event;
-    feed->generation = detector->options.batch->generation & GENERATION_MASK;
     feed->clock[n] = ns_to_seconds(head->clock);
-    feed->view[n] = feed->generation << VIEW_SLOT_BITS | index;
+    feed->view[n] = (detector->options.batch->generation & GENERATION_MASK) << VIEW_SLOT_BITS | index;
     feed->mask[n] = mask;
     if (feed->runs == 0 || feed->run_kind[feed->runs - 1] != kind)
         feed->run_kind[feed->runs++] = (uint8_t)kind;
@@ -308,6 +309,7 @@ bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t in
 static void state_call(struct detector *detector, int call, const char *what, nanoseconds clock) {
     if (!detector->lua) return;
     detector->feed->place = 0;
+    detector->feed->generation = detector->options.batch->generation & GENERATION_MASK;
     lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, call);
     lua_pushnumber(detector->lua, ns_to_seconds(clock));
     if (state_enter(detector, 1) > 0) state_failed(detector, what);
@@ -333,6 +335,11 @@ void detector_start(struct detector *detector, nanoseconds clock) {
     state_call(detector, detector->call_start, "start", clock);
 }
 
+void detector_hole(struct detector *detector, nanoseconds from, nanoseconds to) {
+    detector->feed->hole_from = ns_to_seconds(from);
+    detector->feed->hole_to = ns_to_seconds(to);
+}
+
 void detector_run(struct detector *detector, nanoseconds clock) {
     struct lunette_feed *feed = detector->feed;
     feed->end_clock = ns_to_seconds(clock);
@@ -346,6 +353,7 @@ void detector_run(struct detector *detector, nanoseconds clock) {
 }
 
 void detector_finish(struct detector *detector, nanoseconds clock) {
+    detector->end = clock;
     if (!detector->off) state_call(detector, detector->call_finish, "end of capture", clock);
 }
 
@@ -356,7 +364,7 @@ void detector_status(const struct detector *detector, struct detector_status *ou
         .alerts = detector->alerts,
         .errors = detector->errors,
         .evicted = (uint64_t)detector->feed->evicted,
-        .memory = detector->heap ? heap_used(detector->heap) : 0,
+        .memory = detector->beside_heap + (detector->heap ? heap_used(detector->heap) : 0),
         .off = detector->off,
     };
     memcpy(out->last_error, detector->last_error, sizeof out->last_error);

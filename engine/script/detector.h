@@ -24,13 +24,14 @@ struct detector_options {
     const char *path; /* of the script; `data/` and `lib/` lie beside it */
     uint32_t
         index; /* its place among the detectors of the worker: decides the order of alerts of one event */
-    size_t memory_limit; /* bytes */
+    size_t memory_limit; /* bytes, for the Lua state and once more for its sets and filters */
     const struct setting *settings;
     size_t setting_count;
     const struct batch *batch;
     bool quiet; /* do not log: another worker's copy of the same script does */
     void *context;
-    void (*on_alert)(void *context, const struct alert *alert, nanoseconds clock, bool in_timer);
+    /* `now` is the detector's clock in seconds, as Lua compares it: events and timers are ordered by that. */
+    void (*on_alert)(void *context, const struct alert *alert, double now, bool in_timer);
     void (*on_report)(void *context, const struct report *report);
 };
 
@@ -48,6 +49,9 @@ bool detector_wants_packet(struct detector *detector, const struct packet *packe
 bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t index, const void *event);
 
 void detector_start(struct detector *detector, nanoseconds clock);
+/* Nothing was seen between these two times: periodic timers need not run all through them. Told when all
+ * that came before is handled. */
+void detector_hole(struct detector *detector, nanoseconds from, nanoseconds to);
 /* Handles what the feed holds and the timers due up to `clock`; empties the feed. */
 void detector_run(struct detector *detector, nanoseconds clock);
 void detector_finish(struct detector *detector, nanoseconds clock);
@@ -58,7 +62,7 @@ struct detector_status {
     uint64_t alerts;
     uint64_t errors;
     uint64_t evicted; /* entries of named state that gave way */
-    size_t memory;    /* bytes in use */
+    size_t memory;    /* bytes in use, sets and filters included */
     bool off;         /* switched off after a run of failures */
     char last_error[256];
 };

@@ -2,7 +2,8 @@
 --
 -- For each kind of event that the script handles, a loop is generated with its handlers written out one after the
 -- other, so that LuaJIT compiles loop and handlers into one trace. A call into Lua handles one batch: run after run,
--- each by its kind's loop. Handlers are called protected: an error is reported and the loop goes on.
+-- each by its kind's loop. Handlers are called protected: an error is reported and the loop goes on, unless it was one too
+-- many: then the detector is off at once, in the middle of the batch, so that nothing depends on where a batch ends.
 return function(inside)
     local feed, host = inside.feed, inside.host
     local handlers, loops, dispatch = {}, {}, {}
@@ -28,12 +29,13 @@ return function(inside)
         return places[handler]
     end
 
+    -- Reports a failure; true if the detector is switched off by it.
     local function failed(what, handler, message)
         local where = inside.debug.getinfo(handler, "S")
-        host.failed(what, where.short_src .. ":" .. where.linedefined, tostring(message))
+        return host.failed(what, where.short_src .. ":" .. where.linedefined, tostring(message))
     end
 
-    -- The one place where generated code is made.
+    -- Generates the loop for one kind. It returns true if the detector was switched off on the way.
     local function build(kind)
         local own = handlers[kind]
         local lines = {
@@ -43,14 +45,14 @@ return function(inside)
         lines[#lines + 1] = "return function(from, to)"
         lines[#lines + 1] = "  for n = from, to - 1 do"
         lines[#lines + 1] = "    local clock = feed.clock[n]"
-        lines[#lines + 1] = "    if clock >= feed.due then timers(clock) end"
+        lines[#lines + 1] = "    if clock >= feed.due and timers(clock) then return true end"
         lines[#lines + 1] = "    feed.now, feed.current = clock, n"
         lines[#lines + 1] = "    local mask = feed.mask[n]"
         for i = 1, #own do
             lines[#lines + 1] = ("    if band(mask, %d) ~= 0 then"):format(2 ^ (i - 1))
             lines[#lines + 1] = ("      feed.place = %d"):format(place_of(own[i]))
             lines[#lines + 1] = ("      local ok, message = xpcall(h%d, traceback, view(feed.view[n]))"):format(i)
-            lines[#lines + 1] = ("      if ok then feed.streak = 0 else failed(%d, message) end"):format(i)
+            lines[#lines + 1] = ("      if ok then feed.streak = 0 elseif failed(%d, message) then return true end"):format(i)
             lines[#lines + 1] = "    end"
         end
         lines[#lines + 1] = "  end"
@@ -58,19 +60,38 @@ return function(inside)
         local name = inside.schema[kind].name
         local chunk = assert(load(table.concat(lines, "\n"), "=loop over " .. name, "t"))
         loops[kind] = chunk(feed, inside.views.constructors[kind], function(i, message)
-            failed("handler for " .. name, own[i], message)
+            return failed("handler for " .. name, own[i], message)
         end, dispatch.timers, traceback, xpcall, inside.bit.band, own)
     end
 
-    local function protected(handler, ...)
+    -- Calls a handler that is not an event's; true if the detector was switched off by it.
+    local function call(what, handler, now)
         feed.place = place_of(handler)
-        local ok, message = xpcall(handler, traceback, ...)
-        if ok then feed.streak = 0 else failed("timer", handler, message) end
+        local ok, message = xpcall(handler, traceback, now)
+        if not ok then return failed(what, handler, message) end
+        feed.streak = 0
+    end
+    local function call_timer(handler, now) return call("timer", handler, now) end
+
+    function dispatch.timers(now) return inside.clock.run(now, call_timer) end
+
+    -- Adds the conditions of one field to a handler's filter.
+    local function add_condition(kind, number, field, value)
+        local is_list = type(value) == "table" and not inside.sets.pointer(value)
+        local alternatives = is_list and value or { value }
+        if #alternatives == 0 then return "the filter on '" .. tostring(field) .. "' is empty" end
+        for i = 1, #alternatives do
+            local alternative = alternatives[i]
+            local message
+            if field == "bpf" then message = host.where_bpf(kind, number, alternative)
+            else message = host.where(kind, number, field, inside.sets.pointer(alternative) or alternative) end
+            if message then return message end
+        end
     end
 
-    function dispatch.timers(now) inside.clock.run(now, protected) end
-
     function dispatch.on(kind_name, filter, handler)
+        -- What a handler subscribes would see or miss the rest of the batch, depending on the batch's size.
+        if inside.loaded then error("lunette.on: subscribe when the script is loaded, not in a handler", 2) end
         local kind
         local names = {}
         for number, schema in pairs(inside.schema) do
@@ -96,22 +117,18 @@ return function(inside)
         if not number then error("lunette.on: more than 31 handlers of " .. kind_name, 2) end
         handlers[kind] = handlers[kind] or {}
         handlers[kind][number + 1] = handler
-        loops[kind] = false
         for field, value in pairs(filter or {}) do
-            local is_list = type(value) == "table" and not inside.sets.pointer(value)
-            local alternatives = is_list and value or { value }
-            if #alternatives == 0 then error("lunette.on: the filter on '" .. tostring(field) .. "' is empty", 2) end
-            for _, alternative in ipairs(alternatives) do
-                local set = inside.sets.pointer(alternative)
-                local message
-                if field == "bpf" then message = host.where_bpf(kind, number, alternative)
-                else message = host.where(kind, number, field, set or alternative) end
-                if message then error("lunette.on: " .. message, 2) end
+            local message = add_condition(kind, number, field, value)
+            if message then
+                host.unsubscribe(kind) -- half a filter would let through what was not asked for
+                handlers[kind][number + 1] = nil
+                error("lunette.on: " .. message, 2)
             end
         end
     end
 
     function dispatch.on_end(handler)
+        if inside.loaded then error("lunette.on_end: subscribe when the script is loaded, not in a handler", 2) end
         if type(handler) ~= "function" then error("lunette.on_end: a function is expected", 2) end
         at_end[#at_end + 1] = handler
     end
@@ -126,16 +143,18 @@ return function(inside)
                 build(kind)
                 loop = loops[kind]
             end
-            loop(from, to)
+            if loop(from, to) then return end
             from = to
         end
-        if feed.due <= feed.end_clock then dispatch.timers(feed.end_clock) end
+        if feed.due <= feed.end_clock and dispatch.timers(feed.end_clock) then return end
         feed.now = feed.end_clock
     end
 
     function dispatch.finish(clock)
         feed.now, feed.in_timer = clock, 1
-        for _, handler in ipairs(at_end) do protected(handler, clock) end
+        for _, handler in ipairs(at_end) do
+            if call("on_end function", handler, clock) then return end
+        end
         feed.in_timer = 0
     end
 

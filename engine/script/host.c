@@ -10,10 +10,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { DEFAULT_SCRIPT_MEMORY = 256 * 1024 * 1024, PACKET_PAYLOAD = 2048, PENDING_ALERTS = 65536 };
+enum {
+    DEFAULT_SCRIPT_MEMORY = 256 * 1024 * 1024,
+    PACKET_PAYLOAD = 2048,
+    PENDING_ALERTS = 65536,
+    PENDING_BYTES = 64 * 1024 * 1024, /* of their strings */
+};
 
 struct pending_alert {
-    nanoseconds clock;
+    double now; /* rounded as Lua's clock is, or a timer could seem to have run after the event it preceded */
     uint64_t seq;
     uint32_t detector;
     uint32_t number;
@@ -30,29 +35,31 @@ struct script_host {
     bool wants[EVENT_KINDS];
     struct pending_alert *pending;
     uint32_t pending_count, pending_room;
+    size_t pending_bytes;
     uint64_t pending_lost;
 };
 
 /* ------------------------------------------------------------------ alerts */
 
-/* Copies all strings of an alert into one allocation, which begins with the title. */
-static bool alert_own(struct alert *alert) {
+/* Copies all strings of an alert into one allocation, which begins with the title. Returns its size, 0 if
+ * there is no room. */
+static size_t alert_own(struct alert *alert, size_t room) {
     const char **fields[] = {&alert->title, &alert->category, &alert->attack, &alert->who,
                              &alert->where, &alert->why,      &alert->next,   &alert->evidence};
     size_t total = 0;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) total += strlen(*fields[i]) + 1;
-    char *text = malloc(total);
-    if (!text) return false;
+    char *text = total <= room ? malloc(total) : NULL;
+    if (!text) return 0;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         size_t n = strlen(*fields[i]) + 1;
         memcpy(text, *fields[i], n);
         *fields[i] = text;
         text += n;
     }
-    return true;
+    return total;
 }
 
-static void host_on_alert(void *context, const struct alert *alert, nanoseconds clock, bool in_timer) {
+static void host_on_alert(void *context, const struct alert *alert, double now, bool in_timer) {
     struct script_host *host = context;
     if (host->pending_count == host->pending_room) {
         uint32_t room = host->pending_room ? host->pending_room * 2 : 64;
@@ -66,13 +73,15 @@ static void host_on_alert(void *context, const struct alert *alert, nanoseconds 
         host->pending_room = room;
     }
     struct pending_alert *pending = &host->pending[host->pending_count];
-    *pending = (struct pending_alert){.clock = clock,
+    *pending = (struct pending_alert){.now = now,
                                       .seq = alert->seq,
                                       .detector = alert->detector_index,
                                       .number = host->pending_count,
                                       .in_event = !in_timer,
                                       .alert = *alert};
-    if (alert_own(&pending->alert))
+    size_t bytes = alert_own(&pending->alert, PENDING_BYTES - host->pending_bytes);
+    host->pending_bytes += bytes;
+    if (bytes)
         host->pending_count++;
     else
         host->pending_lost++;
@@ -89,7 +98,7 @@ static int compare_u64(uint64_t a, uint64_t b) {
 
 static int compare_pending(const void *left, const void *right) {
     const struct pending_alert *a = left, *b = right;
-    if (a->clock != b->clock) return a->clock < b->clock ? -1 : 1;
+    if (a->now != b->now) return a->now < b->now ? -1 : 1;
     if (a->in_event != b->in_event) return a->in_event ? 1 : -1;
     if (a->seq != b->seq) return compare_u64(a->seq, b->seq);
     if (a->detector != b->detector) return compare_u64(a->detector, b->detector);
@@ -104,7 +113,7 @@ static void pending_deliver(struct script_host *host, struct pending_alert *pend
 /* Is the alert to be told before the event? */
 static bool pending_precedes(const struct pending_alert *pending, const struct event_head_body *head) {
     if (pending->in_event) return pending->seq < head->seq;
-    return pending->clock <= head->clock;
+    return pending->now <= ns_to_seconds(head->clock);
 }
 
 /* Events of the batch and alerts, merged. */
@@ -122,9 +131,10 @@ static void host_deliver(struct script_host *host) {
     }
     while (next < host->pending_count) pending_deliver(host, &host->pending[next++]);
     host->pending_count = 0;
+    host->pending_bytes = 0;
     if (host->pending_lost) {
-        log_line(LOG_WARNING, "%llu alerts of one batch were lost: more than %d",
-                 (unsigned long long)host->pending_lost, PENDING_ALERTS);
+        log_line(LOG_WARNING, "%llu alerts of one batch were lost: more than %d, or than %d MiB",
+                 (unsigned long long)host->pending_lost, PENDING_ALERTS, PENDING_BYTES >> 20);
         host->pending_lost = 0;
     }
 }
@@ -151,7 +161,7 @@ static void host_drink(void *context) {
     struct script_host *host = context;
     for (uint32_t i = 0; i < host->count; i++) detector_run(host->detectors[i], host->batch->clock);
     host_deliver(host);
-    host_refresh_wants(host); /* a handler may have subscribed, or a detector been switched off */
+    host_refresh_wants(host); /* a detector may have been switched off */
     if (host->sink.on_drained) host->sink.on_drained(host->sink.context, host->batch->clock);
 }
 
@@ -320,6 +330,11 @@ void script_host_tick(struct script_host *host) {
         batch_flush(host->batch);
     else
         host_drink(host);
+}
+
+void script_host_hole(struct script_host *host, nanoseconds from, nanoseconds to) {
+    script_host_tick(host);
+    for (uint32_t i = 0; i < host->count; i++) detector_hole(host->detectors[i], from, to);
 }
 
 void script_host_finish(struct script_host *host, nanoseconds clock) {

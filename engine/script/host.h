@@ -47,6 +47,10 @@ void script_host_status(const struct script_host *host, uint32_t index, struct d
 /* The first packet's time: timers count from here. */
 void script_host_start(struct script_host *host, nanoseconds clock);
 
+/* No packet came between these two times: flushes what was before, so that timers are not run for years over a
+ * hole in the capture or a clock that jumped. */
+void script_host_hole(struct script_host *host, nanoseconds from, nanoseconds to);
+
 /* Makes a packet event if a packet handler's filter matches. */
 void script_host_packet(struct script_host *host, const struct flow_room *room, const struct flow *flow,
                         const struct packet *packet, const struct decoded *decoded, enum direction direction);

@@ -2,6 +2,7 @@
 -- kept in blocks of BLOCK that are made as they are needed. A record that a script holds is a view like an event's: a
 -- slot number and the slot's turn (how often it was given away), so that a record kept too long raises an error.
 local BLOCK = 256
+local SIZE_LIMIT = 1048576 -- bytes of a record: a block of them must be a size that LuaJIT can make
 local C_TYPES = { u8 = "uint8_t", u16 = "uint16_t", u32 = "uint32_t", f32 = "float", f64 = "double" }
 local LIMITS = { u8 = 2 ^ 8, u16 = 2 ^ 16, u32 = 2 ^ 32 }
 
@@ -10,18 +11,22 @@ return function(inside)
     local band, rshift = bit.band, bit.rshift
     local made = 0
 
+    -- `next` and not `pairs`, which some builds of LuaJIT let a metatable answer: a name must not come twice.
     local function parse_fields(fields)
         if type(fields) ~= "table" or next(fields) == nil then
             error("lunette.records: fields = { name = \"u32\", … } is expected", 3)
         end
         local parsed = {}
-        for name, declared in pairs(fields) do
-            local kind, elements = tostring(declared):match("^(%w+)$"), nil
-            if not kind then kind, elements = tostring(declared):match("^(%w+)%[(%d+)%]$") end
-            if type(name) ~= "string" or not name:match("^[%a][%w_]*$") or name == "at" or name == "put" then
+        for name, declared in next, fields do
+            if type(name) ~= "string" or #name > 100 or not name:match("^%a[%w_]*$") or name == "at" or name == "put" then
                 error("lunette.records: '" .. tostring(name) .. "' cannot be a field's name", 3)
             end
-            if not kind or not C_TYPES[kind] then
+            local kind, elements
+            if type(declared) == "string" then
+                kind = declared:match("^(%w+)$")
+                if not kind then kind, elements = declared:match("^(%w+)%[(%d+)%]$") end
+            end
+            if not C_TYPES[kind or ""] then
                 error("lunette.records: field '" .. name .. "': expected u8, u16, u32, f32, f64 or an array like u16[80], got '" ..
                     tostring(declared) .. "'", 3)
             end
@@ -57,17 +62,21 @@ return function(inside)
             lines[i] = C_TYPES[field.kind] .. " f_" .. field.name ..
                 (field.elements and "[" .. field.elements .. "]" or "") .. ";"
         end
+        -- The view's own members cannot have the name of a field: those begin with a letter.
         ffi.cdef(struct .. " { " .. table.concat(lines, " ") .. " uint32_t turn; };")
-        ffi.cdef(struct .. "_view { const uint32_t slot, turn; };")
+        ffi.cdef(struct .. "_view { const uint32_t _slot, _turn; };")
         local block_type = ffi.typeof(struct .. "[?]")
         local size = ffi.sizeof(struct)
+        if size > SIZE_LIMIT then
+            error(("lunette.records: a record of %d bytes is larger than %d"):format(size, SIZE_LIMIT), 2)
+        end
         local blocks = {}
 
         local function stale() error("this record was given away: get it again by its key", 4) end
         local function place(view)
-            local slot = view.slot
+            local slot = view._slot
             local record = blocks[rshift(slot, 8)][band(slot, 255)]
-            if record.turn ~= view.turn then stale() end
+            if record.turn ~= view._turn then stale() end
             return record
         end
 
@@ -88,38 +97,48 @@ return function(inside)
         local all = {}
         for _, field in ipairs(fields) do all[#all + 1] = field.name end
 
-        local function no_field(field)
+        local function no_field(field, level)
+            if lengths[field] then
+                error(("records '%s': '%s' is an array: r:at(\"%s\", i), r:put(\"%s\", i, v)"):format(name, field, field, field), level)
+            end
             local near = inside.nearest(tostring(field), all)
             error(("records '%s' have no such field '%s'%s"):format(name, tostring(field),
-                near and "; did you mean '" .. near .. "'?" or ""), 3)
+                near and "; did you mean '" .. near .. "'?" or ""), level)
         end
-        local function check_index(field, i)
+        local view_type
+        local function check_index(view, field, i)
+            if not ffi.istype(view_type, view) then error("a record is expected: call r:at and r:put with a colon", 3) end
             local length = lengths[field]
-            if not length then no_field(field) end
-            if not (i >= 0 and i < length) then
+            if not length then no_field(field, 4) end
+            if type(i) ~= "number" or not (i >= 0 and i < length) then
                 error(("%s[%s]: the index goes from 0 to %d"):format(field, tostring(i), length - 1), 3)
             end
         end
+        local function check_value(field, value)
+            if type(value) ~= "number" then error(("%s is a number, got %s"):format(field, type(value)), 3) end
+        end
         local methods = {
             at = function(view, field, i)
-                check_index(field, i)
+                check_index(view, field, i)
                 return at[field](view, i)
             end,
             put = function(view, field, i, value)
-                check_index(field, i)
-                put[field](view, i, value)
+                check_index(view, field, i)
+                check_value(field, value)
+                return put[field](view, i, value)
             end,
         }
-        local view_type = ffi.metatype(struct .. "_view", {
+        view_type = ffi.metatype(struct .. "_view", {
             __index = function(view, field)
                 local reader = readers[field]
                 if reader then return reader(view) end
-                return methods[field] or no_field(field)
+                return methods[field] or no_field(field, 3)
             end,
             __newindex = function(view, field, value)
                 local writer = writers[field]
-                if not writer then no_field(field) end
-                writer(view, value)
+                if not writer then no_field(field, 3) end
+                check_value(field, value)
+                return writer(view, value)
             end,
             __tostring = function() return "record of '" .. name .. "'" end,
             __metatable = false,

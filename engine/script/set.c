@@ -1,9 +1,10 @@
 /* One hash table serves all kinds: keys are bytes in one growing text, slots hold hash, place and value.
  *
  *   domains   the name and then each of its parents ("a.b.c", "b.c", "c") is looked up: as many probes as
- * labels. Exact entries keep their "=" as first byte of the key. The few plain endings are compared one by
- * one. prefixes  a key is the masked address and its length; the lengths that occur are tried from long to
- * short. */
+ *             labels. Exact entries keep their "=" as first byte of the key. The few plain endings are
+ *             compared one by one.
+ *   prefixes  a key is the masked address and its length; the lengths that occur are tried from long to short
+ */
 #include "script/set.h"
 
 #include <ctype.h>
@@ -63,6 +64,11 @@ enum set_kind set_kind_of(const struct set *set) {
 
 uint32_t set_count(const struct set *set) {
     return set->count + set->ending_count;
+}
+
+size_t set_memory(const struct set *set) {
+    return sizeof *set + set->capacity * sizeof *set->slots + set->text_size +
+           set->ending_count * sizeof *set->endings;
 }
 
 static uint64_t key_hash(const void *key, size_t length) {

@@ -1,10 +1,13 @@
 /* Sets that scripts ask and filters use: is this name, address or string in the list, and as which entry?
  *
  * A set is built once when a script loads and read ever after, without locks, garbage or allocation.
- *   domains   "apple.com" has itself and all below it, "=a.example" only itself, "-caldav.icloud.com" is a
- * plain ending. Letters' case does not matter. prefixes  addresses and CIDR blocks of both families strings
- * exact bytes A look-up answers with the number of the entry (the value it was added with): of the longest
- * that matches. */
+ *
+ *   domains   "apple.com" has itself and all below it, "=a.example" only itself; "-caldav.icloud.com" is a
+ *             plain ending, its dash included. Letters' case does not matter.
+ *   prefixes  addresses and CIDR blocks of both families
+ *   strings   exact bytes
+ *
+ * A look-up answers with the number of the entry (the value it was added with): of the longest that matches. */
 #ifndef LUNETTE_SCRIPT_SET_H
 #define LUNETTE_SCRIPT_SET_H
 
@@ -28,6 +31,9 @@ enum set_kind set_kind_of(const struct set *set);
 int set_add(struct set *set, const char *text, size_t length, int32_t value, struct error *err);
 
 uint32_t set_count(const struct set *set);
+
+/* Bytes in use. */
+size_t set_memory(const struct set *set);
 
 /* The entry's value, or -1. For prefixes the text of an address. */
 int32_t set_find(const struct set *set, const char *text, size_t length);

@@ -1,7 +1,7 @@
 -- Sets and tables of data. The sets themselves live in C (script/set.h); a script holds a handle whose pointer it
 -- cannot reach.
 return function(inside)
-    local ffi, api, host = inside.ffi, inside.api, inside.host
+    local ffi, api, host, event_find = inside.ffi, inside.api, inside.host, inside.views.find
     local pointers = setmetatable({}, { __mode = "k" })
     local sets = {}
     local methods = {}
@@ -10,7 +10,10 @@ return function(inside)
         local pointer = pointers[self]
         if not pointer then error("use set:find(value), with a colon", 3) end
         if type(value) == "string" then return api.set_find(pointer, value, #value) end
-        if type(value) == "cdata" and field then return value["\0find"](value, pointer, field) end
+        if type(value) == "cdata" and field then
+            local look_up = value[event_find]
+            if look_up then return look_up(value, pointer, field) end
+        end
         if value == nil then return -1 end
         error("a set is asked for a string, or for (event, \"field\"); got " .. type(value), 3)
     end
@@ -25,7 +28,8 @@ return function(inside)
     local function maker(kind)
         return function(list)
             if type(list) ~= "table" then error("lunette.set." .. kind .. ": a list is expected, got " .. type(list), 2) end
-            local pointer = host.set_new(kind)
+            local pointer, why = host.set_new(kind)
+            if not pointer then error("lunette.set." .. kind .. ": " .. why, 2) end
             for i, entry in ipairs(list) do
                 if type(entry) ~= "string" then
                     error(("lunette.set.%s: entry %d is a %s, not a string"):format(kind, i, type(entry)), 2)

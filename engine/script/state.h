@@ -30,12 +30,14 @@ struct detector {
     struct lunette_feed *feed;
     struct subscription *subscriptions[EVENT_KINDS];
     uint32_t packet_mask; /* handlers whose bpf filter the packet at hand passed */
+    size_t beside_heap;   /* bytes of sets and filters, which count against the memory bound as well */
     struct set **sets;
     uint32_t set_count;
     char name[DETECTOR_NAME];
     char *directory;                                  /* of the script */
     int call_load, call_run, call_start, call_finish; /* registry references */
     uint64_t events, alerts, errors;
+    nanoseconds end; /* of the capture, once it is there: feed->now is rounded */
     uint32_t log_lines;
     bool off;
     bool error_logged;

@@ -1,8 +1,8 @@
 -- Timers on the clock of the packets. They wait in a binary heap ordered by (time, number), so that those due at the
 -- same time run in the order in which they were set. `feed.due` tells the dispatch loops when to look here.
 --
--- A periodic timer that falls behind (the clock jumped: the capture has a hole, or a wrong clock) runs at most
--- CATCH_UP times for the time it missed and then goes on from the present.
+-- A periodic timer runs CATCH_UP times into a hole of the capture (or a jump of its clock), and then once at the hole's end:
+-- else it might run for years. Only what the packets say decides that, never how late a batch is handled.
 local CATCH_UP = 1000
 
 return function(inside)
@@ -85,20 +85,27 @@ return function(inside)
         waiting = {}
     end
 
-    -- Runs what is due up to and at `now`. `protected` calls a handler and deals with its errors.
-    function clock.run(now, protected)
+    -- When a periodic timer runs next.
+    local function following(timer)
+        local at, every = timer.at + timer.every, timer.every
+        if at > feed.hole_from + CATCH_UP * every and at < feed.hole_to then
+            at = at + math.floor((feed.hole_to - at) / every) * every
+        end
+        return at
+    end
+
+    -- Runs what is due up to and at `now`. `call` calls a handler and deals with its errors; true from it means: stop here.
+    function clock.run(now, call)
         while feed.due <= now do
             local timer = pop()
             feed.now = timer.at
             if timer.every then
-                local behind = (now - timer.at) / timer.every
-                local next_at = timer.at + timer.every
-                if behind > CATCH_UP then next_at = timer.at + math.floor(behind) * timer.every end
-                push { at = next_at, number = timer.number, every = timer.every, handler = timer.handler }
+                push { at = following(timer), number = timer.number, every = timer.every, handler = timer.handler }
             end
             feed.in_timer = 1
-            protected(timer.handler, timer.at)
+            local off = call(timer.handler, timer.at)
             feed.in_timer = 0
+            if off then return true end
         end
     end
 

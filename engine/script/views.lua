@@ -5,27 +5,15 @@
 return function(inside)
     local ffi, bit, api, feed = inside.ffi, inside.bit, inside.api, inside.feed
     local band, rshift = bit.band, bit.rshift
-    local views = { constructors = {}, field_numbers = {}, names = {} }
+    -- `find` is a key that only the trusted code has: under it a view gives a function that looks a field up in a set,
+    -- without making a string of it.
+    local views = { constructors = {}, find = {} }
 
-    -- Addresses and words come again and again: their strings are kept. The tables are emptied when they grow large.
-    local v4_texts, v4_count, words = {}, 0, {}
     local buffer = ffi.new("char[64]")
-    local v4_mark = ffi.abi("le") and 0xffff0000 or 0x0000ffff
+    local function address(bytes) return ffi.string(buffer, api.ip_text(bytes, buffer)) end
 
-    local function address(bytes)
-        local lower = ffi.cast("const uint32_t *", bytes)
-        if lower[0] == 0 and lower[1] == 0 and lower[2] == v4_mark then
-            local key = lower[3]
-            local text = v4_texts[key]
-            if text then return text end
-            text = ffi.string(buffer, api.ip_text(bytes, buffer))
-            if v4_count >= 8192 then v4_texts, v4_count = {}, 0 end
-            v4_texts[key], v4_count = text, v4_count + 1
-            return text
-        end
-        return ffi.string(buffer, api.ip_text(bytes, buffer))
-    end
-
+    -- There are few words, and each is one constant of the engine: their strings are kept by their place.
+    local words = {}
     local function word(pointer)
         if pointer == nil then return nil end
         local key = tonumber(ffi.cast("intptr_t", pointer))
@@ -37,62 +25,98 @@ return function(inside)
         return text
     end
 
-    local function stale()
-        error("this event is over: copy the fields you need while its handler runs", 3)
+    local function stale(level)
+        error("this event is over: copy the fields you need while its handler runs", level)
     end
 
-    -- Slices: a run of bytes in the batch's text.
+    -- Slices: a run of bytes in the batch's text. A script can take a method off a slice and call it with anything, so each
+    -- makes sure of what it was handed; comparisons are turned so that NaN fails them.
     ffi.cdef "struct lunette_slice { const uint32_t at, length, generation; };"
     local slice_methods = {}
     local slice_type
 
-    local function bytes_of(s)
-        if s.generation ~= feed.generation then stale() end
-        return feed.text + s.at
+    local function check(s)
+        if not ffi.istype(slice_type, s) then error("a slice is expected: call its methods with a colon", 3) end
+        if s.generation ~= feed.generation then stale(4) end
     end
+    local function check_number(value)
+        if type(value) ~= "number" then error("a place in a slice is a number, got " .. type(value), 3) end
+    end
+    local function check_text(value)
+        if type(value) ~= "string" then error("a slice is searched for a string, got " .. type(value), 3) end
+    end
+    local function bytes_of(s) return ffi.cast("const uint8_t *", feed.text) + s.at end
+
     function slice_methods.u8(s, i)
-        if i < 1 or i > s.length then return nil end
-        return ffi.cast("const uint8_t *", bytes_of(s))[i - 1]
+        check(s)
+        check_number(i)
+        if not (i >= 1 and i <= s.length) then return nil end
+        return bytes_of(s)[i - 1]
     end
     function slice_methods.u16be(s, i)
-        if i < 1 or i + 1 > s.length then return nil end
-        local p = ffi.cast("const uint8_t *", bytes_of(s)) + (i - 1)
+        check(s)
+        check_number(i)
+        if not (i >= 1 and i + 1 <= s.length) then return nil end
+        local p = bytes_of(s) + (i - 1)
         return p[0] * 256 + p[1]
     end
     function slice_methods.u32be(s, i)
-        if i < 1 or i + 3 > s.length then return nil end
-        local p = ffi.cast("const uint8_t *", bytes_of(s)) + (i - 1)
+        check(s)
+        check_number(i)
+        if not (i >= 1 and i + 3 <= s.length) then return nil end
+        local p = bytes_of(s) + (i - 1)
         return ((p[0] * 256 + p[1]) * 256 + p[2]) * 256 + p[3]
     end
     function slice_methods.find(s, text, from)
+        check(s)
+        check_text(text)
         from = from or 1
-        if from < 1 or from > s.length + 1 then return nil end
-        local at = api.find(bytes_of(s) + (from - 1), s.length - (from - 1), text, #text)
+        check_number(from)
+        from = math.floor(from)
+        if not (from >= 1 and from <= s.length + 1) then return nil end
+        local at = api.find(feed.text + s.at + (from - 1), s.length - (from - 1), text, #text)
         if at < 0 then return nil end
         return from + at
     end
     function slice_methods.starts(s, text)
-        return #text <= s.length and api.find(bytes_of(s), #text, text, #text) == 0
+        check(s)
+        check_text(text)
+        return #text <= s.length and api.find(feed.text + s.at, #text, text, #text) == 0
     end
     function slice_methods.tostring(s, from, to)
-        from, to = math.max(from or 1, 1), math.min(to or s.length, s.length)
-        if to < from then return "" end
+        check(s)
+        from, to = from or 1, to or s.length
+        check_number(from)
+        check_number(to)
+        if from < 1 then from = 1 end
+        if to > s.length then to = s.length end
+        if not (from <= to) then return "" end
         return ffi.string(bytes_of(s) + (from - 1), to - from + 1)
     end
     function slice_methods.hex(s)
-        return (slice_methods.tostring(s):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+        check(s)
+        return (ffi.string(bytes_of(s), s.length):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
     end
     slice_type = ffi.metatype("struct lunette_slice", {
         __index = slice_methods,
         __len = function(s) return s.length end,
-        __tostring = function(s) return slice_methods.tostring(s) end,
+        __tostring = function(s)
+            check(s)
+            return ffi.string(bytes_of(s), s.length)
+        end,
         __metatable = false,
     })
 
+    -- The references of a list lie in the text themselves. A view that was kept for so many batches that their numbers have
+    -- come round may find other bytes in their place: then they must not lead out of the text.
+    local TEXT = ffi.C.LUNETTE_TEXT
     local function list(ref)
         local result = {}
         local items = ffi.cast("const struct lunette_ref *", feed.text + ref.at)
-        for i = 1, ref.length do result[i] = ffi.string(feed.text + items[i - 1].at, items[i - 1].length) end
+        for i = 1, ref.length do
+            local at, length = items[i - 1].at, items[i - 1].length
+            result[i] = at <= TEXT and length <= TEXT - at and ffi.string(feed.text + at, length) or ""
+        end
         return result
     end
     local function u16s(ref)
@@ -118,7 +142,7 @@ return function(inside)
             local tonumber = tonumber
             return function(view)
                 local i = view.view
-                if rshift(i, 10) ~= feed.generation then stale() end
+                if rshift(i, 10) ~= feed.generation then stale(3) end
                 local f = slots[band(i, 1023)].%s.%s
                 return %s
             end]]):format(field.head and "head" or "body", field.name, expressions[field.type])
@@ -132,7 +156,7 @@ return function(inside)
             error("the engine and LuaJIT disagree on the size of " .. event_name)
         end
         local slots = ffi.cast("const " .. event_name .. " *", inside.slots[number])
-        local getters, numbers, names = {}, {}, {}
+        local getters, numbers, names = {}, {}, {} -- by field: how to read it, its number
         for _, field in ipairs(kind.fields) do
             local offset = field.head and ffi.offsetof("struct lunette_head", field.name)
                 or ffi.offsetof(event_name, "body") + ffi.offsetof("struct lunette_body_" .. kind.name, field.name)
@@ -145,23 +169,19 @@ return function(inside)
         end
         local view_name = "struct lunette_view_" .. kind.name
         ffi.cdef(view_name .. " { const uint32_t view; };")
-        views.field_numbers[number], views.names[number] = numbers, names
 
-        -- The sets' way in: look a field up without making a string of it. The key cannot be typed in a script's e.name.
-        getters["\0find"] = function(view, set, name)
+        local function find(view, set, name)
             local i, field = view.view, numbers[name]
             if not field then views.no_field(kind.name, names, name, 4) end
-            if rshift(i, 10) ~= feed.generation then stale() end
+            if rshift(i, 10) ~= feed.generation then stale(4) end
             return api.set_find_field(inside.detector, set, number, band(i, 1023), field)
         end
 
         views.constructors[number] = ffi.metatype(view_name, {
             __index = function(view, name)
                 local getter = getters[name]
-                if getter then
-                    if name == "\0find" then return getter end
-                    return getter(view)
-                end
+                if getter then return getter(view) end
+                if name == views.find then return find end
                 views.no_field(kind.name, names, name, 3)
             end,
             __newindex = function(_, name)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { WORKERS_MAX = 64, WARNINGS_MAX = 1024 };
 
@@ -40,8 +41,30 @@ static uint32_t worker_count(const struct replay_options *options) {
     return options->workers < WORKERS_MAX ? options->workers : WORKERS_MAX;
 }
 
+/* The regular file behind a path, or behind the descriptor that "-" stands for. */
+static bool regular_file(const char *path, int dash, struct stat *status) {
+    int outcome = strcmp(path, "-") == 0 ? fstat(dash, status) : stat(path, status);
+    return outcome == 0 && S_ISREG(status->st_mode);
+}
+
+/* Records must not be written over a capture that is to be read, by whatever name either goes. */
+static int check_output(const struct replay_options *options, struct error *err) {
+    struct stat output, input;
+    const char *records = options->outputs.records;
+    if (!records || !regular_file(records, STDOUT_FILENO, &output)) return 0;
+    for (size_t i = 0; i < options->capture_count; i++) {
+        if (!regular_file(options->captures[i], STDIN_FILENO, &input)) continue;
+        if (input.st_dev != output.st_dev || input.st_ino != output.st_ino) continue;
+        error_set(err, "the records would be written over the capture %s: give -o another file",
+                  options->captures[i]);
+        return error_is_usage(err);
+    }
+    return 0;
+}
+
 static int replay_open(struct replay *replay, struct error *err) {
     const struct replay_options *options = replay->options;
+    if (check_output(options, err) < 0) return -1;
     replay->home = home_new(options->home_networks, err);
     if (!replay->home) return error_is_usage(err);
     replay->outputs = outputs_open(&options->outputs, replay->count, err);
@@ -65,7 +88,7 @@ static int replay_open(struct replay *replay, struct error *err) {
         replay->workers[i] = worker_new(&replay->worker_options[i], err);
         if (!replay->workers[i]) return -1;
     }
-    return 0;
+    return outputs_begin(replay->outputs, err);
 }
 
 /* The first worker's output stays open for the figures at the end. */
@@ -106,7 +129,6 @@ static int replay_work(struct replay *replay, struct error *err) {
 static void replay_stats(struct replay *replay) {
     const struct worker_figures *figures = worker_figures(replay->workers[0]);
     struct flow_counters total = {0};
-    uint64_t joined = 0;
     for (uint32_t i = 0; i < replay->count; i++) {
         const struct flow_counters *c = worker_flow_counters(replay->workers[i]);
         total.flows += c->flows;
@@ -118,17 +140,17 @@ static void replay_stats(struct replay *replay) {
         total.gap_bytes += c->gap_bytes;
         total.reassembly_dropped += c->reassembly_dropped;
         total.memory += c->memory;
-        joined = worker_figures(replay->workers[i])->datagrams_joined;
     }
     const struct stat_figure stats[] = {
         {"capture.packets", figures->packets},
         {"capture.bytes", figures->bytes},
         {"capture.filtered", figures->filtered},
         {"capture.truncated", figures->truncated},
+        {"capture.damaged", figures->damaged},
         {"decoder.not_ip", figures->not_ip},
         {"decoder.arp", figures->arp},
         {"decoder.invalid", figures->undecoded},
-        {"decoder.datagrams_joined", joined},
+        {"decoder.datagrams_joined", figures->datagrams_joined},
         {"flow.total", total.flows},
         {"flow.tcp", total.flows_tcp},
         {"flow.udp", total.flows_udp},
@@ -155,7 +177,8 @@ static void capture_figures(struct replay *replay, struct summary *summary, cons
     summary->truncated = figures->truncated;
     summary->not_ip = figures->not_ip + figures->arp;
     summary->undecoded = figures->undecoded;
-    summary->interrupted = figures->interrupted;
+    for (uint32_t i = 0; i < replay->count; i++)
+        summary->interrupted |= worker_figures(replay->workers[i])->interrupted;
     summary->seconds = seconds;
     summary->warnings = warnings;
     summary->warning_count = count;
@@ -167,26 +190,33 @@ static double seconds_now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Prints the warnings at once if there will be no summary to hold them. */
-static void warnings_log(const struct replay *replay, const struct summary *summary) {
-    if (replay->options->outputs.show_summary) return;
-    for (uint32_t i = 0; i < summary->warning_count; i++) log_line(LOG_WARNING, "%s", summary->warnings[i]);
+/* What is wrong with a capture is said on standard error too: the summary may go to a file, or nowhere. */
+static void warnings_log(const char *const *warnings, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) log_line(LOG_WARNING, "%s", warnings[i]);
 }
 
 /* `worked` is what replay_work() said: its message stays, unless the outputs have a worse one. */
 static enum replay_outcome replay_close(struct replay *replay, int worked, double seconds,
                                         struct error *err) {
-    static const char *warnings[WARNINGS_MAX];
+    const char *warnings[WARNINGS_MAX];
     struct summary summary;
     if (summary_init(&summary, err) < 0) return REPLAY_FAILED;
     capture_figures(replay, &summary, warnings, seconds);
-    warnings_log(replay, &summary);
+    uint32_t warning_count = summary.warning_count;
     int written = outputs_close(replay->outputs, &summary, err);
+    warnings_log(warnings, warning_count);
     replay->outputs = NULL;
     summary_clear(&summary);
     if (written < 0 || worked < 0) return REPLAY_FAILED;
-    bool failed = false;
-    for (uint32_t i = 0; i < replay->count; i++) failed |= worker_detectors_failed(replay->workers[i]) > 0;
+    bool failed = false, interrupted = false;
+    for (uint32_t i = 0; i < replay->count; i++) {
+        interrupted |= worker_figures(replay->workers[i])->interrupted;
+        failed |= worker_detectors_failed(replay->workers[i]) > 0;
+    }
+    if (interrupted) {
+        error_set(err, "interrupted: what came after the last packet read is not in the results");
+        return REPLAY_FAILED;
+    }
     if (!failed) return REPLAY_FINE;
     err->text[0] = '\0'; /* it was told when it happened */
     return REPLAY_FAILED;

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICK_PACKETS = 16384 };
+enum { TICK_PACKETS = 16384, HOLE_SECONDS = 3600 };
 
 struct burst {
     struct packet packets[PACKET_BURST];
@@ -32,6 +32,7 @@ struct worker {
     struct worker_figures figures;
     struct burst burst;
     uint64_t next_tick;
+    nanoseconds clock; /* the latest time of a packet so far */
     bool started;
 };
 
@@ -193,11 +194,28 @@ static void burst_add(struct worker *worker, const struct packet *packet, const 
     burst->packets[burst->count++] = *packet;
 }
 
+/* Clocks are kept between 1970 and 2106, as the flow room keeps them. */
+static nanoseconds clock_of(nanoseconds time) {
+    const nanoseconds latest = (nanoseconds)UINT32_MAX * NS_PER_SECOND;
+    return time < 0 ? 0 : time > latest ? latest : time;
+}
+
+/* Scripts hear of a hole in the capture before anything behind it. Every worker sees the same holes. */
+static void hole_note(struct worker *worker, nanoseconds time) {
+    nanoseconds from = worker->clock, to = clock_of(time);
+    if (to <= from) return;
+    worker->clock = to;
+    if (to - from < HOLE_SECONDS * NS_PER_SECOND) return;
+    burst_work(worker);
+    script_host_hole(worker->scripts, from, to);
+}
+
 static void packet_take(struct worker *worker, const struct packet *packet) {
     if (worker->filter && !filter_matches(worker->filter, packet)) {
         worker->figures.filtered++;
         return;
     }
+    hole_note(worker, packet->time);
     count_packet(worker, packet);
     struct decoded *decoded = &worker->burst.decoded[worker->burst.count];
     decode_packet(packet, decoded);
@@ -213,11 +231,10 @@ static void packet_take(struct worker *worker, const struct packet *packet) {
     if (joined) burst_work(worker);
 }
 
-/* Clocks are kept between 1970 and 2106, as the flow room keeps them. */
 static void worker_start(struct worker *worker, nanoseconds first) {
-    const nanoseconds latest = (nanoseconds)UINT32_MAX * NS_PER_SECOND;
     worker->started = true;
-    script_host_start(worker->scripts, first < 0 ? 0 : first > latest ? latest : first);
+    worker->clock = clock_of(first);
+    script_host_start(worker->scripts, worker->clock);
 }
 
 /* Between bursts: now and then let scripts and records catch up, so that others need not wait for this
@@ -255,6 +272,12 @@ static void summary_fill(struct worker *worker) {
     }
 }
 
+/* A signal asked for the end, or nobody takes the output any more. */
+static bool is_stopped(const struct worker *worker) {
+    return atomic_load_explicit(worker->options->stop, memory_order_relaxed) ||
+           outputs_failed(worker->options->outputs);
+}
+
 void worker_run(struct worker *worker) {
     struct packet packets[PACKET_BURST];
     int n;
@@ -263,12 +286,10 @@ void worker_run(struct worker *worker) {
         for (int i = 0; i < n; i++) packet_take(worker, &packets[i]);
         burst_work(worker);
         worker_tick(worker);
-        if (!atomic_load_explicit(worker->options->stop, memory_order_relaxed) &&
-            !outputs_failed(worker->options->outputs))
-            continue;
-        worker->figures.interrupted = true;
-        break;
+        if (is_stopped(worker)) break;
     }
+    worker->figures.interrupted = is_stopped(worker);
+    worker->figures.damaged = capture_damaged(worker->capture);
     flow_room_finish(worker->room);
     script_host_finish(worker->scripts, worker->batch->clock);
     summary_fill(worker);

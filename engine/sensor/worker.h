@@ -39,7 +39,8 @@ struct worker_figures {
     uint64_t filtered; /* packets that the filter refused */
     uint64_t truncated, not_ip, undecoded, arp;
     uint64_t datagrams_joined; /* from fragments */
-    bool interrupted;
+    uint64_t damaged;          /* files that ended before their time */
+    bool interrupted;          /* told to stop, or nobody takes the output any more */
 };
 
 /* `options` is borrowed for the worker's life. */

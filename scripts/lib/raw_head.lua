@@ -29,6 +29,27 @@ local MAGIC = {
     { "-----BEGIN ", "PEM key or certificate" },
 }
 
+-- First bytes with which a prompt, a typed line or one of the files can begin: print, white space, ESC, and the magic ones.
+local FIRST = {}
+for byte = 0, 255 do FIRST[byte] = byte >= 32 and byte < 127 or byte >= 9 and byte <= 13 or byte == 27 end
+for _, magic in ipairs(MAGIC) do FIRST[magic[1]:byte()] = true end
+
+-- Is it worth looking closer at what one side sent first? Takes the slice itself, since most connections end here: text
+-- has four bytes of text, a file its first byte, a stager's length a program after it.
+function head.is_worth(slice)
+    if not slice or #slice < 2 then return false end
+    local a, b = slice:u8(1), slice:u8(2)
+    if a >= 128 or a < 9 or a == 31 then
+        if FIRST[a] then return true end
+    elseif FIRST[a] and FIRST[b] and FIRST[slice:u8(3) or 32] and FIRST[slice:u8(4) or 32] then
+        return true
+    elseif a == 127 or a == 80 or a == 77 then
+        return true
+    end
+    local fifth = slice:u8(5)
+    return fifth == 77 or fifth == 207 or fifth == 127
+end
+
 -- Prompt at the head of what one side sent?
 function head.prompt(text)
     for _, pattern in ipairs(PROMPTS) do

@@ -20,7 +20,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MARK = {True: "yes", False: "NO"}
-FLOW_CASES = (("1 k", 1_000, 4_000_000), ("100 k", 100_000, 4_000_000), ("1 M", 1_000_000, 8_000_000))
+FLOW_CASES = (("1 k", 1_000, 4_000_000), ("100 k", 100_000, 4_000_000), ("1 M", 1_000_000, 12_000_000))
 PARTS = ("replay", "flows", "events")
 
 

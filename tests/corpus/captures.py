@@ -1,6 +1,5 @@
 """Where the program and the captures are, and the two ways in which the tests here run them."""
 import concurrent.futures
-import json
 import os
 import pathlib
 import subprocess
@@ -34,13 +33,6 @@ def run(*arguments, **options):
 
 def replay(*arguments, **options):
     return run("replay", *arguments, **options)
-
-
-def records(*arguments):
-    """The records of a replay that must succeed, as objects."""
-    done = replay("-q", "-o", "-", *arguments)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def two_at_a_time(function, items):

@@ -9,7 +9,15 @@ import tshark_view
 
 NETWORK = tshark_view.NETWORK
 SUBMISSION = {"smtp", "pop", "imap", "ftp", "ldap", "xmpp", "nntp", "mysql", "pgsql", "rdp", "tpkt"}
-DECODE_AS = {"tls": "tls", "http": "http", "ssh": "ssh", "dns": "dns"}
+CLASSES = {1, 3, 4, 254, 255}  # IN, CH, HS, NONE, ANY
+NOT_WAITING = ("-o", "http.desegment_headers:FALSE", "-o", "http.desegment_body:FALSE",
+               "-o", "tcp.reassemble_out_of_order:FALSE")
+# What no rule can tell: (capture, item), each with its reason.
+ODDITIES = {
+    # The Host is "%s", NUL, "2.20.3.5": tshark prints it up to the NUL, to lunette it is no host.
+    ("fuzz-2006-09-29-28586.pcap", ("POST", "%s", "/ppgctrl/ppgcontrollogic.dll")),
+    ("fuzz-2006-09-29-28586.pcap", ("POST", "", "/ppgctrl/ppgcontrollogic.dll")),
+}
 
 
 @dataclasses.dataclass
@@ -19,10 +27,14 @@ class Capture:
     ours: dict
 
     @functools.lru_cache(maxsize=None)
+    def seen_with(self, *options):
+        """tshark's view again, with other options."""
+        return tshark_view.look(self.path, *options)
+
     def told_the_protocol(self, flow, protocol):
         """What tshark sees when it is told which protocol a flow's ports speak."""
         choices = [f"{flow[0].lower()}.port=={port},{protocol}" for _, port in flow[1:] if port]
-        return tshark_view.look(self.path, *(word for choice in choices for word in ("-d", choice)))
+        return self.seen_with(*(word for choice in choices for word in ("-d", choice)))
 
     def __hash__(self):
         return hash(self.path)
@@ -82,8 +94,9 @@ def behind_a_proxy_greeting(d):
     layers = {"socks", "proxy"} | ({"http"} if d.kind == "tls" else set())
     if every(d.frames, lambda f: layers & set(f.chain)):
         return True
-    told = d.kind != "flow" and d.flow and d.flow[0] == "TCP" and d.capture.told_the_protocol(d.flow, "socks")
-    return bool(told) and any("socks" in f.chain for f in told.frames if f.flow == d.flow and f.number == d.frames[0].number)
+    if d.kind not in ("tls", "http") or not d.flow or d.flow[0] != "TCP":
+        return False
+    return every(d.capture.told_the_protocol(d.flow, "socks").items[d.kind].get(d.item, []), lambda f: "socks" in f.chain)
 
 
 def after_starttls(d):
@@ -97,8 +110,9 @@ def link_type_unread(d):
 
 
 def first_fragment_alone(d):
-    """tshark reads a fragment by itself if the frame is too short to be put together; lunette wants the whole datagram"""
-    return d.kind != "flow" and every(d.frames, lambda f: f.cut_fragment)
+    """tshark reads a first fragment by itself if the frame is cut short; lunette wants the whole datagram"""
+    first = lambda f: f.fragment and f.values["ip.frag_offset"][:1] == ["0"]
+    return d.kind != "flow" and every(d.frames, first)
 
 
 def transport_header_broken(d):
@@ -111,34 +125,56 @@ def name_unreadable(d):
     return d.kind == "dns" and d.what in ("<unknown?extended?label>", "<name?too?long>")
 
 
+def no_dns_but_for_the_port(d):
+    """on DNS's port tshark reads on where the count of questions or their class is nonsense; lunette calls it no DNS"""
+
+    def nonsense(frame):
+        counts, classes = frame.values["dns.count.queries"], frame.values["dns.qry.class"]
+        wild = any(int(n) > 4 for n in counts) or any(int(n, 16) not in CLASSES for n in classes)
+        return wild or (frame.malformed and not any(port == 53 for _, port in frame.flow[1:]))
+
+    return d.kind == "dns" and d.flow is not None and every(d.frames, nonsense)
+
+
+# --------------------------------------------------------------------- what both see
+def target_with_blanks(d):
+    """tshark ends a request's target at its first blank; lunette, as lenient servers do, at the last"""
+    odd = lambda f: any(not v.startswith("HTTP/") for v in f.values["http.request.version"])
+    return d.kind == "http" and any(map(odd, d.frames or d.capture.of_flow(d.flow)))
+
+
 # ------------------------------------------------------------ what lunette alone sees
 def not_looked_for_on_that_port(d):
     """tshark picks the dissector by port, and agrees when told which one it is"""
     if not d.ours_alone or d.kind == "flow":
         return False
-    told = d.capture.told_the_protocol(d.flow, DECODE_AS[d.kind])
-    return bool(told) and d.item in told.items[d.kind]
+    return d.item in d.capture.told_the_protocol(d.flow, d.kind).items[d.kind]
 
 
-def beside_a_hole(d):
-    """the capture lacks a segment of the stream: tshark shows no message of which a part is missing"""
-    return d.ours_alone and d.kind in ("tls", "http") and any(f.hole for f in d.capture.of_flow(d.flow))
+def message_not_whole(d):
+    """tshark shows nothing of a message of which a part is missing, and agrees when told not to wait for it"""
+    return d.ours_alone and d.kind == "http" and d.item in d.capture.seen_with(*NOT_WAITING).items["http"]
 
 
-def fragment_with_ports(d):
-    """lunette takes the ports of a first fragment that never became a datagram; tshark prints none"""
+def hello_not_whole(d):
+    """the capture lacks a segment of the ClientHello: tshark shows nothing of it, lunette the name that is there"""
+    return d.ours_alone and d.kind == "tls" and any(f.hole for f in d.capture.of_flow(d.flow))
+
+
+def fragments_alone(d):
+    """fragments that never became a datagram are a flow to lunette; tshark prints no ports for them"""
     hosts = d.kind == "flow" and tshark_view.in_order(d.flow[1][0], d.flow[2][0])
     return d.ours_alone and any(f.hosts == hosts and f.fragment and not f.flow for f in d.capture.theirs.frames)
 
 
-def flow_without_ports(d):
-    """lunette counts packets with an unreadable TCP or UDP header as a flow with ports 0"""
-    return d.ours_alone and d.kind == "flow" and d.flow[1][1] == d.flow[2][1] == 0
+def oddity(d):
+    """single messages that no rule can tell (listed in differences.py)"""
+    return (d.capture.path.name, d.what) in ODDITIES
 
 
 RULES = [quoted_by_icmp, inside_a_tunnel, behind_a_proxy_greeting, after_starttls, link_type_unread, first_fragment_alone,
-         transport_header_broken, name_unreadable, not_looked_for_on_that_port, beside_a_hole, fragment_with_ports,
-         flow_without_ports]
+         transport_header_broken, name_unreadable, no_dns_but_for_the_port, target_with_blanks, not_looked_for_on_that_port,
+         message_not_whole, hello_not_whole, fragments_alone, oddity]
 
 
 def reason(difference):

@@ -12,10 +12,10 @@ import subprocess
 
 import pytest
 
-FIELDS = """frame.number frame.protocols frame.len ip.src ip.dst ipv6.src ipv6.dst ip.len ip.flags.mf ip.frag_offset
+FIELDS = """frame.number frame.protocols ip.src ip.dst ipv6.src ipv6.dst ip.flags.mf ip.frag_offset
     tcp.srcport tcp.dstport udp.srcport udp.dstport tcp.analysis.lost_segment tcp.analysis.ack_lost_segment _ws.malformed
-    dns.qry.name tls.handshake.extensions_server_name
-    http.request.method http.request.uri http.host ssh.protocol""".split()
+    dns.qry.name dns.qry.class dns.count.queries tls.handshake.extensions_server_name
+    http.request.method http.request.uri http.request.version http.host ssh.protocol""".split()
 # What makes it fair: streams and datagrams put together, sums not held against offloading network cards.
 OPTIONS = """tcp.desegment_tcp_streams:TRUE tcp.reassemble_out_of_order:TRUE tcp.analyze_sequence_numbers:TRUE
     tcp.check_checksum:FALSE udp.check_checksum:FALSE ip.check_checksum:FALSE ip.defragment:TRUE ipv6.defragment:TRUE
@@ -32,9 +32,9 @@ class Frame:
     flow: tuple  # or None
     hosts: tuple  # the outermost addresses, in order, or ()
     fragment: bool
-    cut_fragment: bool  # a fragment of which the frame holds less than its IP header says
     malformed: bool
     hole: bool  # a segment before this one, or one that this one acknowledges, is not in the capture
+    values: dict  # of the fields: a list each
 
 
 @dataclasses.dataclass
@@ -105,10 +105,9 @@ def parse(text):
         values = {field: [v for v in text.split(BETWEEN) if v] for field, text in zip(FIELDS, columns)}
         chain = columns[1].split(":")
         flow, hosts = outermost_flow(chain, values)
-        fragment = bool(set(values["ip.flags.mf"][:1]) & {"1", "True"}) or values["ip.frag_offset"][:1] not in ([], ["0"])
-        short = bool(values["ip.len"]) and int(values["ip.len"][0]) > int(values["frame.len"][0])
+        fragment = values["ip.flags.mf"][:1] in (["1"], ["True"]) or values["ip.frag_offset"][:1] not in ([], ["0"])
         hole = bool(values["tcp.analysis.lost_segment"] or values["tcp.analysis.ack_lost_segment"])
-        frame = Frame(int(columns[0]), chain, flow, hosts, fragment, fragment and short, bool(values["_ws.malformed"]), hole)
+        frame = Frame(int(columns[0]), chain, flow, hosts, fragment, bool(values["_ws.malformed"]), hole, values)
         view.frames.append(frame)
         if flow:
             view.items["flow"][flow].append(frame)
@@ -118,11 +117,12 @@ def parse(text):
 
 
 def look(capture, *more):
-    """tshark's view of a capture, or None if it cannot read it; `more` are further arguments, such as -d."""
+    """tshark's view of a capture, or None if it cannot read it; `more` are further options, after the usual ones."""
     command = ["tshark", "-n", "-r", str(capture), "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"]
-    command += ["-E", "aggregator=" + BETWEEN, *more]
+    command += ["-E", "aggregator=" + BETWEEN]
     for option in OPTIONS:
         command += ["-o", option]
+    command += more
     for field in FIELDS:
         command += ["-e", field]
     done = subprocess.run(command, capture_output=True, timeout=120)

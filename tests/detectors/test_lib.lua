@@ -1,5 +1,5 @@
 -- scripts/lib under plain luajit:  luajit tests/detectors/test_lib.lua scripts/lib
-package.path = arg[1] .. "/?.lua;" .. package.path
+package.path = (arg[1] or "scripts/lib") .. "/?.lua;" .. package.path
 
 local failures, checks = 0, 0
 local function check(what, got, expected)

@@ -5,6 +5,7 @@
 
 #include "script/host.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,10 @@ struct bench {
     size_t memory;
     struct batch *batch;
     struct script_host *host;
-    char said[BENCH_TEXT]; /* one line per alert and report */
+    char said[BENCH_TEXT];         /* one line per alert and report */
+    nanoseconds alerted, reported; /* times of the last alert and report */
     size_t length;
+    uint64_t alerts;
 };
 
 static inline void bench_on_event(void *context, enum event_kind kind, const void *event,
@@ -31,19 +34,29 @@ static inline void bench_on_event(void *context, enum event_kind kind, const voi
     (void)context, (void)kind, (void)event, (void)batch;
 }
 
+/* Adds a line; what does not fit any more is cut off. */
+__attribute__((format(printf, 2, 3))) static inline void bench_say(struct bench *bench, const char *format,
+                                                                   ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    size_t room = BENCH_TEXT - bench->length;
+    size_t length = (size_t)vsnprintf(bench->said + bench->length, room, format, arguments);
+    bench->length += length < room ? length : room - 1;
+    va_end(arguments);
+}
+
 static inline void bench_on_alert(void *context, const struct alert *alert) {
     struct bench *bench = context;
-    bench->length +=
-        (size_t)snprintf(bench->said + bench->length, BENCH_TEXT - bench->length,
-                         "%s|%s|%d|%s|%s|%s|%s|+%u\n", alert->detector, alert->title, alert->severity,
-                         alert->who, alert->where, alert->why, alert->evidence, alert->repeats);
+    bench->alerts++;
+    bench_say(bench, "%s|%s|%d|%s|%s|%s|%s|+%u\n", alert->detector, alert->title, alert->severity, alert->who,
+              alert->where, alert->why, alert->evidence, alert->repeats);
+    bench->alerted = alert->time;
 }
 
 static inline void bench_on_report(void *context, const struct report *report) {
     struct bench *bench = context;
-    bench->length +=
-        (size_t)snprintf(bench->said + bench->length, BENCH_TEXT - bench->length, "report %s: %s %ux%u\n",
-                         report->detector, report->title, report->rows, report->columns);
+    bench_say(bench, "report %s: %s %ux%u\n", report->detector, report->title, report->rows, report->columns);
+    bench->reported = report->time;
 }
 
 static inline void bench_begin(struct bench *bench) {

@@ -371,9 +371,26 @@ static void a_clock_that_jumps_does_not_run_timers_for_years(void **state) {
                          "lunette.on('dns', function(e) end)\n"
                          "lunette.on_end(function() lunette.alert{title='t', why=tostring(n < 2000)} end)");
     start(1);
+    script_host_hole(bench.host, 1000 * NS_PER_SECOND, 4000000000 * NS_PER_SECOND);
     bench_dns(&bench, 4e9, 1, "x.test");
     bench_finish(&bench, 4e9 + 1);
     assert_string_equal(bench.said, "x|t|2|||true|{}|+0\n");
+}
+
+/* A double of seconds since 1970 has room for 240 ns. What is said at the end would come before the last
+ * events. */
+static void what_is_said_at_the_end_has_the_last_nanosecond(void **state) {
+    (void)state;
+    bench_script(&bench, "x.lua",
+                 LUNETTE "lunette.on_end(function()\n"
+                         "  lunette.alert{title='t', why='w'}\n"
+                         "  lunette.report{title='t', columns={'a'}, rows={{'1'}}}\n"
+                         "end)");
+    start(1);
+    const nanoseconds last = 1718114889776540917;
+    script_host_finish(bench.host, last);
+    assert_int_equal(bench.alerted, last);
+    assert_int_equal(bench.reported, last);
 }
 
 int main(void) {
@@ -392,6 +409,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(names_are_cut_by_the_public_suffix_list, begin, end),
         cmocka_unit_test_setup_teardown(alerts_carry_evidence_and_cool_down, begin, end),
         cmocka_unit_test_setup_teardown(a_clock_that_jumps_does_not_run_timers_for_years, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_said_at_the_end_has_the_last_nanosecond, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

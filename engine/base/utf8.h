@@ -1,7 +1,9 @@
-/* Is this a character? Bytes off the wire are seldom promised to be UTF-8. */
-#ifndef LUNETTE_OUTPUT_UTF8_H
-#define LUNETTE_OUTPUT_UTF8_H
+/* Is this a character, and may it be shown? Bytes off the wire are seldom promised to be UTF-8, and some
+ * characters do more to a terminal than stand there. */
+#ifndef LUNETTE_BASE_UTF8_H
+#define LUNETTE_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +27,16 @@ static inline uint32_t utf8_decode(const uint8_t *p, size_t left, uint32_t *code
     if (length == 4 && (value < 0x10000 || value > 0x10ffff)) return 0;
     *code = value;
     return length;
+}
+
+/* Control characters, and those that turn, join or hide what stands beside them (Unicode bidi controls,
+ * zero-width characters, line separators, tags). */
+static inline bool utf8_is_shown(uint32_t c) {
+    if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return false;
+    if (c == 0xad || c == 0x61c || c == 0x180e || c == 0xfeff) return false;
+    if ((c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f))
+        return false;
+    return c < 0xe0000 || c > 0xe0fff;
 }
 
 #endif

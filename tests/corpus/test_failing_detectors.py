@@ -1,0 +1,69 @@
+"""A detector that fails does not take the others with it: their alerts stay the same, byte for byte, and the program says
+which file failed in which line, and ends with exit code 1."""
+import json
+import shutil
+
+import pytest
+
+from captures import EXAMPLES, SCRIPTS, needs_lunette, replay
+
+pytestmark = needs_lunette
+
+BEGINNING = 'local lunette = require "lunette"\nlunette.detector { title = "Broken", category = "Test" }\n'
+# What fails, the text of the detector, the line that stderr names, what it says. Of memory that ran out it names the
+# handler: a traceback would need memory.
+BROKEN = {
+    "raises": (BEGINNING + 'lunette.on("flow", function(e)\n    local nothing\n    return nothing.field\nend)\n', 5, "nil"),
+    "unreadable": (BEGINNING + "lunette.on(\n    then\n", 4, "then"),
+    "greedy": (
+        BEGINNING + 'local kept = {}\nlunette.on("flow", function(e)\n'
+        "    while true do\n        kept[#kept + 1] = ('x'):rep(1000) .. #kept\n    end\nend)\n", 4, "memory"),
+}
+
+
+def alerts(*arguments):
+    """(exit code, alerts of the shipped detectors as they were written, standard error)."""
+    done = replay("-q", "-o", "-", "--record", "alert", *arguments, EXAMPLES / "mac-with-implant.pcapng.gz",
+                  EXAMPLES / "tools.pcap")
+    shipped = [line for line in done.stdout.splitlines() if json.loads(line)["lunette"]["detector"] not in BROKEN]
+    return done.returncode, shipped, done.stderr.decode()
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """A function that puts broken detectors beside copies of the shipped ones."""
+
+    def put(*broken):
+        folder = tmp_path / "scripts"
+        shutil.copytree(SCRIPTS, folder)
+        for name in broken:
+            (folder / (name + ".lua")).write_text(BROKEN[name][0])
+        return folder
+
+    return put
+
+
+def assert_named(name, stderr):
+    _, line, word = BROKEN[name]
+    told = [l for l in stderr.splitlines() if f"{name}.lua:{line}:" in l]
+    assert told and any(word in l for l in told), stderr
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_the_others_do_not_notice(name, beside):
+    fine, expected, quiet = alerts("-s", SCRIPTS)
+    assert fine == 0 and quiet == "" and len(expected) > 3
+    code, got, stderr = alerts("-s", beside(name), "--script-memory", 32)
+    assert got == expected
+    assert code == 1
+    assert_named(name, stderr)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_of_them_at_once(workers, beside):
+    _, expected, _ = alerts("-s", SCRIPTS, "-w", workers)
+    code, got, stderr = alerts("-s", beside(*BROKEN), "--script-memory", 32, "-w", workers)
+    assert sorted(got) == sorted(expected)
+    assert code == 1
+    for name in BROKEN:
+        assert_named(name, stderr)

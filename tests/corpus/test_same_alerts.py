@@ -1,0 +1,78 @@
+"""What is found does not depend on how the work is cut: batches of 1, 7 and 1024 events give the same records and alerts
+byte for byte, and two workers the same ones as one, in whatever order."""
+import collections
+import json
+
+import pytest
+
+from captures import EXAMPLES, PCAPS, SCRIPTS, needs_lunette, replay, two_at_a_time
+
+pytestmark = needs_lunette
+
+# Several hosts each, many protocols, alerts of each detector; the largest ones last.
+REAL = """ja4/ssh2.pcapng ja4/ssh2-malformed.pcap ja4/http1-with-cookies.pcapng ja4/latest.pcapng ja4/macos_tcp_flags.pcap
+    ndpi/tls_certificate_too_long.pcap ndpi/iphone.pcap ndpi/anyconnect-vpn.pcap ndpi/http-manipulated.pcap
+    ndpi/log4j-webapp-exploit.pcap ndpi/WebattackRCE.pcap ndpi/dns-tunnel-iodine.pcap ndpi/fuzz-2006-06-26-2594.pcap
+    ndpi/socks.pcap ndpi/signal.pcap ndpi/netflix.pcap ndpi/opera-vpn.pcapng ndpi/1kxun.pcap""".split()
+# All but stats, whose time is the machine's and not the packets'.
+KINDS = "alert,report,flow_start,onset,flow,dns,tls,http,ssh,ntp,icmp_echo,anomaly"
+# Detectors whose judgement of one host looks at the others: each worker has only its own hosts to look at.
+#   beacon   a server that many hosts call is no rare one, and quieter
+SPANS_HOSTS = {"beacon"}
+
+
+def samples():
+    own = sorted(EXAMPLES.glob("*.pcap*"))
+    assert own
+    return own + [PCAPS / name for name in REAL if (PCAPS / name).exists()]
+
+
+def found(capture, *options):
+    done = replay("-s", SCRIPTS, "-q", "-o", "-", "--record", KINDS, *options, capture)
+    assert done.returncode == 0, (capture, done.stderr)
+    return done.stdout
+
+
+def differing(wrong):
+    """The captures for which wrong(capture) gives a reason."""
+    captures = samples()
+    return [f"{c.name}: {reason}" for c, reason in zip(captures, two_at_a_time(wrong, captures)) if reason]
+
+
+def first_difference(one, other):
+    pairs = zip(one.splitlines() + [b""], other.splitlines() + [b""])
+    return next(((a, b) for a, b in pairs if a != b), "the one is longer")
+
+
+@pytest.mark.parametrize("events", [7, 1024])
+def test_the_batch_does_not_show(events):
+    def wrong(capture):
+        one, other = found(capture, "--batch", 1), found(capture, "--batch", events)
+        return one != other and first_difference(one, other)
+
+    assert differing(wrong) == []
+
+
+def as_multiset(output):
+    """Records without the numbers that workers give flows; reports are the workers' own tables, and not compared."""
+    counted = collections.Counter()
+    for record in map(json.loads, output.splitlines()):
+        if record["event_type"] == "report" or record.get("lunette", {}).get("detector") in SPANS_HOSTS:
+            continue
+        record.pop("flow_id", None)
+        counted[json.dumps(record, sort_keys=True)] += 1
+    return counted
+
+
+def test_the_workers_do_not_show():
+    def wrong(capture):
+        one, two = as_multiset(found(capture, "-w", 1)), as_multiset(found(capture, "-w", 2))
+        return one != two and (sorted((one - two).elements())[:3], sorted((two - one).elements())[:3])
+
+    assert differing(wrong) == []
+
+
+def test_there_are_alerts_to_compare():
+    alerts = [r for c in samples() for r in map(json.loads, found(c).splitlines()) if r["event_type"] == "alert"]
+    assert len(alerts) > 10
+    assert {a["lunette"]["detector"] for a in alerts} >= {"apple_allowlist", "beacon", "lolbin"}
