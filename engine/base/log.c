@@ -13,7 +13,9 @@ enum { MESSAGE_SIZE = 2048 };
 
 static enum log_level log_threshold = LOG_WARNING;
 
-void log_set_level(enum log_level level) { log_threshold = level; }
+void log_set_level(enum log_level level) {
+    log_threshold = level;
+}
 
 static char *put(char *out, const char *text, size_t length) {
     memcpy(out, text, length);

@@ -1,12 +1,13 @@
-/* `lunette events [KIND] [--json | --stubs]`: what events there are and what is in them. Three ways to print
- * one table: for people, for programs, and as annotations that the Lua language server completes field names
- * from. */
+/* `lunette events [KIND...] [--json | --stubs]`: what events there are and what is in them. Three ways to
+ * print one table: for people, for programs, and as annotations that the Lua language server completes field
+ * names from. */
 #include "cli/events.h"
 
 #include "base/nearest.h"
 #include "event/schema.h"
 #include "output/json.h"
 #include "output/terminal.h"
+#include "script/embedded.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -95,12 +96,12 @@ static void text_kind(struct buffer *b, const struct terminal_style *style, enum
     buffer_char(b, '\n');
 }
 
-static void print_text(struct buffer *b, int only) {
+static void print_text(struct buffer *b, const bool *chosen) {
     struct terminal_style style = terminal_style_of(STDOUT_FILENO, COLOUR_AUTO);
     if (!isatty(STDOUT_FILENO)) style.width = 120;
     buffer_string(b, "field                 Lua       JSON key (- is not recorded)\n\n");
     for (int kind = 0; kind < EVENT_KINDS; kind++)
-        if (only < 0 || kind == only || kind == EVENT_head) text_kind(b, &style, (enum event_kind)kind);
+        if (chosen[kind] || kind == EVENT_head) text_kind(b, &style, (enum event_kind)kind);
 }
 
 /* ── for programs ────────────────────────────────────────────────── */
@@ -131,10 +132,10 @@ static void json_kind(struct buffer *b, enum event_kind kind) {
     buffer_string(b, "]}");
 }
 
-static void print_json(struct buffer *b, int only) {
+static void print_json(struct buffer *b, const bool *chosen) {
     buffer_char(b, '{');
     for (int kind = 0; kind < EVENT_KINDS; kind++)
-        if (only < 0 || kind == only) json_kind(b, (enum event_kind)kind);
+        if (chosen[kind]) json_kind(b, (enum event_kind)kind);
     buffer_string(b, "}\n");
 }
 
@@ -153,7 +154,16 @@ static void stub_kind(struct buffer *b, enum event_kind kind) {
     buffer_char(b, '\n');
 }
 
-static void print_stubs(struct buffer *b, int only) {
+/* So that a handler's `e` is known to be an event of its kind. */
+static void stub_overloads(struct buffer *b, const char *kind) {
+    buffer_format(b, "---@overload fun(kind: \"%s\", handler: fun(e: lunette.Event.%s))\n", kind, kind);
+    buffer_format(b, "---@overload fun(kind: \"%s\", filter: table, handler: fun(e: lunette.Event.%s))\n",
+                  kind, kind);
+}
+
+/* The events by the schema, then the API, which is written by hand. */
+static void print_stubs(struct buffer *b, const bool *chosen) {
+    const struct embedded_file *api = embedded_find("stubs.lua");
     buffer_string(b, "---@meta\n-- Made by `lunette events --stubs` from lua-api/events.def.\n\n");
     buffer_string(b, "---@alias lunette.EventKind");
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
@@ -161,18 +171,25 @@ static void print_stubs(struct buffer *b, int only) {
                       event_schema_of((enum event_kind)kind)->name);
     buffer_string(b, "\n\n");
     for (int kind = 0; kind < EVENT_KINDS; kind++)
-        if (only < 0 || kind == only || kind == EVENT_head) stub_kind(b, (enum event_kind)kind);
+        if (chosen[kind] || kind == EVENT_head) stub_kind(b, (enum event_kind)kind);
+    buffer_put(b, api->text, api->size);
+    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
+        if (chosen[kind]) stub_overloads(b, event_schema_of((enum event_kind)kind)->name);
+    buffer_string(b, "---@param kind lunette.EventKind\n"
+                     "---@param filter table\n"
+                     "---@param handler fun(e: lunette.Event)\n"
+                     "function lunette.on(kind, filter, handler) end\n\nreturn lunette\n");
 }
 
 /* ── the command ─────────────────────────────────────────────────── */
 
 static const char usage[] =
-    "usage: lunette events [KIND] [--json | --stubs]\n"
+    "usage: lunette events [KIND...] [--json | --stubs]\n"
     "\n"
     "Prints the kinds of events and their fields: name and type in Lua, key in the records.\n"
-    "  KIND     only that kind, such as dns\n"
+    "  KIND     only these kinds, such as dns\n"
     "  --json   as JSON, for programs\n"
-    "  --stubs  as annotations for the Lua language server\n";
+    "  --stubs  as annotations for the Lua language server, with those of the API\n";
 
 static int complain(const char *what, const char *given, const char *nearest) {
     fprintf(stderr, "lunette events: no %s \"%s\"", what, given);
@@ -194,36 +211,48 @@ static int unknown_kind(const char *given) {
     return complain("event", given, nearest_name(given, names, count));
 }
 
+static int two_forms(void) {
+    fputs("lunette events: --json and --stubs exclude each other\n", stderr);
+    return 2;
+}
+
 static int print_out(struct buffer *b) {
     bool failed = b->failed;
     size_t written = failed ? 0 : fwrite(b->at, 1, b->length, stdout);
     bool whole = !failed && written == b->length && fflush(stdout) == 0;
-    if (!whole) fprintf(stderr, "lunette events: cannot write: %s\n", strerror(failed ? ENOMEM : errno));
+    int why = failed ? ENOMEM : errno;
+    if (!whole && why == EPIPE)
+        fputs("lunette events: standard output was closed\n", stderr);
+    else if (!whole)
+        fprintf(stderr, "lunette events: cannot write: %s\n", strerror(why));
     buffer_free(b);
     return whole ? 0 : 1;
 }
 
 int cli_events(int argc, char **argv) {
     enum form form = FORM_TEXT;
-    int only = -1;
+    bool chosen[EVENT_KINDS] = {false}, any = false;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            form = FORM_JSON;
-        } else if (strcmp(argv[i], "--stubs") == 0) {
-            form = FORM_STUBS;
+        bool json = strcmp(argv[i], "--json") == 0;
+        if (json || strcmp(argv[i], "--stubs") == 0) {
+            enum form wanted = json ? FORM_JSON : FORM_STUBS;
+            if (form != FORM_TEXT && form != wanted) return two_forms();
+            form = wanted;
         } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(usage, stdout);
             return 0;
         } else if (argv[i][0] == '-') {
             return unknown_option(argv[i]);
         } else {
-            only = event_kind_named(argv[i]);
-            if (only == EVENT_head) return unknown_kind(argv[i]);
+            enum event_kind kind = event_kind_named(argv[i]);
+            if (kind == EVENT_head) return unknown_kind(argv[i]);
+            chosen[kind] = any = true;
         }
     }
+    for (int kind = 0; kind < EVENT_KINDS && !any; kind++) chosen[kind] = true;
     struct buffer b = {0};
-    if (form == FORM_TEXT) print_text(&b, only);
-    if (form == FORM_JSON) print_json(&b, only);
-    if (form == FORM_STUBS) print_stubs(&b, only);
+    if (form == FORM_TEXT) print_text(&b, chosen);
+    if (form == FORM_JSON) print_json(&b, chosen);
+    if (form == FORM_STUBS) print_stubs(&b, chosen);
     return print_out(&b);
 }

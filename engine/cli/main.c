@@ -28,11 +28,11 @@ int main(int argc, char **argv) {
         fputs(usage, stderr);
         return EXIT_WRONG_USE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         fputs(usage, stdout);
         return EXIT_FINE;
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
         printf("lunette %s, %s\n", LUNETTE_VERSION, pcap_lib_version());
         return EXIT_FINE;
     }

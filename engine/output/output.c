@@ -66,6 +66,10 @@ static struct sink sink_for(const struct outputs *o, int fd, const char *name, b
     return sink;
 }
 
+static const char *terminal_name(const struct outputs *o) {
+    return o->terminal_fd == STDERR_FILENO ? "standard error" : "standard output";
+}
+
 static int start(struct outputs *o, struct error *err) {
     const char *records = o->options.records;
     bool to_stdout = records && strcmp(records, "-") == 0;
@@ -81,8 +85,7 @@ static int start(struct outputs *o, struct error *err) {
     if (o->options.show_progress) o->progress = progress_new(STDERR_FILENO);
     const struct sink sinks[] = {
         [SINK_RECORDS] = sink_for(o, o->records_fd, to_stdout ? "standard output" : records, false),
-        [SINK_TERMINAL] = sink_for(o, o->options.show_alerts ? o->terminal_fd : -1,
-                                   to_stdout ? "standard error" : "standard output", true),
+        [SINK_TERMINAL] = sink_for(o, o->options.show_alerts ? o->terminal_fd : -1, terminal_name(o), true),
     };
     o->writer = writer_open(sinks, 2, o->worker_count, err);
     if (!o->writer) return -1;
@@ -120,7 +123,7 @@ static int print_summary(const struct outputs *o, const struct summary *summary,
     summary_print(summary, &text, &o->style);
     int failure = write_whole(o->terminal_fd, text.at, text.length);
     buffer_free(&text);
-    if (failure == EPIPE) return error_set(err, "standard output was closed");
+    if (failure == EPIPE) return error_set(err, "%s was closed", terminal_name(o));
     return failure ? error_set(err, "cannot write the summary: %s", strerror(failure)) : 0;
 }
 

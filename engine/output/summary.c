@@ -107,6 +107,7 @@ static void merge_detector(struct summary *into, const struct detector_summary *
     d->events += from->events;
     d->held_back += from->held_back;
     d->errors += from->errors;
+    d->left_out |= from->left_out;
     for (int i = 0; i <= SEVERITY_INFO; i++) d->alerts[i] += from->alerts[i];
     if (!from->off || d->off) return;
     d->off = true;

@@ -45,6 +45,12 @@ static void add_part(struct parts *parts, uint64_t count, const char *word) {
                                      figure_count(count, figure), word);
 }
 
+/* One of the names that belong to the last part. */
+static void add_name(struct parts *parts, bool first, const char *name) {
+    if (parts->length + strlen(name) + 3 > sizeof parts->text) return;
+    parts->length += (size_t)sprintf(parts->text + parts->length, first ? " %s" : ", %s", name);
+}
+
 /* "1 error", "2 errors". */
 static void add_counted(struct parts *parts, uint64_t count, const char *one, const char *many) {
     add_part(parts, count, count == 1 ? one : many);
@@ -123,17 +129,28 @@ static void print_alerts(struct page *p, const struct summary *s) {
     struct parts parts = {0};
     for (uint8_t i = SEVERITY_HIGH; i <= SEVERITY_INFO; i++) add_part(&parts, s->alerts[i], severity_name(i));
     line(p, "alerts", parts.length ? parts.text : "none");
-    uint64_t off = 0, silent = 0, errors = 0;
+    uint64_t off = 0, silent = 0, errors = 0, left_out = 0;
     for (uint32_t i = 0; i < s->detector_count; i++) {
+        if (s->detectors[i].left_out) {
+            left_out++;
+            continue;
+        }
         off += s->detectors[i].off;
         errors += s->detectors[i].errors;
         silent += sum_of(s->detectors[i].alerts) == 0;
     }
     struct parts ran = {0};
-    add_part(&ran, s->detector_count, "ran");
+    add_part(&ran, s->detector_count - left_out, "ran");
     add_part(&ran, silent, "without an alert");
     add_counted(&ran, errors, "script error", "script errors");
     add_part(&ran, off, "switched off");
+    add_part(&ran, left_out, "failed to load:");
+    bool first = true;
+    for (uint32_t i = 0; i < s->detector_count; i++) {
+        if (!s->detectors[i].left_out) continue;
+        add_name(&ran, first, s->detectors[i].name);
+        first = false;
+    }
     parts_line(p, "detectors", &ran);
 }
 

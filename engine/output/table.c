@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { GAP = 2, READABLE = 12, COLUMN_LEAST = 4 };
+enum { GAP = 2, READABLE = 8, COLUMN_LEAST = 4 };
 
 static const char *cell_text(const char *cell) {
     return cell ? cell : "";
@@ -33,16 +33,21 @@ static uint32_t take(uint32_t *width, uint32_t least, uint32_t excess) {
     return excess - taken;
 }
 
-/* Makes all fit. Tables say first who or what a row is about, and figures are useless when cut: so text gives
- * way before figures, and the last text before the first. No column goes below COLUMN_LEAST. */
-static void shrink(uint32_t *widths, uint32_t columns, const char *const *names, uint32_t room) {
-    uint32_t sum = GAP * (columns - 1);
+/* Makes all fit, and returns the gap between columns, which gives way first. A table says early in its row
+ * who or what it is about, and figures are useless when cut: so text gives way before figures, the last text
+ * first, and the first text last. No column goes below COLUMN_LEAST. */
+static uint32_t shrink(uint32_t *widths, uint32_t columns, const char *const *names, uint32_t room) {
+    uint32_t sum = GAP * (columns - 1), first = 0;
     for (uint32_t i = 0; i < columns; i++) sum += widths[i];
+    if (sum <= room) return GAP;
+    sum -= (GAP - 1) * (columns - 1);
     uint32_t excess = sum > room ? sum - room : 0;
-    static const uint32_t leasts[] = {READABLE, COLUMN_LEAST};
-    for (int pass = 0; pass < 4 && excess > 0; pass++)
-        for (uint32_t i = columns; i-- > 0 && excess > 0;)
-            if (is_right(names[i]) == (pass > 1)) excess = take(&widths[i], leasts[pass % 2], excess);
+    while (first < columns && is_right(names[first])) first++;
+    for (uint32_t i = columns; i-- > 0;)
+        if (!is_right(names[i]) && i != first) excess = take(&widths[i], READABLE, excess);
+    if (first < columns) excess = take(&widths[first], READABLE, excess);
+    for (uint32_t i = columns; i-- > 0;) excess = take(&widths[i], COLUMN_LEAST, excess);
+    return 1;
 }
 
 /* A cell in its column; what does not fit is cut, with an ellipsis. */
@@ -63,13 +68,13 @@ static void put_cell(struct buffer *b, const char *text, uint32_t width, bool ri
     if (!right && !last) buffer_fill(b, ' ', padding);
 }
 
-static void put_row(struct buffer *b, uint32_t indent, uint32_t columns, const uint32_t *widths,
+static void put_row(struct buffer *b, uint32_t indent, uint32_t columns, const uint32_t *widths, uint32_t gap,
                     const char *const *names, const char *const *row) {
     buffer_fill(b, ' ', indent);
     for (uint32_t i = 0; i < columns; i++) {
         bool right = is_right(names[i]);
         const char *text = row == names ? names[i] + right : cell_text(row[i]);
-        if (i) buffer_fill(b, ' ', GAP);
+        if (i) buffer_fill(b, ' ', gap);
         put_cell(b, text, widths[i], right, i + 1 == columns);
     }
 }
@@ -83,14 +88,15 @@ void terminal_table(struct buffer *b, const struct terminal_style *style, uint32
         return;
     }
     measure(widths, columns, rows, names, cells);
+    uint32_t gap = GAP;
     if (style->fit_tables)
-        shrink(widths, columns, names, style->fit_tables > indent ? style->fit_tables - indent : 1);
+        gap = shrink(widths, columns, names, style->fit_tables > indent ? style->fit_tables - indent : 1);
     terminal_ink(b, style, INK_DIM);
-    put_row(b, indent, columns, widths, names, names);
+    put_row(b, indent, columns, widths, gap, names, names);
     terminal_ink(b, style, INK_PLAIN);
     buffer_char(b, '\n');
     for (uint32_t i = 0; i < rows; i++) {
-        put_row(b, indent, columns, widths, names, cells + (size_t)i * columns);
+        put_row(b, indent, columns, widths, gap, names, cells + (size_t)i * columns);
         buffer_char(b, '\n');
     }
     free(widths);

@@ -97,6 +97,7 @@ return function(inside)
         "\237[\128-\159][\128-\191]", "\240[\144-\191][\128-\191][\128-\191]", "[\241-\243][\128-\191][\128-\191][\128-\191]",
         "\244[\128-\143][\128-\191][\128-\191]" }
     local function is_utf8(value)
+        if not value:find("[\128-\255]") then return true end
         for _, sequence in ipairs(UTF8) do value = value:gsub(sequence, " ") end
         return not value:find("[\128-\255]")
     end
@@ -153,11 +154,21 @@ return function(inside)
                 error(("lunette.alert: %s must be a number, got %s"):format(field, type(alert[field])), 2)
             end
         end
+        if alert.confidence and not (alert.confidence >= 0 and alert.confidence <= 1) then
+            error(("lunette.alert: confidence must be from 0 to 1, got %g"):format(alert.confidence), 2)
+        end
+        if (alert.key == nil) ~= (alert.cooldown == nil) then
+            error("lunette.alert: key and cooldown go together: " .. (alert.key == nil and "which key shall cool down?" or
+                "for how many seconds shall the key cool down?"), 2)
+        end
         if alert.evidence ~= nil and type(alert.evidence) ~= "table" then
             error("lunette.alert: evidence must be a table, got " .. type(alert.evidence), 2)
         end
+        if #(alert.evidence or {}) > 0 then
+            error("lunette.alert: evidence must have names: evidence = { name = value, … }", 2)
+        end
         local repeats = 0
-        if alert.key ~= nil and alert.cooldown then
+        if alert.key ~= nil then
             local key = tostring(alert.key)
             local entry = cooling:get(key)
             if entry and feed.now < entry.ends then

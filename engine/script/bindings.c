@@ -276,6 +276,19 @@ static nanoseconds current_clock(const struct detector *detector, const struct e
     return detector->end ? detector->end : (nanoseconds)llround(detector->feed->now * 1e9);
 }
 
+/* Alerts wait until the batch is done: is there room for another? */
+static bool alert_fits(struct detector *detector, size_t text) {
+    detector->alert_bytes += text + sizeof(struct alert);
+    if (detector->alert_bytes <= DETECTOR_ALERT_BYTES) return true;
+    if (!detector->alerts_cut && !detector->options.quiet)
+        log_line(LOG_WARNING,
+                 "detector %s raised more than %d MiB of alerts in one batch: the rest of them is lost "
+                 "(told once)",
+                 detector->name, DETECTOR_ALERT_BYTES >> 20);
+    detector->alerts_cut = true;
+    return false;
+}
+
 /* alert(severity, score, confidence, repeats, title, category, attack, who, where, why, next, evidence) */
 static int host_alert(lua_State *lua) {
     struct detector *detector = detector_of(lua);
@@ -301,6 +314,9 @@ static int host_alert(lua_State *lua) {
         .has_head = head != NULL,
     };
     if (head) alert.head = *head;
+    size_t text = 0;
+    for (int i = 5; i <= 12; i++) text += lua_objlen(lua, i);
+    if (!alert_fits(detector, text)) return 0;
     detector->alerts++;
     detector->options.on_alert(detector->options.context, &alert,
                                head ? ns_to_seconds(clock) : detector->feed->now, head == NULL);

@@ -221,6 +221,7 @@ struct detector *detector_load(const struct detector_options *options, struct er
     struct detector *detector = calloc(1, sizeof *detector);
     if (!detector) return NULL;
     detector->options = *options;
+    detector->options.path = detector->path = strdup(options->path);
     name_from_path(detector, options->path);
     void *feed =
         mmap(NULL, sizeof *detector->feed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -228,7 +229,7 @@ struct detector *detector_load(const struct detector_options *options, struct er
     detector->heap = heap_new(options->memory_limit);
     detector->source = file_read(options->path, &detector->source_size, err);
     int outcome = -1;
-    if (!detector->directory || !detector->feed || !detector->heap)
+    if (!detector->path || !detector->directory || !detector->feed || !detector->heap)
         error_set(err, "%s: out of memory", options->path);
     else if (detector->source) {
         detector->feed->text = options->batch->text;
@@ -257,6 +258,7 @@ void detector_free(struct detector *detector) {
     for (uint32_t i = 0; i < detector->set_count; i++) set_free(detector->sets[i]);
     free(detector->sets);
     if (detector->feed) munmap(detector->feed, sizeof *detector->feed);
+    free(detector->path);
     free(detector->directory);
     free(detector);
 }
@@ -265,8 +267,12 @@ const char *detector_name(const struct detector *detector) {
     return detector->name;
 }
 
+const char *detector_path(const struct detector *detector) {
+    return detector->path;
+}
+
 bool detector_handles(const struct detector *detector, enum event_kind kind) {
-    return !detector->off && detector->subscriptions[kind];
+    return !detector->off && detector->subscriptions[kind] && detector->subscriptions[kind]->count > 0;
 }
 
 bool detector_wants_packet(struct detector *detector, const struct packet *packet) {
@@ -309,6 +315,7 @@ bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t in
 static void state_call(struct detector *detector, int call, const char *what, nanoseconds clock) {
     if (!detector->lua) return;
     detector->feed->place = 0;
+    detector->alert_bytes = 0;
     detector->feed->generation = detector->options.batch->generation & GENERATION_MASK;
     lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, call);
     lua_pushnumber(detector->lua, ns_to_seconds(clock));

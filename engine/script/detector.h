@@ -21,7 +21,7 @@ struct setting {
 };
 
 struct detector_options {
-    const char *path; /* of the script; `data/` and `lib/` lie beside it */
+    const char *path; /* of the script, copied; `data/` and `lib/` lie beside it */
     uint32_t
         index; /* its place among the detectors of the worker: decides the order of alerts of one event */
     size_t memory_limit; /* bytes, for the Lua state and once more for its sets and filters */
@@ -40,6 +40,7 @@ struct detector *detector_load(const struct detector_options *options, struct er
 void detector_free(struct detector *detector);
 
 const char *detector_name(const struct detector *detector);
+const char *detector_path(const struct detector *detector);
 bool detector_handles(const struct detector *detector, enum event_kind kind);
 
 /* Is the packet for one of its packet handlers? Remembers which, for the event that follows. */

@@ -10,12 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum {
-    DEFAULT_SCRIPT_MEMORY = 256 * 1024 * 1024,
-    PACKET_PAYLOAD = 2048,
-    PENDING_ALERTS = 65536,
-    PENDING_BYTES = 64 * 1024 * 1024, /* of their strings */
-};
+enum { DEFAULT_SCRIPT_MEMORY = 256 * 1024 * 1024, PACKET_PAYLOAD = 2048 };
 
 struct pending_alert {
     double now; /* rounded as Lua's clock is, or a timer could seem to have run after the event it preceded */
@@ -31,40 +26,38 @@ struct script_host {
     struct script_sink sink;
     struct detector **detectors;
     uint32_t count;
-    uint32_t failed;
+    char **failed; /* paths of those that could not be loaded */
+    uint32_t failed_count;
     bool wants[EVENT_KINDS];
     struct pending_alert *pending;
     uint32_t pending_count, pending_room;
-    size_t pending_bytes;
     uint64_t pending_lost;
 };
 
 /* ------------------------------------------------------------------ alerts */
 
-/* Copies all strings of an alert into one allocation, which begins with the title. Returns its size, 0 if
- * there is no room. */
-static size_t alert_own(struct alert *alert, size_t room) {
+/* Copies all strings of an alert into one allocation, which begins with the title. */
+static bool alert_own(struct alert *alert) {
     const char **fields[] = {&alert->title, &alert->category, &alert->attack, &alert->who,
                              &alert->where, &alert->why,      &alert->next,   &alert->evidence};
     size_t total = 0;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) total += strlen(*fields[i]) + 1;
-    char *text = total <= room ? malloc(total) : NULL;
-    if (!text) return 0;
+    char *text = malloc(total);
+    if (!text) return false;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         size_t n = strlen(*fields[i]) + 1;
         memcpy(text, *fields[i], n);
         *fields[i] = text;
         text += n;
     }
-    return total;
+    return true;
 }
 
 static void host_on_alert(void *context, const struct alert *alert, double now, bool in_timer) {
     struct script_host *host = context;
     if (host->pending_count == host->pending_room) {
         uint32_t room = host->pending_room ? host->pending_room * 2 : 64;
-        struct pending_alert *grown =
-            room <= PENDING_ALERTS ? realloc(host->pending, room * sizeof *grown) : NULL;
+        struct pending_alert *grown = realloc(host->pending, room * sizeof *grown);
         if (!grown) {
             host->pending_lost++;
             return;
@@ -79,9 +72,7 @@ static void host_on_alert(void *context, const struct alert *alert, double now, 
                                       .number = host->pending_count,
                                       .in_event = !in_timer,
                                       .alert = *alert};
-    size_t bytes = alert_own(&pending->alert, PENDING_BYTES - host->pending_bytes);
-    host->pending_bytes += bytes;
-    if (bytes)
+    if (alert_own(&pending->alert))
         host->pending_count++;
     else
         host->pending_lost++;
@@ -131,10 +122,9 @@ static void host_deliver(struct script_host *host) {
     }
     while (next < host->pending_count) pending_deliver(host, &host->pending[next++]);
     host->pending_count = 0;
-    host->pending_bytes = 0;
     if (host->pending_lost) {
-        log_line(LOG_WARNING, "%llu alerts of one batch were lost: more than %d, or than %d MiB",
-                 (unsigned long long)host->pending_lost, PENDING_ALERTS, PENDING_BYTES >> 20);
+        log_line(LOG_WARNING, "%llu alerts were lost: there is no memory for them",
+                 (unsigned long long)host->pending_lost);
         host->pending_lost = 0;
     }
 }
@@ -167,6 +157,36 @@ static void host_drink(void *context) {
 
 /* ----------------------------------------------------------------- loading */
 
+/* --set, records and the summary know a detector by its name alone. */
+static int host_check_name(const struct script_host *host, const struct detector *detector,
+                           struct error *err) {
+    for (uint32_t i = 0; i < host->count; i++) {
+        const struct detector *other = host->detectors[i];
+        if (strcmp(detector_name(other), detector_name(detector)) != 0) continue;
+        error_set(err, "two detectors are called %s: %s and %s", detector_name(detector),
+                  detector_path(other), detector_path(detector));
+        return error_is_usage(err);
+    }
+    return 0;
+}
+
+static void warn_if_idle(const struct detector *detector) {
+    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
+        if (detector_handles(detector, (enum event_kind)kind)) return;
+    log_line(LOG_WARNING, "%s asks for no events (lunette.on), so it will see nothing",
+             detector_path(detector));
+}
+
+static int host_add_failed(struct script_host *host, const char *path, struct error *err) {
+    char **grown = realloc(host->failed, (host->failed_count + 1) * sizeof *grown);
+    if (!grown) return error_set(err, "out of memory");
+    host->failed = grown;
+    char *copy = strdup(path);
+    if (!copy) return error_set(err, "out of memory");
+    host->failed[host->failed_count++] = copy;
+    return 0;
+}
+
 static int host_load(struct script_host *host, const struct script_options *options, const char *path,
                      struct error *err) {
     struct detector **grown = realloc(host->detectors, (host->count + 1) * sizeof *grown);
@@ -186,7 +206,12 @@ static int host_load(struct script_host *host, const struct script_options *opti
     };
     struct error why;
     struct detector *detector = detector_load(&detector_options, &why);
+    if (detector && host_check_name(host, detector, err) < 0) {
+        detector_free(detector);
+        return -1;
+    }
     if (detector) {
+        if (!options->quiet) warn_if_idle(detector);
         host->detectors[host->count++] = detector;
         return 0;
     }
@@ -194,9 +219,8 @@ static int host_load(struct script_host *host, const struct script_options *opti
         error_set(err, "%s", why.text);
         return error_is_usage(err);
     }
-    host->failed++;
     if (!options->quiet) log_line(LOG_ERROR, "this detector is left out: %s", why.text);
-    return 0;
+    return host_add_failed(host, path, err);
 }
 
 static int is_script(const struct dirent *entry) {
@@ -213,6 +237,10 @@ static int host_load_folder(struct script_host *host, const struct script_option
         return error_is_usage(err);
     }
     int outcome = 0;
+    if (n == 0) {
+        error_set(err, "no scripts in %s", folder);
+        outcome = error_is_usage(err);
+    }
     for (int i = 0; i < n; i++) {
         char path[4096];
         snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
@@ -238,7 +266,7 @@ static int host_load_path(struct script_host *host, const struct script_options 
  * may be its. */
 static int host_check_settings(const struct script_host *host, const struct script_options *options,
                                struct error *err) {
-    for (size_t s = 0; s < options->setting_count && host->failed == 0; s++) {
+    for (size_t s = 0; s < options->setting_count && host->failed_count == 0; s++) {
         bool found = false;
         for (uint32_t i = 0; i < host->count; i++)
             found |= strcmp(detector_name(host->detectors[i]), options->settings[s].detector) == 0;
@@ -277,6 +305,8 @@ void script_host_free(struct script_host *host) {
     if (!host) return;
     for (uint32_t i = 0; i < host->count; i++) detector_free(host->detectors[i]);
     for (uint32_t i = 0; i < host->pending_count; i++) free((char *)host->pending[i].alert.title);
+    for (uint32_t i = 0; i < host->failed_count; i++) free(host->failed[i]);
+    free(host->failed);
     free(host->pending);
     free(host->detectors);
     free(host);
@@ -287,7 +317,11 @@ uint32_t script_host_count(const struct script_host *host) {
 }
 
 uint32_t script_host_failed(const struct script_host *host) {
-    return host->failed;
+    return host->failed_count;
+}
+
+const char *script_host_failed_path(const struct script_host *host, uint32_t index) {
+    return host->failed[index];
 }
 
 void script_host_status(const struct script_host *host, uint32_t index, struct detector_status *out) {

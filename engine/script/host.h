@@ -33,8 +33,8 @@ struct script_options {
     bool quiet;          /* log nothing: workers after the first */
 };
 
-/* Sets itself up as the batch's listener. NULL only if there is no memory, a path does not exist or a setting
- * names no detector (a wrong use). A script that cannot be loaded is reported and left out:
+/* Sets itself up as the batch's listener. NULL only if there is no memory, or for a wrong use: a path does
+ * not exist, a folder has no scripts, two have the same name, a setting names no detector. A script that cannot be loaded is reported and left out:
  * script_host_failed() counts it. */
 struct script_host *script_host_new(const struct script_options *options, struct batch *batch,
                                     const struct script_sink *sink, struct error *err);
@@ -42,6 +42,7 @@ void script_host_free(struct script_host *host);
 
 uint32_t script_host_count(const struct script_host *host);
 uint32_t script_host_failed(const struct script_host *host);
+const char *script_host_failed_path(const struct script_host *host, uint32_t index);
 void script_host_status(const struct script_host *host, uint32_t index, struct detector_status *out);
 
 /* The first packet's time: timers count from here. */

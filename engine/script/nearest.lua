@@ -18,7 +18,8 @@ local function distance(a, b)
 end
 
 return function(name, names)
-    local best, best_distance = nil, math.max(2, math.floor(#name / 3)) + 1
+    if #name > 64 then return nil end
+    local best, best_distance = nil, math.max(1, math.floor(#name / 3)) + 1
     for _, candidate in ipairs(names) do
         local d = distance(name, candidate)
         if d < best_distance then best, best_distance = candidate, d end

@@ -3,7 +3,9 @@
  *   domains   the name and then each of its parents ("a.b.c", "b.c", "c") is looked up: as many probes as
  *             labels. Exact entries keep their "=" as first byte of the key. The few plain endings are
  *             compared one by one.
- *   prefixes  a key is the masked address and its length; the lengths that occur are tried from long to short
+ *   prefixes  a key is the masked address and its length; the lengths that occur are tried from long to
+ * short. A few blocks, such as the home networks, which every packet may be held against, are compared one by
+ * one instead: a hash for each length costs more
  */
 #include "script/set.h"
 
@@ -14,7 +16,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { NAME_LIMIT = 1024, PREFIX_KEY = 17 };
+enum { NAME_LIMIT = 1024, PREFIX_KEY = 17, FEW_BLOCKS = 16 };
 
 struct slot {
     uint64_t hash; /* 0: free */
@@ -27,6 +29,12 @@ struct ending {
     int32_t value;
 };
 
+struct block {
+    uint64_t address[2], mask[2]; /* as they lie in memory */
+    int32_t value;
+    uint8_t bits;
+};
+
 struct set {
     enum set_kind kind;
     struct slot *slots;
@@ -36,7 +44,8 @@ struct set {
     size_t text_used, text_size;
     struct ending *endings;
     uint32_t ending_count;
-    uint64_t lengths[3]; /* prefixes: bit n set when a block of n bits (0 to 128) exists */
+    uint64_t lengths[3];          /* prefixes: bit n set when a block of n bits (0 to 128) exists */
+    struct block few[FEW_BLOCKS]; /* prefixes: the first of them, longest first; all if `count` fits */
 };
 
 struct set *set_new(enum set_kind kind) {
@@ -202,6 +211,33 @@ static void prefix_key(uint8_t key[PREFIX_KEY], const struct ip *address, unsign
     key[16] = (uint8_t)bits;
 }
 
+/* Keeps the block among the few, longest first. */
+static void few_add(struct set *set, const uint8_t key[PREFIX_KEY], int32_t value) {
+    static const struct ip ones = {
+        {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
+    uint8_t mask[PREFIX_KEY];
+    struct block block = {.value = value, .bits = key[16]};
+    if (set->count > FEW_BLOCKS) return;
+    prefix_key(mask, &ones, block.bits);
+    memcpy(block.address, key, sizeof block.address);
+    memcpy(block.mask, mask, sizeof block.mask);
+    uint32_t at = set->count - 1;
+    for (; at > 0 && set->few[at - 1].bits < block.bits; at--) set->few[at] = set->few[at - 1];
+    set->few[at] = block;
+}
+
+static int32_t few_find(const struct set *set, const struct ip *address) {
+    uint64_t words[2];
+    memcpy(words, address->bytes, sizeof words);
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct block *block = &set->few[i];
+        if ((words[0] & block->mask[0]) == block->address[0] &&
+            (words[1] & block->mask[1]) == block->address[1])
+            return block->value;
+    }
+    return -1;
+}
+
 static int prefix_add(struct set *set, const char *text, size_t length, int32_t value, struct error *err) {
     char copy[64];
     if (length >= sizeof copy) return error_set(err, "'%.*s' is no address or CIDR block", 64, text);
@@ -226,11 +262,15 @@ static int prefix_add(struct set *set, const char *text, size_t length, int32_t 
     uint8_t key[PREFIX_KEY];
     prefix_key(key, &address, bits);
     set->lengths[bits / 64] |= 1ull << (bits % 64);
-    return key_add(set, key, sizeof key, value, err);
+    uint32_t before = set->count;
+    if (key_add(set, key, sizeof key, value, err) < 0) return -1;
+    if (set->count > before) few_add(set, key, value);
+    return 0;
 }
 
 int32_t set_find_ip(const struct set *set, const struct ip *address) {
     if (set->kind != SET_PREFIXES) return -1;
+    if (set->count <= FEW_BLOCKS) return few_find(set, address);
     for (int word = 2; word >= 0; word--) {
         uint64_t lengths = set->lengths[word];
         while (lengths) {

@@ -9,7 +9,13 @@
 
 #include <lua.h>
 
-enum { DETECTOR_HANDLERS = 31, DETECTOR_STREAK = 20, DETECTOR_LOG_LINES = 100, DETECTOR_NAME = 64 };
+enum {
+    DETECTOR_HANDLERS = 31,
+    DETECTOR_STREAK = 20,
+    DETECTOR_LOG_LINES = 100,
+    DETECTOR_NAME = 64,
+    DETECTOR_ALERT_BYTES = 16 * 1024 * 1024, /* of the alerts of one batch, which wait until it is done */
+};
 
 struct subscription {
     uint32_t count;
@@ -34,10 +40,13 @@ struct detector {
     struct set **sets;
     uint32_t set_count;
     char name[DETECTOR_NAME];
+    char *path; /* what options.path points to */
     char *directory;                                  /* of the script */
     int call_load, call_run, call_start, call_finish; /* registry references */
     uint64_t events, alerts, errors;
     nanoseconds end; /* of the capture, once it is there: feed->now is rounded */
+    size_t alert_bytes; /* raised since Lua was entered */
+    bool alerts_cut;
     uint32_t log_lines;
     bool off;
     bool error_logged;

@@ -13,7 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 64, WARNINGS_MAX = 1024 };
+enum {
+    WORKERS_MAX = 64,
+    WARNINGS_MAX = 1024,
+    WORKER_STACK = 16 * 1024 * 1024, /* a script may nest table.sort and its like 4 MiB deep before Lua says no */
+};
 
 struct replay {
     const struct replay_options *options;
@@ -112,11 +116,15 @@ static void *worker_thread_main(void *context) {
 static int replay_work(struct replay *replay, struct error *err) {
     struct worker_thread threads[WORKERS_MAX];
     uint32_t started = 1;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, WORKER_STACK);
     for (; started < replay->count; started++) {
-        threads[started].replay = replay;
-        threads[started].index = started;
-        if (pthread_create(&threads[started].thread, NULL, worker_thread_main, &threads[started]) != 0) break;
+        struct worker_thread *self = &threads[started];
+        *self = (struct worker_thread){.replay = replay, .index = started};
+        if (pthread_create(&self->thread, &attributes, worker_thread_main, self) != 0) break;
     }
+    pthread_attr_destroy(&attributes);
     for (uint32_t i = started; i < replay->count; i++) outputs_done(outputs_worker(replay->outputs, i));
     worker_work(replay, 0);
     for (uint32_t i = 1; i < started; i++) pthread_join(threads[i].thread, NULL);

@@ -259,6 +259,11 @@ static void summary_fill(struct worker *worker) {
     summary->flow.fragments =
         fragments->timed_out + fragments->evicted + fragments->refused + fragments->waiting;
     summary->cut_text += worker->batch->text_cut;
+    for (uint32_t i = 0; i < script_host_failed(worker->scripts); i++) {
+        const char *path = script_host_failed_path(worker->scripts, i), *slash = strrchr(path, '/');
+        struct detector_summary *entry = summary_detector(summary, slash ? slash + 1 : path);
+        if (entry) entry->left_out = true;
+    }
     for (uint32_t i = 0; i < script_host_count(worker->scripts); i++) {
         struct detector_status status;
         script_host_status(worker->scripts, i, &status);

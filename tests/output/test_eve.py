@@ -131,7 +131,7 @@ def test_a_reader_that_goes_away_is_no_crash():
     )
     os.close(writing)
     assert run.returncode == 1
-    assert b"Broken pipe" in run.stderr
+    assert run.stderr == b"lunette: standard output was closed\n"
 
 
 def test_a_file_that_cannot_be_opened_is_named():

@@ -119,6 +119,26 @@ static void a_table_is_aligned_and_fits(void **state) {
     buffer_free(&b);
 }
 
+/* The names are what a table is read for; figures cut short say something wrong. */
+static void a_narrow_table_keeps_names_and_figures(void **state) {
+    (void)state;
+    static const char *const names[] = {"name", "category", "purpose", ">connections", ">sent"};
+    static const char *const cells[] = {"p68-caldav.icloud.com", "icloud",
+                                        "Calendar synchronisation of the signed-in account", "17", "33.1 kB"};
+    for (uint32_t width = 70; width <= 90; width += 10) {
+        const struct terminal_style style = {.width = width, .fit_tables = width};
+        struct buffer b = {0};
+        terminal_table(&b, &style, 2, 5, 1, names, cells);
+        text_of(&b);
+        assert_non_null(strstr(b.at, "p68-caldav.icloud.com"));
+        assert_non_null(strstr(b.at, "33.1 kB"));
+        assert_null(strstr(b.at, "signed-in"));
+        for (char *line = strtok(b.at, "\n"); line; line = strtok(NULL, "\n"))
+            assert_true(terminal_width_of(line, strlen(line)) <= width);
+        buffer_free(&b);
+    }
+}
+
 static void figures_for_people(void **state) {
     (void)state;
     char f[FIGURE_SIZE];
@@ -405,6 +425,7 @@ int main(void) {
         cmocka_unit_test(text_is_wrapped_at_the_width),
         cmocka_unit_test(an_alert_is_a_block),
         cmocka_unit_test(a_table_is_aligned_and_fits),
+        cmocka_unit_test(a_narrow_table_keeps_names_and_figures),
         cmocka_unit_test(figures_for_people),
         cmocka_unit_test(the_busy_stay_though_thousands_pass),
         cmocka_unit_test(below_the_bound_all_is_exact),
