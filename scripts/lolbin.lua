@@ -192,7 +192,8 @@ local function check_raw(e)
     local severity, confidence, title, why, is_shell = raw_finding(e, from_client, from_server)
     if not severity then return end
     local pair = e.client_ip .. " " .. e.server_ip
-    if ftp_pairs:get(pair) or ftp_pairs:get(e.server_ip .. " " .. e.client_ip) then return end
+    -- FTP's data connections carry bare files; a shell is nobody's data.
+    if not is_shell and (ftp_pairs:get(pair) or ftp_pairs:get(e.server_ip .. " " .. e.client_ip)) then return end
     if not is_shell and e.server_local and e.client_local then severity = QUIETER[severity] end
     say(e, "nc", severity, {
         title = title, confidence = confidence, attack = is_shell and "T1059.004,T1095" or "T1095,T1105", rule = title,

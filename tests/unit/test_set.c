@@ -105,6 +105,40 @@ static void prefixes_agree_with_bit_by_bit_comparison(void **state) {
     }
 }
 
+/* Blocks inside blocks, of both families: a set of a few and a set of many must name the same block, the
+ * longest that holds the address. What pads the large set lies elsewhere. */
+static void few_and_many_prefixes_agree(void **state) {
+    (void)state;
+    static const char *const blocks[] = {"10.0.0.0/8", "10.1.0.0/16",   "10.1.2.0/24",     "10.1.2.3",
+                                         "fe80::/10",  "2001:db8::/32", "2001:db8:1::/48", "10.0.0.0/8"};
+    static const struct {
+        const char *address;
+        int32_t entry;
+    } probes[] = {{"10.9.9.9", 1},     {"10.1.9.9", 2}, {"10.1.2.9", 3},      {"10.1.2.3", 4},
+                  {"11.0.0.1", -1},    {"fe80::1", 5},  {"2001:db8:2::1", 6}, {"2001:db8:1::1", 7},
+                  {"2001:db9::1", -1}, {"::", -1}};
+    struct error err;
+    char text[32];
+    struct set *few = set_new(SET_PREFIXES), *many = set_new(SET_PREFIXES);
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+        assert_int_equal(set_add(few, blocks[i], strlen(blocks[i]), (int32_t)i + 1, &err), 0);
+        assert_int_equal(set_add(many, blocks[i], strlen(blocks[i]), (int32_t)i + 1, &err), 0);
+        int n = snprintf(text, sizeof text, "203.0.113.%zu", i);
+        for (int k = 0; k < 8; k++, n = snprintf(text, sizeof text, "198.51.%zu.%d", i, k))
+            assert_int_equal(set_add(many, text, (size_t)n, 1000, &err), 0);
+    }
+    assert_int_equal(set_count(few), 7); /* one came twice */
+    assert_true(set_count(many) > 40);
+    for (size_t i = 0; i < sizeof probes / sizeof probes[0]; i++) {
+        struct ip ip;
+        assert_int_equal(ip_parse(probes[i].address, &ip), 0);
+        assert_int_equal(set_find_ip(few, &ip), probes[i].entry);
+        assert_int_equal(set_find_ip(many, &ip), probes[i].entry);
+    }
+    set_free(few);
+    set_free(many);
+}
+
 static void strings_are_exact_and_many(void **state) {
     (void)state;
     struct set *set = set_new(SET_STRINGS);
@@ -131,6 +165,7 @@ int main(void) {
         cmocka_unit_test(an_address_finds_its_narrowest_block),
         cmocka_unit_test(odd_entries_are_refused_with_a_reason),
         cmocka_unit_test(prefixes_agree_with_bit_by_bit_comparison),
+        cmocka_unit_test(few_and_many_prefixes_agree),
         cmocka_unit_test(strings_are_exact_and_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
