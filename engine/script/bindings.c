@@ -258,15 +258,31 @@ static int host_failed(lua_State *lua) {
     return 1;
 }
 
-/* The head of the event that is being handled, or NULL in a timer. */
-static const struct event_head_body *current_head(const struct detector *detector) {
+/* The head of the event that was handled last in this batch, NULL if none was. */
+static const struct event_head_body *last_head(const struct detector *detector) {
     const struct lunette_feed *feed = detector->feed;
-    if (feed->in_timer || feed->current >= feed->count) return NULL;
+    if (feed->current >= feed->count) return NULL;
     uint32_t run = 0;
     while (feed->run_end[run] <= feed->current) run++;
     enum event_kind kind = (enum event_kind)feed->run_kind[run];
     size_t slot = feed->view[feed->current] & (BATCH_EVENTS - 1);
     return (const void *)(detector->options.batch->slots[kind] + slot * event_schema_of(kind)->size);
+}
+
+/* The head of the event that is being handled, or NULL in a timer. */
+static const struct event_head_body *current_head(const struct detector *detector) {
+    return detector->feed->in_timer ? NULL : last_head(detector);
+}
+
+/* Where in the order of things an alert is raised: see host.h. */
+static struct alert_place current_place(const struct detector *detector) {
+    const struct event_head_body *last = last_head(detector);
+    double now = detector->feed->now;
+    return (struct alert_place){
+        .now = now,
+        .seq = last && ns_to_seconds(last->clock) == now ? last->seq : 0,
+        .in_timer = detector->feed->in_timer != 0,
+    };
 }
 
 /* What Lua calls now. Its seconds are rounded to some 240 ns; what is said at the end must not seem to be older
@@ -318,8 +334,8 @@ static int host_alert(lua_State *lua) {
     for (int i = 5; i <= 12; i++) text += lua_objlen(lua, i);
     if (!alert_fits(detector, text)) return 0;
     detector->alerts++;
-    detector->options.on_alert(detector->options.context, &alert,
-                               head ? ns_to_seconds(clock) : detector->feed->now, head == NULL);
+    struct alert_place place = current_place(detector);
+    detector->options.on_alert(detector->options.context, &alert, &place);
     return 0;
 }
 

@@ -31,7 +31,7 @@ local function internal(name, ...)
 end
 
 local inside = {
-    ffi = ffi, bit = bit, api = api, feed = feed, host = host, schema = given.schema, slots = given.slots,
+    ffi = ffi, bit = bit, jit = require "jit", api = api, feed = feed, host = host, schema = given.schema, slots = given.slots,
     name = given.name, settings = given.settings, debug = debug,
 }
 inside.nearest = internal("nearest.lua")
@@ -136,6 +136,7 @@ end
 function calls.start(clock)
     feed.now = clock
     inside.clock.start(clock)
+    inside.store.start(clock)
 end
 
 calls.run = inside.dispatch.run

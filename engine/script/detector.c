@@ -350,6 +350,7 @@ void detector_hole(struct detector *detector, nanoseconds from, nanoseconds to) 
 void detector_run(struct detector *detector, nanoseconds clock) {
     struct lunette_feed *feed = detector->feed;
     feed->end_clock = ns_to_seconds(clock);
+    feed->current = feed->count; /* none is at hand yet */
     if (!detector->off && (feed->count > 0 || feed->due <= feed->end_clock)) {
         detector->events += feed->count;
         state_call(detector, detector->call_run, "batch", clock);

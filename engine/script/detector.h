@@ -20,6 +20,14 @@ struct setting {
     const char *detector, *key, *value;
 };
 
+/* Where in the order of things an alert was raised. Seconds as Lua compares them: a timer could else seem to
+ * have run after the event that it preceded. */
+struct alert_place {
+    double now;
+    uint64_t seq; /* of the event at hand; in a timer of the last one that had the same clock, 0 if none had */
+    bool in_timer;
+};
+
 struct detector_options {
     const char *path; /* of the script, copied; `data/` and `lib/` lie beside it */
     uint32_t
@@ -30,8 +38,7 @@ struct detector_options {
     const struct batch *batch;
     bool quiet; /* do not log: another worker's copy of the same script does */
     void *context;
-    /* `now` is the detector's clock in seconds, as Lua compares it: events and timers are ordered by that. */
-    void (*on_alert)(void *context, const struct alert *alert, double now, bool in_timer);
+    void (*on_alert)(void *context, const struct alert *alert, const struct alert_place *place);
     void (*on_report)(void *context, const struct report *report);
 };
 

@@ -2,11 +2,13 @@
 --
 -- For each kind of event that the script handles, a loop is generated with its handlers written out one after the
 -- other, so that LuaJIT compiles loop and handlers into one trace. A call into Lua handles one batch: run after run,
--- each by its kind's loop. Handlers are called protected: an error is reported and the loop goes on, unless it was one too
+-- each by its kind's loop. Short runs go event by event through a function of the same text: a loop that is left after a
+-- turn or two cannot be compiled, and LuaJIT, having tried some times, would never try that loop again. Handlers are called protected: an error is reported and the loop goes on, unless it was one too
 -- many: then the detector is off at once, in the middle of the batch, so that nothing depends on where a batch ends.
 return function(inside)
     local feed, host = inside.feed, inside.host
-    local handlers, loops, dispatch = {}, {}, {}
+    local handlers, singles, loops, dispatch = {}, {}, {}, {}
+    local LONG_RUN = 8
     local at_end = {}
 
     -- The message handler of every protected call. It must not run code of the script's: an error that is a table may
@@ -42,24 +44,29 @@ return function(inside)
             "local feed, view, failed, timers, traceback, xpcall, band, h = ...",
         }
         for i = 1, #own do lines[#lines + 1] = ("local h%d = h[%d]"):format(i, i) end
-        lines[#lines + 1] = "return function(from, to)"
-        lines[#lines + 1] = "  for n = from, to - 1 do"
-        lines[#lines + 1] = "    local clock = feed.clock[n]"
-        lines[#lines + 1] = "    if clock >= feed.due and timers(clock) then return true end"
-        lines[#lines + 1] = "    feed.now, feed.current = clock, n"
-        lines[#lines + 1] = "    local mask = feed.mask[n]"
-        for i = 1, #own do
-            lines[#lines + 1] = ("    if band(mask, %d) ~= 0 then"):format(2 ^ (i - 1))
-            lines[#lines + 1] = ("      feed.place = %d"):format(place_of(own[i]))
-            lines[#lines + 1] = ("      local ok, message = xpcall(h%d, traceback, view(feed.view[n]))"):format(i)
-            lines[#lines + 1] = ("      if ok then feed.streak = 0 elseif failed(%d, message) then return true end"):format(i)
-            lines[#lines + 1] = "    end"
+        local function body()
+            lines[#lines + 1] = "    local clock = feed.clock[n]"
+            lines[#lines + 1] = "    if clock >= feed.due and timers(clock) then return true end"
+            lines[#lines + 1] = "    feed.now, feed.current = clock, n"
+            lines[#lines + 1] = "    local mask = feed.mask[n]"
+            for i = 1, #own do
+                lines[#lines + 1] = ("    if band(mask, %d) ~= 0 then"):format(2 ^ (i - 1))
+                lines[#lines + 1] = ("      feed.place = %d"):format(place_of(own[i]))
+                lines[#lines + 1] = ("      local ok, message = xpcall(h%d, traceback, view(feed.view[n]))"):format(i)
+                lines[#lines + 1] = ("      if ok then feed.streak = 0 elseif failed(%d, message) then return true end"):format(i)
+                lines[#lines + 1] = "    end"
+            end
         end
+        lines[#lines + 1] = "return function(n)"
+        body()
+        lines[#lines + 1] = "end, function(from, to)"
+        lines[#lines + 1] = "  for n = from, to - 1 do"
+        body()
         lines[#lines + 1] = "  end"
         lines[#lines + 1] = "end"
         local name = inside.schema[kind].name
         local chunk = assert(load(table.concat(lines, "\n"), "=loop over " .. name, "t"))
-        loops[kind] = chunk(feed, inside.views.constructors[kind], function(i, message)
+        singles[kind], loops[kind] = chunk(feed, inside.views.constructors[kind], function(i, message)
             return failed("handler for " .. name, own[i], message)
         end, dispatch.timers, traceback, xpcall, inside.bit.band, own)
     end
@@ -143,12 +150,21 @@ return function(inside)
                 build(kind)
                 loop = loops[kind]
             end
-            if loop(from, to) then return end
+            if to - from >= LONG_RUN then
+                if loop(from, to) then return end
+            else
+                local single = singles[kind]
+                for n = from, to - 1 do
+                    if single(n) then return end
+                end
+            end
             from = to
         end
         if feed.due <= feed.end_clock and dispatch.timers(feed.end_clock) then return end
         feed.now = feed.end_clock
     end
+
+    inside.jit.off(dispatch.run)
 
     function dispatch.finish(clock)
         feed.now, feed.in_timer = clock, 1

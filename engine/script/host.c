@@ -13,11 +13,9 @@
 enum { DEFAULT_SCRIPT_MEMORY = 256 * 1024 * 1024, PACKET_PAYLOAD = 2048 };
 
 struct pending_alert {
-    double now; /* rounded as Lua's clock is, or a timer could seem to have run after the event it preceded */
-    uint64_t seq;
+    struct alert_place place;
     uint32_t detector;
     uint32_t number;
-    bool in_event;
     struct alert alert; /* its strings are owned: one allocation at alert.title */
 };
 
@@ -53,7 +51,7 @@ static bool alert_own(struct alert *alert) {
     return true;
 }
 
-static void host_on_alert(void *context, const struct alert *alert, double now, bool in_timer) {
+static void host_on_alert(void *context, const struct alert *alert, const struct alert_place *place) {
     struct script_host *host = context;
     if (host->pending_count == host->pending_room) {
         uint32_t room = host->pending_room ? host->pending_room * 2 : 64;
@@ -66,11 +64,9 @@ static void host_on_alert(void *context, const struct alert *alert, double now, 
         host->pending_room = room;
     }
     struct pending_alert *pending = &host->pending[host->pending_count];
-    *pending = (struct pending_alert){.now = now,
-                                      .seq = alert->seq,
+    *pending = (struct pending_alert){.place = *place,
                                       .detector = alert->detector_index,
                                       .number = host->pending_count,
-                                      .in_event = !in_timer,
                                       .alert = *alert};
     if (alert_own(&pending->alert))
         host->pending_count++;
@@ -89,9 +85,9 @@ static int compare_u64(uint64_t a, uint64_t b) {
 
 static int compare_pending(const void *left, const void *right) {
     const struct pending_alert *a = left, *b = right;
-    if (a->now != b->now) return a->now < b->now ? -1 : 1;
-    if (a->in_event != b->in_event) return a->in_event ? 1 : -1;
-    if (a->seq != b->seq) return compare_u64(a->seq, b->seq);
+    if (a->place.now != b->place.now) return a->place.now < b->place.now ? -1 : 1;
+    if (a->place.seq != b->place.seq) return compare_u64(a->place.seq, b->place.seq);
+    if (a->place.in_timer != b->place.in_timer) return a->place.in_timer ? 1 : -1;
     if (a->detector != b->detector) return compare_u64(a->detector, b->detector);
     return compare_u64(a->number, b->number);
 }
@@ -103,8 +99,8 @@ static void pending_deliver(struct script_host *host, struct pending_alert *pend
 
 /* Is the alert to be told before the event? */
 static bool pending_precedes(const struct pending_alert *pending, const struct event_head_body *head) {
-    if (pending->in_event) return pending->seq < head->seq;
-    return pending->now <= ns_to_seconds(head->clock);
+    double clock = ns_to_seconds(head->clock);
+    return pending->place.now != clock ? pending->place.now < clock : pending->place.seq < head->seq;
 }
 
 /* Events of the batch and alerts, merged. */

@@ -2,7 +2,8 @@
  *
  * At each flush every detector handles its feed, then the batch's events and the alerts that came of them go
  * to the sink in one order that depends on nothing but the packets: by clock; timers before events of the
- * same clock; events by number; alerts of one event by detector, in the order in which they were raised. */
+ * same clock, unless it was one of these that set them; events by number; alerts of one event by detector, in
+ * the order in which they were raised. */
 #ifndef LUNETTE_SCRIPT_HOST_H
 #define LUNETTE_SCRIPT_HOST_H
 

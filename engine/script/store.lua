@@ -7,6 +7,7 @@ return function(inside)
     local feed = inside.feed
     local store = {}
     local names = {}
+    local made_early = {} -- functions that give a clock to what was set before there was one
 
     function store.check(what, name, options)
         if type(name) ~= "string" or name == "" then error(what .. ": a name is expected first", 3) end
@@ -99,6 +100,12 @@ return function(inside)
         function slots.count() return count end
         function slots.evicted() return evicted end
 
+        if not inside.loaded then
+            made_early[#made_early + 1] = function(clock)
+                for slot = 1, high do set_at[slot] = clock end
+            end
+        end
+
         -- Iterates (slot, key) in the order of slots, skipping what is past its time.
         function slots.each()
             local slot = 0
@@ -110,6 +117,11 @@ return function(inside)
             end
         end
         return slots
+    end
+
+    -- The first packet: what the script's body set is as old as that.
+    function store.start(clock)
+        for _, give_clock in ipairs(made_early) do give_clock(clock) end
     end
 
     function store.state(name, options)

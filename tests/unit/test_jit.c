@@ -1,0 +1,271 @@
+/* Do the hot loops stay compiled? A loop that falls out of the JIT costs 40 to 100 times more, and nothing
+ * else would tell.
+ *
+ * The detector's Lua state is asked from outside: once its script is loaded, a listener for LuaJIT's trace
+ * events is put into it (a script itself cannot reach jit). A generated loop is compiled if a trace that
+ * begins in it was finished and goes on in compiled code: round the loop, into another trace, or back to the
+ * caller where runs of one kind are short. */
+#include "capture/capture.h"
+#include "decode/decode.h"
+#include "flow/flow.h"
+#include "protocol/list.h"
+#include "script/state.h"
+#include "sensor/home.h"
+
+#include <lauxlib.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { EVENTS = 20000, ROUNDS = 12, HOT_EVENTS = 1000 };
+
+static const char watch[] = "local jit, util = require 'jit', require 'jit.util'\n"
+                            "local finished, aborted, where = {}, {}, {}\n"
+                            "jit_watch = { finished = finished, aborted = aborted }\n"
+                            "local function place(func)\n"
+                            "    local info = util.funcinfo(func)\n"
+                            "    return info.source and info.source:gsub('^[=@]', '') or 'C'\n"
+                            "end\n"
+                            "jit.attach(function(what, trace, func, _, parent)\n"
+                            "    if what == 'start' then\n"
+                            "        where[trace] = not parent and place(func) or nil\n" /* side traces have a parent */
+                            "    elseif what == 'stop' and where[trace] then\n"
+                            "        local kind = util.traceinfo(trace).linktype\n"
+                            "        if kind ~= 'interpreter' and kind ~= 'none' and kind ~= 'stitch' then\n"
+                            "            finished[where[trace]] = (finished[where[trace]] or 0) + 1\n"
+                            "        end\n"
+                            "    elseif what == 'flush' then\n" /* every trace is thrown away */
+                            "        for name in pairs(finished) do finished[name] = nil end\n"
+                            "    elseif what == 'abort' and where[trace] then\n"
+                            "        aborted[where[trace]] = (aborted[where[trace]] or 0) + 1\n"
+                            "    end\n"
+                            "end, 'trace')\n";
+
+struct bench {
+    struct batch *batch;
+    struct detector *detector;
+    bool wants[EVENT_KINDS];
+    uint64_t seen[EVENT_KINDS];
+};
+
+/* ------------------------------------------------------ a detector on its own */
+
+static bool bench_offer(void *context, enum event_kind kind, uint32_t index, const void *event) {
+    struct bench *bench = context;
+    if (!detector_offer(bench->detector, kind, index, event)) return false;
+    bench->seen[kind]++;
+    return true;
+}
+
+static void bench_drink(void *context) {
+    struct bench *bench = context;
+    detector_run(bench->detector, bench->batch->clock);
+}
+
+static void ignore_alert(void *context, const struct alert *alert, const struct alert_place *place) {
+    (void)context, (void)alert, (void)place;
+}
+static void ignore_report(void *context, const struct report *report) {
+    (void)context, (void)report;
+}
+
+static void bench_begin(struct bench *bench, const char *path) {
+    struct error err = {.text = ""};
+    memset(bench, 0, sizeof *bench);
+    bench->batch = batch_new(256, &err);
+    assert_non_null(bench->batch);
+    const struct detector_options options = {.path = path,
+                                             .memory_limit = (size_t)256 << 20,
+                                             .batch = bench->batch,
+                                             .quiet = true,
+                                             .on_alert = ignore_alert,
+                                             .on_report = ignore_report};
+    bench->detector = detector_load(&options, &err);
+    if (!bench->detector) fail_msg("%s", err.text);
+    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
+        bench->wants[kind] = detector_handles(bench->detector, (enum event_kind)kind);
+    bench->batch->listener = (struct batch_listener){
+        .context = bench, .wants = bench->wants, .offer = bench_offer, .drink = bench_drink};
+    assert_int_equal(luaL_dostring(bench->detector->lua, watch), 0);
+}
+
+static void bench_end(struct bench *bench) {
+    struct detector_status status;
+    detector_status(bench->detector, &status);
+    assert_false(status.off);
+    assert_int_equal(status.errors, 0);
+    detector_free(bench->detector);
+    batch_free(bench->batch);
+}
+
+/* How often it was noted that a trace beginning in the loop over `kind` was finished, or aborted. */
+static int noted(const struct bench *bench, const char *what, const char *kind) {
+    lua_State *lua = bench->detector->lua;
+    char name[64];
+    snprintf(name, sizeof name, "loop over %s", kind);
+    lua_getglobal(lua, "jit_watch");
+    lua_getfield(lua, -1, what);
+    lua_getfield(lua, -1, name);
+    int count = (int)lua_tointeger(lua, -1);
+    lua_pop(lua, 3);
+    return count;
+}
+
+static void put_onset(struct batch *batch, uint32_t i) {
+    batch->clock += NS_PER_MILLISECOND;
+    struct event_onset *e = batch_begin(batch, EVENT_onset);
+    if (!e) return;
+    e->head.time = batch->clock;
+    e->head.server_port = i & 1 ? 443 : 80;
+    e->head.proto = "TCP";
+    e->head.client_local = 1;
+    e->body.kind = "start";
+    e->body.client_payload = i & 511;
+    e->body.server_name = batch_string(batch, "www.example.com");
+    batch_commit(batch);
+}
+
+/* --------------------------------------------------------- the loops themselves */
+
+static void expect_compiled(const char *handlers) {
+    char path[] = "/tmp/lunette-jit-XXXXXX.lua";
+    int fd = mkstemps(path, 4);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "local lunette = require \"lunette\"\n"
+            "lunette.detector { title = \"t\", category = \"c\" }\n"
+            "local names = lunette.set.domains { \"example.com\" }\n"
+            "local n, sum = 0, 0\n%s",
+            handlers);
+    fclose(file);
+    struct bench bench;
+    bench_begin(&bench, path);
+    unlink(path);
+    detector_start(bench.detector, 0);
+    for (uint32_t i = 0; i < EVENTS; i++) put_onset(bench.batch, i);
+    batch_flush(bench.batch);
+    assert_int_equal(bench.seen[EVENT_onset], EVENTS);
+    assert_int_equal(noted(&bench, "aborted", "onset"), 0);
+    assert_true(noted(&bench, "finished", "onset") > 0);
+    bench_end(&bench);
+}
+
+static void numbers_are_read_and_compared(void **state) {
+    (void)state;
+    expect_compiled("lunette.on(\"onset\", function(e)\n"
+                    "    if e.server_port == 443 then n = n + 1 end\n"
+                    "    sum = sum + e.client_payload\n"
+                    "end)\n");
+}
+
+static void strings_sets_and_words_are_read(void **state) {
+    (void)state;
+    expect_compiled("lunette.on(\"onset\", function(e)\n"
+                    "    if e.kind == \"start\" and names:has(e, \"server_name\") then n = n + 1 end\n"
+                    "    if e.server_name == \"www.example.com\" then sum = sum + e.time end\n"
+                    "end)\n");
+}
+
+static void many_handlers_make_one_loop(void **state) {
+    (void)state;
+    char text[8192];
+    int used = 0;
+    for (int i = 0; i < 20; i++)
+        used += snprintf(text + used, sizeof text - (size_t)used,
+                         "lunette.on(\"onset\", function(e) if e.server_port == %d then n = n + 1 end "
+                         "sum = sum + e.client_payload end)\n",
+                         400 + i);
+    expect_compiled(text);
+}
+
+/* --------------------------------------------------------- the shipped detectors */
+
+static bool is_local(void *context, const struct ip *address) {
+    return home_has(context, address);
+}
+
+static void play(struct bench *bench, const char *path, struct home *home) {
+    struct error err = {.text = ""};
+    struct packet packets[PACKET_BURST];
+    static struct decoded decoded[PACKET_BURST];
+    struct capture *capture = capture_open(&path, 1, &err);
+    if (!capture) fail_msg("%s", err.text);
+    const struct flow_config config = flow_config_defaults();
+    const struct flow_surroundings around = {
+        .batch = bench->batch, .protocols = protocol_list, .is_local = is_local, .context = home};
+    struct flow_room *room = flow_room_new(&config, &around, &err);
+    assert_non_null(room);
+    int n;
+    while ((n = capture_next_burst(capture, packets)) > 0) {
+        for (int i = 0; i < n; i++) decode_packet(&packets[i], &decoded[i]);
+        flow_room_burst(room, packets, decoded, n, NULL, NULL);
+    }
+    flow_room_finish(room);
+    batch_flush(bench->batch);
+    flow_room_free(room);
+    capture_close(capture);
+}
+
+/* A handler with loops of its own is not compiled as one piece: LuaJIT compiles the inner loop, and the trace
+ * that would lead from its end back to the handler's caller cannot pass the protected call (LuaJIT says "NYI:
+ * return to lower frame"). The loop around is then left to the interpreter, by chance or for good. */
+static bool has_inner_loops(const char *path, enum event_kind kind) {
+    return kind == EVENT_dns && strstr(path, "apple_allowlist") != NULL;
+}
+
+/* Of each kind that came often enough to be hot, the loop must be compiled, whatever branches in its handlers
+ * are left to the interpreter. */
+static void expect_detector_compiled(const char *path) {
+    static const char *const samples[] = {"examples/mac-install.pcapng.gz",
+                                          "examples/mac-with-implant.pcapng.gz"};
+    struct bench bench;
+    struct error err;
+    struct home *home = home_new(NULL, &err);
+    assert_non_null(home);
+    bench_begin(&bench, path);
+    detector_start(bench.detector, 0);
+    for (int round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) play(&bench, samples[i], home);
+    uint32_t hot = 0;
+    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
+        const char *name = event_schema_of((enum event_kind)kind)->name;
+        if (bench.seen[kind] < HOT_EVENTS || has_inner_loops(path, (enum event_kind)kind)) continue;
+        hot++;
+        if (noted(&bench, "finished", name) == 0)
+            fail_msg("%s: the loop over %s is not compiled: %llu events, %d attempts given up", path, name,
+                     (unsigned long long)bench.seen[kind], noted(&bench, "aborted", name));
+    }
+    assert_true(hot > 0);
+    bench_end(&bench);
+    home_free(home);
+}
+
+static void apple_allowlist_is_compiled(void **state) {
+    (void)state;
+    expect_detector_compiled("scripts/apple_allowlist.lua");
+}
+static void beacon_is_compiled(void **state) {
+    (void)state;
+    expect_detector_compiled("scripts/beacon.lua");
+}
+static void lolbin_is_compiled(void **state) {
+    (void)state;
+    expect_detector_compiled("scripts/lolbin.lua");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_read_and_compared),
+        cmocka_unit_test(strings_sets_and_words_are_read),
+        cmocka_unit_test(many_handlers_make_one_loop),
+        cmocka_unit_test(apple_allowlist_is_compiled),
+        cmocka_unit_test(beacon_is_compiled),
+        cmocka_unit_test(lolbin_is_compiled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
