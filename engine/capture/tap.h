@@ -1,0 +1,89 @@
+/* Live interfaces as one stream of packets: libpcap handles that never block.
+ *
+ *      patterns ─ rescan ─▶ a handle per interface and worker ─ next_burst ─▶ packets
+ *
+ * A tap belongs to one worker. It holds a handle for each interface that matches its patterns; interfaces
+ * that vanish are let go of and picked up again when they are back (tap_rescan, once a second). With several
+ * workers the packets of an interface are dealt to them by local host: on Linux by the kernel, each
+ * interface's handles being a PACKET_FANOUT group that runs the deal's program; elsewhere, and on Linux if
+ * asked for, by a filter of its own on each worker's handle that lets only its share through. */
+#ifndef LUNETTE_CAPTURE_TAP_H
+#define LUNETTE_CAPTURE_TAP_H
+
+#include "base/error.h"
+#include "capture/packet.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tap;
+
+/* How packets are dealt to workers, compiled by sensor/deal.h to classic BPF. Instructions are those of
+ * struct bpf_insn / sock_filter: 8 bytes each, host byte order; the same memory serves both. */
+struct tap_program {
+    const void *instructions;
+    uint32_t count;
+};
+struct tap_deal {
+    void *context;
+    /* For PACKET_FANOUT_CBPF: returns the worker's index. Offsets relative to the network header. NULL program
+     * if there is none for this link type: then everything goes to worker 0. */
+    struct tap_program (*fanout)(void *context, int dlt);
+    /* For a handle's own filter: lets through what is `worker`'s of `workers`. */
+    struct tap_program (*share)(void *context, int dlt, uint32_t worker, uint32_t workers);
+};
+
+enum tap_dealing { TAP_FANOUT, TAP_SHARE };
+
+struct tap_options {
+    const char *const *patterns; /* interface names, fnmatch(3) patterns ("utun*"), "any"; macOS: "pktap" */
+    size_t pattern_count;
+    const char *filter;   /* pcap-filter(7), set in the kernel; or NULL */
+    uint32_t ring_bytes;  /* of each handle */
+    uint32_t snap_length; /* bytes kept of a packet */
+    bool promiscuous;
+    uint32_t worker, workers;
+    enum tap_dealing dealing; /* with several workers */
+    const struct tap_deal *deal;
+    void *context;
+    /* An interface came or went (`why`, or NULL). The descriptor is to be polled for reading from then, until
+     * then; it is still open during the call. Called from tap_rescan() and tap_next_burst(). */
+    void (*on_open)(void *context, uint32_t handle, int descriptor, const char *interface);
+    void (*on_close)(void *context, uint32_t handle, int descriptor, const char *interface, const char *why);
+};
+
+enum { TAP_HANDLES = 64 };
+
+/* NULL and an error that says what to do: no such interface (a plain name must be there at the start, unless
+ * it looks like a tunnel's; a pattern may match nothing yet), no permission, not a filter (usage). `options`
+ * is borrowed for the tap's life. Opens nothing before the first tap_rescan(). */
+struct tap *tap_new(const struct tap_options *options, struct error *err);
+
+/* Opens interfaces that match and are not open yet. -1 if one that is named plainly cannot be opened; the rest
+ * is open then. Workers' taps must be rescanned in the order of their index, or the kernel's deal differs. */
+int tap_rescan(struct tap *tap, struct error *err);
+
+/* Fills `burst` from one handle with up to PACKET_BURST packets that have come, without waiting. Their bytes
+ * stay valid until the next call for any handle of the tap. Returns how many: 0 for none now (also if the
+ * interface has just gone: on_close was called). */
+int tap_next_burst(struct tap *tap, uint32_t handle, struct packet burst[PACKET_BURST]);
+
+/* Name of a packet's interface, "" for 0. A name keeps its index for the tap's life. */
+const char *tap_interface_name(const struct tap *tap, uint8_t interface);
+
+/* One interface's figures since the start, over all times that it was open. */
+struct tap_figures {
+    const char *interface;
+    bool open;
+    uint32_t times_opened;
+    uint64_t packets, bytes;    /* given to the worker */
+    uint64_t dropped;           /* by the kernel: the ring was full */
+    uint64_t interface_dropped; /* by the interface, where libpcap can tell */
+};
+/* Asks the kernel for its counters. Returns how many were written. */
+uint32_t tap_figures(struct tap *tap, struct tap_figures *out, uint32_t max);
+
+void tap_free(struct tap *tap);
+
+#endif

@@ -1,0 +1,43 @@
+/* The control socket: HTTP/1.1 with JSON on a Unix socket of mode 0600, so that curl speaks it, and metrics in
+ * Prometheus' text format there and, if asked for, on a loopback TCP port.
+ *
+ *      GET  /status /scripts /hosts /alerts /top /metrics /flows?host=&limit=
+ *      POST /reload?force=1 /rotate /stop /log-level?level=debug
+ *
+ * libmicrohttpd runs it in a thread of its own, with a limit on connections, on the size of a request and on
+ * how long a client may take; a peer of another user is refused (besides root). Nothing here reaches into a worker: answers come
+ * from the board and from the calls below, all of which may be made from the control thread. */
+#ifndef LUNETTE_SENSOR_CONTROL_H
+#define LUNETTE_SENSOR_CONTROL_H
+
+#include "base/error.h"
+#include "output/buffer.h"
+#include "sensor/board.h"
+
+struct control;
+
+struct control_calls {
+    void *context;
+    void (*board)(void *context, struct board *out);
+    /* Appends a JSON array of at most `limit` flows that are open now; `host` (text of an address) or NULL.
+     * -1 if the workers did not answer in time. */
+    int (*flows)(void *context, const char *host, uint32_t limit, struct buffer *json, struct error *err);
+    /* Reloads; waits for the outcome. `summary` says what was done, `err` why not. */
+    int (*reload)(void *context, bool force, char *summary, size_t size, struct error *err);
+    void (*rotate)(void *context);
+    void (*stop)(void *context);
+};
+
+struct control_options {
+    const char *path;        /* of the Unix socket, or NULL for none. A stale one is replaced, a live one is an error */
+    const char *metrics;     /* "127.0.0.1:9177", "[::1]:9177": loopback only; or NULL */
+    struct control_calls calls;
+};
+
+struct control *control_open(const struct control_options *options, struct error *err);
+
+/* Once a second: makes the socket anew if somebody removed it. -1 and why if that fails (told once). */
+int control_mend(struct control *control, struct error *err);
+void control_close(struct control *control);
+
+#endif
