@@ -24,6 +24,7 @@ struct alert {
     const char *why;      /* the evidence in a sentence, with figures */
     const char *next;     /* what to look at next, may be "" */
     const char *evidence; /* a JSON object, "{}" if there is none */
+    const char *pcap;     /* file with the packets around it (rolling capture), or NULL */
     uint32_t repeats;     /* alerts of the same key held back by the cooldown since the last one */
     bool has_head;        /* `head` is that of the event which was being handled */
     struct event_head_body head;

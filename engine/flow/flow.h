@@ -94,6 +94,28 @@ uint32_t flow_room_anomalies(const struct flow_room *room, struct anomaly_count 
 
 void flow_room_free(struct flow_room *room);
 
+/* The number that its events call flow_id. */
+uint64_t flow_id(const struct flow *flow);
+
+/* A flow that is open now, for people to look at. Strings are valid during the visit only. */
+struct flow_view {
+    uint64_t id;
+    struct ip client_ip, server_ip;
+    uint16_t client_port, server_port;
+    const char *proto;      /* "TCP" … */
+    const char *app_proto;  /* or NULL */
+    const char *tcp_state;  /* or NULL */
+    const char *interface;  /* "" if unnamed */
+    const char *name;       /* the server's, not terminated */
+    uint32_t name_length;   /* 0: unknown */
+    nanoseconds start, last;
+    uint64_t packets_to_server, packets_to_client, bytes_to_server, bytes_to_client;
+};
+
+/* Shows all open flows in no particular order, until `visit` returns false. Not from within a burst. */
+void flow_room_visit(const struct flow_room *room, bool (*visit)(void *context, const struct flow_view *flow),
+                     void *context);
+
 /* Fills the common fields of an event from a flow. */
 void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanoseconds time,
                     struct event_head_body *head);

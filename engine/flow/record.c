@@ -3,7 +3,7 @@
 #include "flow/community_id.h"
 #include "flow/room.h"
 
-static const char *proto_word(uint8_t proto) {
+const char *flow_proto_word(uint8_t proto) {
     switch (proto) {
     case PROTO_TCP:
         return "TCP";
@@ -31,7 +31,7 @@ void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanos
         head->client_port = flow->key.port[client];
         head->server_port = flow->key.port[server];
     }
-    head->proto = proto_word(flow->key.proto);
+    head->proto = flow_proto_word(flow->key.proto);
     head->client_local = (flow->marks & MARK_CLIENT_LOCAL) != 0;
     head->server_local = (flow->marks & MARK_SERVER_LOCAL) != 0;
     const char *name =
