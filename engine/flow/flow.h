@@ -94,6 +94,9 @@ uint32_t flow_room_anomalies(const struct flow_room *room, struct anomaly_count 
 
 void flow_room_free(struct flow_room *room);
 
+/* The flow's number: flow_id of its events. Counts up from 1 in the order in which the room's flows begin. */
+uint64_t flow_id(const struct flow *flow);
+
 /* Fills the common fields of an event from a flow. */
 void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanoseconds time,
                     struct event_head_body *head);
