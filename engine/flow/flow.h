@@ -94,7 +94,7 @@ uint32_t flow_room_anomalies(const struct flow_room *room, struct anomaly_count 
 
 void flow_room_free(struct flow_room *room);
 
-/* The number that its events call flow_id. */
+/* The flow's number: flow_id of its events. Counts up from 1 in the order in which the room's flows begin. */
 uint64_t flow_id(const struct flow *flow);
 
 /* A flow that is open now, for people to look at. Strings are valid during the visit only. */

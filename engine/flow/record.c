@@ -18,6 +18,10 @@ const char *flow_proto_word(uint8_t proto) {
     }
 }
 
+uint64_t flow_id(const struct flow *flow) {
+    return flow->id;
+}
+
 void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanoseconds time,
                     struct event_head_body *head) {
     unsigned client = flow_client(flow), server = flow_server(flow);

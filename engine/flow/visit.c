@@ -1,10 +1,6 @@
 /* Looking at flows while they are open: a walk over the table, from which only live flows hang. */
 #include "flow/room.h"
 
-uint64_t flow_id(const struct flow *flow) {
-    return flow->id;
-}
-
 static struct flow_view view_of(const struct flow_room *room, const struct flow *flow) {
     unsigned client = flow_client(flow), server = flow_server(flow);
     const struct flow_facts *facts = flow_facts_if(room, flow);
