@@ -211,6 +211,14 @@ static void prefix_key(uint8_t key[PREFIX_KEY], const struct ip *address, unsign
     key[16] = (uint8_t)bits;
 }
 
+bool set_block(const struct set *set, uint32_t index, struct ip *address, uint32_t *bits) {
+    if (set->kind != SET_PREFIXES || index >= set->count) return false;
+    const char *key = set->text + (size_t)index * PREFIX_KEY;
+    memcpy(address, key, sizeof *address);
+    *bits = (uint8_t)key[16];
+    return true;
+}
+
 /* Keeps the block among the few, longest first. */
 static void few_add(struct set *set, const uint8_t key[PREFIX_KEY], int32_t value) {
     static const struct ip ones = {

@@ -32,6 +32,10 @@ int set_add(struct set *set, const char *text, size_t length, int32_t value, str
 
 uint32_t set_count(const struct set *set);
 
+/* Block `index` of a set of prefixes, in the order in which they were added; IPv4 blocks have 96 bits more than
+ * they are written with. False beyond the last. */
+bool set_block(const struct set *set, uint32_t index, struct ip *address, uint32_t *bits);
+
 /* Bytes in use. */
 size_t set_memory(const struct set *set);
 

@@ -1,13 +1,11 @@
 /* See home.h. The prefix set is the same that scripts use. */
 #include "sensor/home.h"
 
+#include "base/bytes.h"
 #include "script/set.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 struct home {
     struct set *networks;
@@ -54,6 +52,17 @@ static const struct ip *owner_of(const struct home *home, const struct decoded *
     return memcmp(&decoded->src, &decoded->dst, sizeof(struct ip)) < 0 ? &decoded->src : &decoded->dst;
 }
 
+bool home_network(const struct home *home, uint32_t index, struct ip *address, uint32_t *bits) {
+    return set_block(home->networks, index, address, bits);
+}
+
+/* IPv4: the address. IPv6: the sum of its four words. */
+static uint32_t fold(const struct ip *address) {
+    uint32_t last = load_be32(address->bytes + 12);
+    if (ip_is_v4(address)) return last;
+    return load_be32(address->bytes) + load_be32(address->bytes + 4) + load_be32(address->bytes + 8) + last;
+}
+
 uint32_t home_worker_of(const struct home *home, const struct decoded *decoded, uint32_t workers) {
-    return (uint32_t)(XXH3_64bits(owner_of(home, decoded), sizeof(struct ip)) % workers);
+    return home_deal(fold(owner_of(home, decoded)), workers);
 }
