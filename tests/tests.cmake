@@ -3,6 +3,7 @@
 #   tests/unit/test_*.c      one program each, linked with the engine and cmocka
 #   tests/**/test_*.lua      run by luajit
 #   tests/*/test_*.py        run by pytest; env LUNETTE names the program
+#   tests/live/tool_*.c      built for them, linked with the engine; env LUNETTE_TOOLS names the folder
 #   tests/unit/layering.py   the order of the engine's folders
 #
 # All run in the repository's root. Exit code 77 means skipped. A tool that is not installed makes its tests skipped,
@@ -10,6 +11,7 @@
 set(root "${PROJECT_SOURCE_DIR}")
 set(test_environment
     "LUNETTE_SANITIZE=$<BOOL:${LUNETTE_SANITIZE}>"
+    "LUNETTE_TOOLS=${PROJECT_BINARY_DIR}/tests"
     "ASAN_OPTIONS=detect_leaks=1"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
 if(TARGET lunette)
@@ -43,6 +45,19 @@ foreach(source IN LISTS unit_tests)
         target_link_options("${name}" PRIVATE -fno-lto)
     endif()
     lunette_test("unit/${name}" "$<TARGET_FILE:${name}>")
+endforeach()
+
+# ----------------------------------------------- programs that live tests drive
+file(GLOB live_tools CONFIGURE_DEPENDS "${root}/tests/live/tool_*.c")
+foreach(source IN LISTS live_tools)
+    get_filename_component(name "${source}" NAME_WE)
+    add_executable("${name}" "${source}")
+    target_link_libraries("${name}" PRIVATE lunette_engine)
+    set_target_properties("${name}" PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests"
+        INTERPROCEDURAL_OPTIMIZATION OFF)
+    if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+        target_link_options("${name}" PRIVATE -fno-lto)
+    endif()
 endforeach()
 
 # ----------------------------------------------------------------- Lua tests

@@ -1,12 +1,14 @@
-/* The control socket: HTTP/1.1 with JSON on a Unix socket of mode 0600, so that curl speaks it, and metrics in
- * Prometheus' text format there and, if asked for, on a loopback TCP port.
+/* The control socket: HTTP/1.1 with JSON on a Unix socket of mode 0600, so that curl speaks it, and metrics
+ * in Prometheus' text format there and, if asked for, on a loopback TCP port.
  *
  *      GET  /status /scripts /hosts /alerts /top /metrics /flows?host=&limit=
  *      POST /reload?force=1 /rotate /stop /log-level?level=debug
  *
- * libmicrohttpd runs it in a thread of its own, with a limit on connections, on the size of a request and on
- * how long a client may take; a peer of another user is refused (besides root). Nothing here reaches into a worker: answers come
- * from the board and from the calls below, all of which may be made from the control thread. */
+ * Answers are JSON, also those that say no: {"error":"…"}. libmicrohttpd runs a thread for each request, so
+ * that a reload that takes its time or a client that does holds up nobody else, with bounds on how many there
+ * may be, on the size of a request and on how long it may take to arrive. A peer of another user is turned
+ * away (besides root). Nothing here reaches into a worker: answers come from the board and from the calls
+ * below. */
 #ifndef LUNETTE_SENSOR_CONTROL_H
 #define LUNETTE_SENSOR_CONTROL_H
 
@@ -16,6 +18,9 @@
 
 struct control;
 
+/* Made from control's threads: `board` from several at once, `reload` from one at a time, the others from one
+ * at a time. `stop` is called when the answer has been sent. control_close() waits for calls under way:
+ * whoever closes must first see to it that `flows` and `reload` return. */
 struct control_calls {
     void *context;
     void (*board)(void *context, struct board *out);
@@ -29,14 +34,18 @@ struct control_calls {
 };
 
 struct control_options {
-    const char *path;        /* of the Unix socket, or NULL for none. A stale one is replaced, a live one is an error */
-    const char *metrics;     /* "127.0.0.1:9177", "[::1]:9177": loopback only; or NULL */
+    const char
+        *path; /* of the Unix socket, or NULL for none. A stale one is replaced, a live one is an error */
+    const char *metrics; /* "127.0.0.1:9177", "[::1]:9177": loopback only; or NULL */
     struct control_calls calls;
 };
 
+/* After privileges were given up, so that the socket belongs to the user who runs the sensor; its folder is
+ * made before (sensor/control_path.h). */
 struct control *control_open(const struct control_options *options, struct error *err);
 
-/* Once a second: makes the socket anew if somebody removed it. -1 and why if that fails (told once). */
+/* Once a second: ends connections that take too long, and makes the socket anew if somebody removed it. -1
+ * and why if that fails (told once). */
 int control_mend(struct control *control, struct error *err);
 void control_close(struct control *control);
 
