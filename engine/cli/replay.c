@@ -23,7 +23,8 @@ static const char usage[] =
     "shipped)\n"
     "      --no-scripts         run no detectors\n"
     "      --set NAME.KEY=VALUE set a detector's tunable; repeatable\n"
-    "  -o, --output FILE        write records as JSON lines (Suricata EVE's shape); - for standard output\n"
+    "  -o, --output FILE        write records as JSON lines (Suricata EVE's shape); - for standard output;\n"
+    "                           also unix:PATH, tcp:HOST:PORT, syslog:...; repeatable\n"
     "      --record KIND,...    which events to record (default: all but packet, flow_start and onset)\n"
     "  -f, --filter EXPRESSION  a pcap-filter(7) expression: only packets that match are looked at\n"
     "  -w, --workers N          threads, each with its share of the local hosts (default 1)\n"
@@ -74,6 +75,7 @@ static const struct option long_options[] = {
 struct command {
     struct replay_options replay;
     const char **scripts;
+    const char **records;
     struct setting *settings;
     bool no_scripts;
     char shipped[PATH_MAX];
@@ -163,7 +165,7 @@ static int take_option(struct command *command, int option, char *value, struct 
     case OPTION_SET:
         return parse_setting(command, value, err);
     case 'o':
-        replay->outputs.records = value;
+        command->records[replay->outputs.record_count++] = value;
         break;
     case OPTION_RECORD:
         return parse_record(command, value, err);
@@ -236,6 +238,7 @@ static int command_finish(struct command *command, int argc, char **argv, struct
     replay->captures = (const char *const *)&argv[optind];
     replay->capture_count = (size_t)(argc - optind);
     replay->scripts.paths = command->scripts;
+    replay->outputs.records = command->records;
     replay->scripts.settings = command->settings;
     if (command->no_scripts)
         replay->scripts.path_count = 0;
@@ -284,11 +287,13 @@ int cli_replay(int argc, char **argv) {
                 .outputs = output_options_defaults(),
             },
         .scripts = calloc((size_t)argc + 1, sizeof *command.scripts),
+        .records = calloc((size_t)argc + 1, sizeof *command.records),
         .settings = calloc((size_t)argc + 1, sizeof *command.settings),
     };
     int outcome = EXIT_SOMETHING_FAILED;
-    if (command.scripts && command.settings) outcome = command_run(&command, argc, argv);
+    if (command.scripts && command.records && command.settings) outcome = command_run(&command, argc, argv);
     free(command.scripts);
+    free(command.records);
     free(command.settings);
     return outcome;
 }
