@@ -400,6 +400,7 @@ static void put_own_part(struct buffer *b, const struct alert *alert) {
     if (alert->score == alert->score) json_pair_f64(b, "score", alert->score);
     if (alert->confidence == alert->confidence) json_pair_f64(b, "confidence", alert->confidence);
     if (alert->repeats) json_pair_u64(b, "repeats", alert->repeats);
+    pair_if_said(b, "pcap_file", alert->pcap);
     const char *evidence = alert->evidence ? alert->evidence : "{}";
     size_t length = strlen(evidence);
     if (json_is_object(evidence, length)) {
@@ -432,6 +433,31 @@ void eve_alert(const struct eve *eve, struct buffer *b, const struct alert *aler
     buffer_char(b, '}');
     put_own_part(b, alert);
     buffer_put(b, "}\n", 2);
+}
+
+/* The members of an object that somebody else wrote, put in among our own. */
+static void splice_members(struct buffer *b, const char *object) {
+    size_t length = object ? strlen(object) : 0;
+    if (!json_is_object(object ? object : "", length)) return;
+    size_t from = strcspn(object, "{") + 1;
+    while (length > from && object[length - 1] != '}') length--;
+    length--;
+    from += strspn(object + from, " \t\r\n");
+    if (from >= length) return;
+    json_item(b);
+    buffer_put(b, object + from, length - from);
+}
+
+void eve_sensor(struct buffer *b, nanoseconds time, const char *what, uint8_t severity, const char *message,
+                const char *members) {
+    begin_headless(b, time, "sensor");
+    json_key(b, "sensor");
+    buffer_char(b, '{');
+    json_pair_text(b, "what", what);
+    json_pair_text(b, "message", message);
+    if (severity) json_pair_u64(b, "severity", severity);
+    splice_members(b, members);
+    buffer_string(b, "}}\n");
 }
 
 void eve_report(struct buffer *b, const struct report *report) {

@@ -1,16 +1,22 @@
-/* Two sinks behind one writer: the records' file and the terminal. Each worker has a stream of the writer and
- * a summary of its own, so that nothing here is shared between workers but what is read-only. */
+/* Two sinks behind one writer: the records, which fan out to their receivers, and the terminal. Each worker
+ * has a stream of the writer and a summary of its own, so that nothing here is shared between workers but
+ * what is read-only, and the receivers, which have locks of their own. */
 #include "output/output.h"
 
+#include "base/log.h"
 #include "output/progress.h"
 #include "output/writer.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { SINK_RECORDS, SINK_TERMINAL };
+
+/* How long the end of the program waits for sockets that are slow. */
+static const double close_patience = 5;
 
 struct output_worker {
     struct outputs *outputs;
@@ -24,7 +30,9 @@ struct outputs {
     struct writer *writer;
     struct progress *progress;
     struct terminal_style style;
-    int records_fd; /* -1: none */
+    struct receiver *receivers[OUTPUT_RECEIVERS];
+    uint32_t receiver_count;
+    struct receiver *screen; /* live: the terminal, which may be stopped or slow */
     int terminal_fd;
     uint32_t worker_count;
     struct output_worker workers[];
@@ -53,41 +61,98 @@ static void outputs_free(struct outputs *o) {
     for (uint32_t i = 0; i < o->worker_count; i++) summary_clear(&o->workers[i].summary);
     progress_free(o->progress);
     eve_free(o->eve);
-    if (o->records_fd > STDERR_FILENO) close(o->records_fd);
+    for (uint32_t i = 0; i < o->receiver_count; i++) receiver_close(o->receivers[i], 0, NULL);
+    receiver_close(o->screen, 0, NULL);
     free(o);
 }
 
-static struct sink sink_for(const struct outputs *o, int fd, const char *name, bool prompt) {
-    struct sink sink = {.fd = fd, .name = name, .prompt = prompt};
-    if (fd < 0 || !isatty(fd)) return sink;
-    sink.before_write = progress_hide;
-    sink.after_write = progress_show_again;
-    sink.context = o->progress;
-    return sink;
+static void deliver_records(void *context, const char *lines, size_t length) {
+    struct outputs *o = context;
+    for (uint32_t i = 0; i < o->receiver_count; i++) receiver_write(o->receivers[i], lines, length);
+}
+
+static void deliver_text(void *context, const char *lines, size_t length) {
+    receiver_write(context, lines, length);
+}
+
+/* Whoever writes to a terminal takes the progress bar away while it does. */
+static void share_terminal(const struct outputs *o, struct sink *sink, int fd) {
+    if (fd < 0 || !isatty(fd)) return;
+    sink->before_write = progress_hide;
+    sink->after_write = progress_show_again;
+    sink->context = o->progress;
 }
 
 static const char *terminal_name(const struct outputs *o) {
     return o->terminal_fd == STDERR_FILENO ? "standard error" : "standard output";
 }
 
+/* Two receivers that append to one file would rotate it under each other's feet. */
+static int check_words(const struct output_options *options, struct error *err) {
+    if (options->record_count > OUTPUT_RECEIVERS) {
+        error_set(err, "records can go to at most %d outputs, not %zu", OUTPUT_RECEIVERS,
+                  options->record_count);
+        return error_is_usage(err);
+    }
+    for (size_t i = 0; i < options->record_count; i++) {
+        const char *path = receiver_path(options->records[i]);
+        for (size_t k = 0; k < i; k++) {
+            const char *other = receiver_path(options->records[k]);
+            bool same = strcmp(options->records[i], options->records[k]) == 0 ||
+                        (path && other && strcmp(path, other) == 0);
+            if (!same) continue;
+            error_set(err, "the output %s is named twice", options->records[i]);
+            return error_is_usage(err);
+        }
+    }
+    return 0;
+}
+
+static int open_receivers(struct outputs *o, struct error *err) {
+    if (check_words(&o->options, err) < 0) return -1;
+    o->options.receiver.live = o->options.live;
+    for (size_t i = 0; i < o->options.record_count; i++) {
+        struct receiver *receiver = receiver_open(o->options.records[i], &o->options.receiver, err);
+        if (!receiver) return -1;
+        o->receivers[o->receiver_count++] = receiver;
+    }
+    if (!o->options.live || !o->options.show_alerts) return 0;
+    o->screen = receiver_open_descriptor(o->terminal_fd, terminal_name(o), &o->options.receiver, err);
+    return o->screen ? 0 : -1;
+}
+
+static bool takes_stdout(const struct output_options *options) {
+    for (size_t i = 0; i < options->record_count; i++)
+        if (strcmp(options->records[i], "-") == 0) return true;
+    return false;
+}
+
 static int start(struct outputs *o, struct error *err) {
-    const char *records = o->options.records;
-    bool to_stdout = records && strcmp(records, "-") == 0;
+    bool to_stdout = takes_stdout(&o->options);
     o->terminal_fd = to_stdout ? STDERR_FILENO : STDOUT_FILENO;
     o->style = terminal_style_of(o->terminal_fd, o->options.colour);
     o->eve = eve_new(err);
     if (!o->eve) return -1;
     for (uint32_t i = 0; i < o->worker_count; i++)
         if (summary_init(&o->workers[i].summary, err) != 0) return -1;
-    /* For appending in any case: what is in the file goes when the work begins, see outputs_begin(). */
-    if (records) o->records_fd = writer_open_file(records, true, err);
-    if (records && o->records_fd < 0) return -1;
-    if (o->options.show_progress) o->progress = progress_new(STDERR_FILENO);
-    const struct sink sinks[] = {
-        [SINK_RECORDS] = sink_for(o, o->records_fd, to_stdout ? "standard output" : records, false),
-        [SINK_TERMINAL] = sink_for(o, o->options.show_alerts ? o->terminal_fd : -1, terminal_name(o), true),
-    };
-    o->writer = writer_open(sinks, 2, o->worker_count, err);
+    if (open_receivers(o, err) < 0) return -1;
+    if (o->options.show_progress && !o->options.live) o->progress = progress_new(STDERR_FILENO);
+    struct sink records = {.fd = -1, .name = "the records"};
+    if (o->receiver_count) {
+        records.deliver = deliver_records;
+        records.receivers = o;
+    }
+    if (to_stdout) share_terminal(o, &records, STDOUT_FILENO);
+    struct sink terminal = {.fd = -1, .name = terminal_name(o), .prompt = true};
+    if (o->screen) {
+        terminal.deliver = deliver_text;
+        terminal.receivers = o->screen;
+    } else if (o->options.show_alerts) {
+        terminal.fd = o->terminal_fd;
+        share_terminal(o, &terminal, o->terminal_fd);
+    }
+    o->writer = writer_open((struct sink[]){[SINK_RECORDS] = records, [SINK_TERMINAL] = terminal}, 2,
+                            o->worker_count, err);
     if (!o->writer) return -1;
     for (uint32_t i = 0; i < o->worker_count; i++) {
         o->workers[i].outputs = o;
@@ -104,18 +169,16 @@ struct outputs *outputs_open(const struct output_options *options, uint32_t work
     }
     o->options = *options;
     o->worker_count = workers;
-    o->records_fd = -1;
     if (start(o, err) == 0) return o;
     outputs_free(o);
     return NULL;
 }
 
 int outputs_begin(struct outputs *o, struct error *err) {
-    struct stat status;
-    if (o->records_fd <= STDERR_FILENO || o->options.append) return 0;
-    if (fstat(o->records_fd, &status) == 0 && !S_ISREG(status.st_mode)) return 0;
-    if (ftruncate(o->records_fd, 0) == 0) return 0;
-    return error_set(err, "cannot empty %s: %s", o->options.records, strerror(errno));
+    if (o->options.live || o->options.append) return 0;
+    for (uint32_t i = 0; i < o->receiver_count; i++)
+        if (receiver_empty(o->receivers[i], err) < 0) return -1;
+    return 0;
 }
 
 static int print_summary(const struct outputs *o, const struct summary *summary, struct error *err) {
@@ -133,20 +196,29 @@ static uint64_t lines_lost(const struct outputs *o) {
     return lost;
 }
 
+/* All of them, whatever the first one says; the first trouble is told. */
+static int close_receivers(struct outputs *o, struct error *err) {
+    int result = 0;
+    for (uint32_t i = 0; i < o->receiver_count; i++)
+        if (receiver_close(o->receivers[i], close_patience, result == 0 ? err : NULL) != 0) result = -1;
+    o->receiver_count = 0;
+    receiver_close(o->screen, 1, NULL);
+    o->screen = NULL;
+    return result;
+}
+
 int outputs_close(struct outputs *o, struct summary *summary, struct error *err) {
     if (!o) return 0;
     bool deaf = writer_failed(o->writer, SINK_TERMINAL);
     uint64_t lost = lines_lost(o);
     int result = writer_close(o->writer, err);
-    if (o->records_fd > STDERR_FILENO && close(o->records_fd) != 0 && result == 0)
-        result = error_set(err, "cannot write %s: %s", o->options.records, strerror(errno));
-    o->records_fd = -1;
+    struct error second;
+    if (close_receivers(o, &second) != 0 && result == 0) result = error_set(err, "%s", second.text);
     if (result == 0 && lost)
         result = error_set(err, "%llu lines were lost for want of memory", (unsigned long long)lost);
     for (uint32_t i = 0; i < o->worker_count; i++)
         if (summary) summary_merge(summary, &o->workers[i].summary);
     progress_hide(o->progress);
-    struct error second;
     if (summary && o->options.show_summary && !deaf && print_summary(o, summary, &second) != 0 && result == 0)
         result = error_set(err, "%s", second.text);
     outputs_free(o);
@@ -157,7 +229,7 @@ int outputs_close(struct outputs *o, struct summary *summary, struct error *err)
 
 bool outputs_want(const struct outputs *o, enum event_kind kind) {
     if (kind == EVENT_flow && o->options.show_summary) return true;
-    return o->records_fd >= 0 && o->options.record[kind];
+    return o->receiver_count && o->options.record[kind];
 }
 
 struct output_worker *outputs_worker(struct outputs *o, uint32_t index) {
@@ -239,10 +311,79 @@ void outputs_done(struct output_worker *worker) {
     record_stream_close(worker->stream);
 }
 
+/* ── what the sensor says of itself ──────────────────────────────── */
+
+static void say_record(struct outputs *o, const struct buffer *b) {
+    if (!b->failed) deliver_records(o, b->at, b->length);
+}
+
+static void say_alert(struct outputs *o, nanoseconds time, const char *what, uint8_t severity,
+                      const char *message, const char *json) {
+    const struct alert alert = {
+        .time = time,
+        .severity = severity,
+        .score = NAN,
+        .confidence = NAN,
+        .detector = "lunette",
+        .title = what,
+        .category = "Sensor",
+        .attack = "",
+        .who = "",
+        .where = "",
+        .why = message,
+        .next = "",
+        .evidence = json,
+    };
+    struct buffer b = {0};
+    if (o->options.record_alerts) {
+        eve_alert(o->eve, &b, &alert, NULL);
+        say_record(o, &b);
+    }
+    buffer_free(&b);
+    if (!o->options.show_alerts) return;
+    terminal_sensor(&b, &o->style, time, severity, message);
+    if (b.failed) return;
+    if (o->screen)
+        receiver_write(o->screen, b.at, b.length);
+    else
+        write_whole(o->terminal_fd, b.at, b.length);
+    buffer_free(&b);
+}
+
+void outputs_say(struct outputs *o, nanoseconds time, const char *what, uint8_t severity, const char *message,
+                 const char *json) {
+    struct buffer b = {0};
+    eve_sensor(&b, time, what, severity, message, json);
+    say_record(o, &b);
+    buffer_free(&b);
+    if (severity) say_alert(o, time, what, severity, message, json);
+}
+
+void outputs_say_stats(struct outputs *o, nanoseconds time, const struct stat_figure *figures,
+                       uint32_t count) {
+    if (!o->options.record_stats) return;
+    struct buffer b = {0};
+    eve_stats(&b, time, figures, count);
+    say_record(o, &b);
+    buffer_free(&b);
+}
+
+uint32_t outputs_figures(struct outputs *o, struct receiver_figures *out, uint32_t most) {
+    for (uint32_t i = 0; i < o->receiver_count && i < most; i++) receiver_figures(o->receivers[i], &out[i]);
+    return o->receiver_count;
+}
+
+void outputs_rotate(struct outputs *o) {
+    log_reopen();
+    for (uint32_t i = 0; i < o->receiver_count; i++) receiver_rotate(o->receivers[i]);
+}
+
 void outputs_progress(struct outputs *o, uint64_t done, uint64_t total, uint64_t packets) {
     progress_update(o->progress, done, total, packets);
 }
 
 bool outputs_failed(const struct outputs *o) {
-    return writer_failed(o->writer, SINK_RECORDS) || writer_failed(o->writer, SINK_TERMINAL);
+    for (uint32_t i = 0; i < o->receiver_count; i++)
+        if (receiver_failed(o->receivers[i])) return true;
+    return writer_failed(o->writer, SINK_TERMINAL);
 }

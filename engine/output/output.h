@@ -7,9 +7,12 @@
  *                        outputs_done      when the worker has ended
  *      outputs_close   after all workers, prints the summary
  *
- * Records go to a file or standard output as lines of JSON (output/eve.h); alerts also to the terminal:
- * standard output, or standard error when the records take it. Both come in the order of the packets' time,
- * whatever the number of workers. The program must ignore SIGPIPE. */
+ * Records go to any number of receivers (output/receiver.h) as lines of JSON (output/eve.h); alerts also to
+ * the terminal: standard output, or standard error when the records take it. Both come in the order of the
+ * packets' time, whatever the number of workers. The program must ignore SIGPIPE.
+ *
+ * Live, nothing here waits for a disk, a socket or a terminal. What the sensor says of itself (outputs_say)
+ * goes past the merge, straight to the receivers. */
 #ifndef LUNETTE_OUTPUT_OUTPUT_H
 #define LUNETTE_OUTPUT_OUTPUT_H
 
@@ -17,15 +20,21 @@
 #include "event/alert.h"
 #include "event/batch.h"
 #include "output/eve.h"
+#include "output/receiver.h"
 #include "output/summary.h"
 #include "output/terminal.h"
+
+enum { OUTPUT_RECEIVERS = 16 };
 
 struct outputs;
 struct output_worker;
 
 struct output_options {
-    const char *records; /* path, "-" for standard output, NULL for none; borrowed */
-    bool append;         /* keep what is in the file */
+    const char *const *records; /* words as in receiver.h; the words are borrowed until outputs_close() */
+    size_t record_count;        /* at most OUTPUT_RECEIVERS */
+    struct receiver_options receiver; /* for all of them; `live` is taken from below */
+    bool live;                        /* append to files, never wait, show no progress */
+    bool append;                      /* replay: keep what is in the files */
     bool record[EVENT_KINDS];
     bool record_alerts, record_reports, record_stats;
     bool show_alerts;   /* on the terminal, as they come */
@@ -34,15 +43,15 @@ struct output_options {
     enum colour_choice colour;
 };
 
-/* No records file; all kinds but packet, flow_start and onset recorded; everything shown. */
+/* No records; all kinds but packet, flow_start and onset recorded; everything shown. */
 struct output_options output_options_defaults(void);
 
-/* Opens the file and starts the writer. `workers` is at most 64. What the file holds stays until
- * outputs_begin(). */
+/* Opens the receivers and starts the writer. `workers` is at most 64. What a file holds stays until
+ * outputs_begin(). Two words for one file are an error. */
 struct outputs *outputs_open(const struct output_options *options, uint32_t workers, struct error *err);
 
-/* Empties the records' file, unless it is to be kept. Before any worker gives anything; apart from
- * outputs_open() so that a run which does not come about costs nobody the records of the last one. */
+/* Replay: empties the records' files, unless they are to be kept. Before any worker gives anything; apart
+ * from outputs_open() so that a run which does not come about costs nobody the records of the last one. */
 int outputs_begin(struct outputs *outputs, struct error *err);
 
 /* Is there any use in making events of that kind for the outputs? Detectors' wishes come on top. Flows are
@@ -62,10 +71,12 @@ void outputs_stats(struct output_worker *worker, nanoseconds time, const struct 
                    uint32_t count);
 
 /* A batch is over: whatever the worker gives from now on has a clock of at least `clock`. Call it for idle
- * workers too (live: by the wall clock), since others' records wait for it. May wait for the disk. */
+ * workers too (live: by the wall clock), since others' records wait for it. In replay it may wait for the
+ * disk. */
 void outputs_advance(struct output_worker *worker, nanoseconds clock);
 
-/* Between batches: brings what was recorded to the file now. For live sensors, once a second or so. */
+/* Between batches: brings what was recorded to the receivers now, as soon as the other workers' clocks have
+ * passed it. For live sensors, once a second or so. */
 void outputs_flush(struct output_worker *worker);
 
 /* The worker has seen the whole capture. What it still gives, such as statistics, comes after everybody's
@@ -81,12 +92,32 @@ struct summary *outputs_worker_summary(struct output_worker *worker);
 /* For the reader of the capture: moves the bar. Cheap. */
 void outputs_progress(struct outputs *outputs, uint64_t done, uint64_t total, uint64_t packets);
 
+/* ── what the sensor says of itself: any thread, whatever the workers do ── */
+
+/* A record {"event_type":"sensor","sensor":{"what":…,"message":…}}. `what` is one word for machines
+ * ("reload", "drops"); `json` an object whose members are added, or NULL. With a severity (enum severity, 0:
+ * none) it is also an alert of the detector "lunette", titled `what`, and a line on the terminal. */
+void outputs_say(struct outputs *outputs, nanoseconds time, const char *what, uint8_t severity,
+                 const char *message, const char *json);
+
+/* A record of statistics. Figures of one object stand together. */
+void outputs_say_stats(struct outputs *outputs, nanoseconds time, const struct stat_figure *figures,
+                       uint32_t count);
+
+/* How the receivers fare, in the order of the options. Returns how many there are; fills in at most `most`.
+ * Names are borrowed until outputs_close(). */
+uint32_t outputs_figures(struct outputs *outputs, struct receiver_figures *out, uint32_t most);
+
+/* New files, fresh connections; the log's file is opened anew as well. */
+void outputs_rotate(struct outputs *outputs);
+
 /* True once records or terminal cannot be written to any more (disk full, reader gone): stop, then close. */
 bool outputs_failed(const struct outputs *outputs);
 
-/* Waits until all is written. Adds the workers' summaries to `summary` (which has the capture's figures),
- * prints it and frees everything but `summary`. With NULL no summary is printed: for runs that failed before
- * they began. -1 if something could not be written. */
+/* Waits until all is written; for sockets at most a few seconds (what is left stays in the spool). Adds the
+ * workers' summaries to `summary` (which has the capture's figures), prints it and frees everything but
+ * `summary`. With NULL no summary is printed: for runs that failed before they began. -1 if something could
+ * not be written. */
 int outputs_close(struct outputs *outputs, struct summary *summary, struct error *err);
 
 #endif

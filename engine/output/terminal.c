@@ -171,22 +171,37 @@ static void put_line(struct buffer *b, const struct terminal_style *style, const
     buffer_char(b, '\n');
 }
 
-static void put_heading(struct buffer *b, const struct terminal_style *style, const struct alert *alert) {
-    const char *name = severity_name(alert->severity);
-    terminal_ink(b, style, severity_ink(alert->severity));
+/* "HIGH    2024-05-01 12:00:00.123  "; returns the column that comes next. */
+static uint32_t put_severity_and_time(struct buffer *b, const struct terminal_style *style, uint8_t severity,
+                                      nanoseconds time) {
+    const char *name = severity_name(severity);
+    terminal_ink(b, style, severity_ink(severity));
     for (const char *p = name; *p; p++) buffer_char(b, *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p);
     terminal_ink(b, style, INK_PLAIN);
     buffer_fill(b, ' ', LABEL_COLUMN - strlen(name));
-    char time[SHORT_TIME_SIZE];
-    uint32_t length = terminal_time(alert->time, time);
+    char text[SHORT_TIME_SIZE];
+    uint32_t length = terminal_time(time, text);
     terminal_ink(b, style, INK_DIM);
-    buffer_put(b, time, length);
+    buffer_put(b, text, length);
     terminal_ink(b, style, INK_PLAIN);
     buffer_string(b, "  ");
+    return LABEL_COLUMN + length + 2;
+}
+
+static void put_heading(struct buffer *b, const struct terminal_style *style, const struct alert *alert) {
+    uint32_t column = put_severity_and_time(b, style, alert->severity, alert->time);
     terminal_ink(b, style, INK_BOLD);
-    terminal_wrapped(b, style, LABEL_COLUMN + length + 2, LABEL_COLUMN, alert->title);
+    terminal_wrapped(b, style, column, LABEL_COLUMN, alert->title);
     terminal_ink(b, style, INK_PLAIN);
     buffer_char(b, '\n');
+}
+
+void terminal_sensor(struct buffer *b, const struct terminal_style *style, nanoseconds time, uint8_t severity,
+                     const char *message) {
+    put_severity_and_time(b, style, severity ? severity : SEVERITY_INFO, time);
+    buffer_string(b, "lunette: ");
+    terminal_safe(b, message, strlen(message));
+    buffer_string(b, "\n\n");
 }
 
 static void put_parties(struct buffer *b, const struct terminal_style *style, const struct alert *alert) {
@@ -209,6 +224,7 @@ void terminal_alert(struct buffer *b, const struct terminal_style *style, const 
     put_line(b, style, "why", alert->why);
     put_line(b, style, "next", alert->next);
     put_line(b, style, "ATT&CK", alert->attack);
+    put_line(b, style, "packets", alert->pcap);
     put_label(b, style, "by");
     terminal_safe(b, alert->detector, strlen(alert->detector));
     put_figure(b, "score", alert->score);

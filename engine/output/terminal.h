@@ -38,6 +38,10 @@ void terminal_wrapped(struct buffer *b, const struct terminal_style *style, uint
 /* An alert as a block, with an empty line after it. */
 void terminal_alert(struct buffer *b, const struct terminal_style *style, const struct alert *alert);
 
+/* What the sensor says of itself, as one line. */
+void terminal_sensor(struct buffer *b, const struct terminal_style *style, nanoseconds time, uint8_t severity,
+                     const char *message);
+
 const char *severity_name(uint8_t severity);
 
 /* "2024-05-01 12:00:00.123" in UTC; returns its length, 23. */

@@ -70,10 +70,19 @@ int write_whole(int fd, const char *at, size_t length) {
     return 0;
 }
 
+/* Nothing is, or can be, written there. */
+static bool is_shut(const struct sink_state *s) {
+    return (s->sink.fd < 0 && !s->sink.deliver) || s->failure;
+}
+
 static void sink_write(struct sink_state *s, const char *at, size_t length) {
-    if (length == 0 || s->sink.fd < 0 || s->failure) return;
+    if (length == 0 || is_shut(s)) return;
     if (s->sink.before_write) s->sink.before_write(s->sink.context);
-    int failure = write_whole(s->sink.fd, at, length);
+    int failure = 0;
+    if (s->sink.deliver)
+        s->sink.deliver(s->sink.receivers, at, length);
+    else
+        failure = write_whole(s->sink.fd, at, length);
     if (s->sink.after_write) s->sink.after_write(s->sink.context);
     if (failure)
         s->failure = failure;
@@ -256,8 +265,7 @@ static void push(struct record_stream *s) {
 
 struct buffer *record_begin(struct record_stream *s, uint32_t sink) {
     struct writer *w = s->writer;
-    if (s->closed || sink >= w->sink_count || w->sinks[sink].sink.fd < 0 || w->sinks[sink].failure)
-        return NULL;
+    if (s->closed || sink >= w->sink_count || is_shut(&w->sinks[sink])) return NULL;
     if (!s->open) s->open = chunk_new();
     if (!s->open) {
         s->lost++;

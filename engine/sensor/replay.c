@@ -52,9 +52,9 @@ static bool regular_file(const char *path, int dash, struct stat *status) {
 }
 
 /* Records must not be written over a capture that is to be read, by whatever name either goes. */
-static int check_output(const struct replay_options *options, struct error *err) {
+static int check_output(const struct replay_options *options, const char *word, struct error *err) {
     struct stat output, input;
-    const char *records = options->outputs.records;
+    const char *records = receiver_path(word);
     if (!records || !regular_file(records, STDOUT_FILENO, &output)) return 0;
     for (size_t i = 0; i < options->capture_count; i++) {
         if (!regular_file(options->captures[i], STDIN_FILENO, &input)) continue;
@@ -68,7 +68,8 @@ static int check_output(const struct replay_options *options, struct error *err)
 
 static int replay_open(struct replay *replay, struct error *err) {
     const struct replay_options *options = replay->options;
-    if (check_output(options, err) < 0) return -1;
+    for (size_t i = 0; i < options->outputs.record_count; i++)
+        if (check_output(options, options->outputs.records[i], err) < 0) return -1;
     replay->home = home_new(options->home_networks, err);
     if (!replay->home) return error_is_usage(err);
     replay->outputs = outputs_open(&options->outputs, replay->count, err);

@@ -381,7 +381,9 @@ static void the_facade_writes_records_in_order(void **state) {
     close(mkstemp(path));
     struct error err = {.text = ""};
     struct output_options options = output_options_defaults();
-    options.records = path;
+    const char *const words[] = {path};
+    options.records = words;
+    options.record_count = 1;
     options.show_alerts = options.show_summary = options.show_progress = false;
     struct outputs *o = outputs_open(&options, 2, &err);
     assert_non_null(o);
