@@ -9,6 +9,7 @@
 static const char usage[] = "usage: lunette COMMAND [options]\n"
                             "\n"
                             "  replay    read captures, run detectors over them, print alerts and a summary\n"
+                            "  live      watch interfaces, for months if need be\n"
                             "  events    print the events that detectors can handle, and their fields\n"
                             "\n"
                             "  lunette COMMAND --help    about one command\n"
@@ -19,6 +20,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"replay", cli_replay},
+    {"live", cli_live},
     {"events", cli_events},
 };
 

@@ -1,0 +1,37 @@
+/* From values to what the engine takes. What is filled in borrows the values and the `struct filling`. */
+#ifndef LUNETTE_CLI_FILL_H
+#define LUNETTE_CLI_FILL_H
+
+#include "cli/values.h"
+#include "sensor/control_path.h"
+#include "sensor/live.h"
+#include "sensor/replay.h"
+
+#include <limits.h>
+
+/* What has no place in the values: settings cut to pieces, lists joined, the folder of the detectors shipped.
+ */
+struct filling {
+    struct setting *settings;
+    char *setting_text;
+    char *home_networks;
+    char shipped[PATH_MAX];
+    const char *shipped_path;
+    char control[CONTROL_PATH_SIZE];
+};
+void filling_clear(struct filling *filling);
+
+/* The scripts to run and their settings. -1 if there is no memory or the detectors shipped are not found. */
+int fill_scripts(struct script_options *scripts, const struct values *values, struct filling *filling,
+                 struct error *err);
+
+/* All but captures, interfaces, callbacks. -1 as above. */
+int fill_replay(struct replay_options *replay, const struct values *values, struct filling *filling,
+                struct error *err);
+int fill_live(struct live_options *live, const struct values *values, struct filling *filling,
+              struct error *err);
+
+/* Level, format and file of the program's own messages. */
+int fill_log(const struct values *values, struct error *err);
+
+#endif
