@@ -1,5 +1,5 @@
-/* A look at inode, size and time is enough in nearly all cases. A file that was written to just before it was read could change again
- * without its time doing so: then, as when something differs, its contents decide. */
+/* A look at inode, size and time is enough in nearly all cases. A file that was written to just before it was
+ * read could change again without its time doing so: then, as when something differs, its contents decide. */
 #include "script/files.h"
 
 #include <pthread.h>
@@ -67,8 +67,8 @@ static struct file *file_add(struct script_files *files, const char *path) {
     return file;
 }
 
-void script_files_note(struct script_files *files, const char *path, const struct stat *status, const void *bytes,
-                       size_t size) {
+void script_files_note(struct script_files *files, const char *path, const struct stat *status,
+                       const void *bytes, size_t size) {
     pthread_mutex_lock(&files->lock);
     struct file *file = is_known(files, path) ? NULL : file_add(files, path);
     if (file && status) {
@@ -104,7 +104,8 @@ static bool file_changed(struct file *file) {
     if (!there || !file->there) return there != file->there;
     const struct stat *was = &file->status;
     bool looks_same = was->st_dev == now.st_dev && was->st_ino == now.st_ino && was->st_size == now.st_size &&
-                      was->st_mtim.tv_sec == now.st_mtim.tv_sec && was->st_mtim.tv_nsec == now.st_mtim.tv_nsec;
+                      was->st_mtim.tv_sec == now.st_mtim.tv_sec &&
+                      was->st_mtim.tv_nsec == now.st_mtim.tv_nsec;
     if (looks_same && !file->fresh) return false;
     uint64_t hash;
     bool fresh = is_fresh(&now);

@@ -1,9 +1,9 @@
 /* The form, in this machine's byte order:
  *
  *      timers      of the body, in order; how many others there were
- *      states      each: name, kind, length; slots in use, the hand; keys that the body set; the entries (slot, age, used,
- *                  key, and the value of a lunette.state); the free slots in the order in which they will be taken;
- *                  of lunette.records the fields and then the blocks as they lie in memory
+ *      states      each: name, kind, length; slots in use, the hand; keys that the body set; the entries
+ * (slot, age, used, key, and the value of a lunette.state); the free slots in the order in which they will be
+ * taken; of lunette.records the fields and then the blocks as they lie in memory
  *
  * The tables that this reads and fills are told in store.lua, records.lua and timers.lua (`kept`). */
 #include "script/handover.h"
@@ -127,6 +127,7 @@ static void write_entries(struct writing *writing, lua_State *lua, uint32_t high
         lua_pop(lua, 1);
     }
     uint32_t free_slots = (uint32_t)lua_objlen(lua, FREE);
+    writing->figures->written += count;
     writing->figures->lost += high - count - free_slots;
     if (!out->failed) memcpy(out->bytes + at, &count, sizeof count);
     outgoing_u32(out, free_slots);
@@ -139,7 +140,8 @@ static void write_entries(struct writing *writing, lua_State *lua, uint32_t high
 
 static void write_records(struct writing *writing, lua_State *lua, uint32_t high) {
     struct outgoing *out = writing->out;
-    uint32_t size = (uint32_t)number_field(lua, STATE, "size"), block = (uint32_t)number_field(lua, STATE, "block");
+    uint32_t size = (uint32_t)number_field(lua, STATE, "size"),
+             block = (uint32_t)number_field(lua, STATE, "block");
     outgoing_u32(out, size);
     outgoing_u32(out, block);
     lua_getfield(lua, STATE, "fields");
@@ -270,8 +272,8 @@ static bool read_timers(struct reading *reading, lua_State *lua) {
     return !in->failed || damaged(reading, "timers");
 }
 
-/* While one state is read, on the stack: the tables as in writing; beside them what the body had set, and the keys
- * that the body before had. */
+/* While one state is read, on the stack: the tables as in writing; beside them what the body had set, and the
+ * keys that the body before had. */
 enum { SLOT_OF = VALUES + 1, BODY, EARLY, TARGETS };
 
 /* Leaves at STATE the new detector's state of that name and kind, or nil. */
@@ -285,7 +287,8 @@ static void find_state(lua_State *lua, struct slice name, bool has_values) {
         lua_getfield(lua, -1, "name");
         const char *own = lua_tolstring(lua, -1, &length);
         lua_getfield(lua, -2, "values");
-        bool same = length == name.length && memcmp(own, name.at, length) == 0 && !lua_isnil(lua, -1) == has_values;
+        bool same =
+            length == name.length && memcmp(own, name.at, length) == 0 && !lua_isnil(lua, -1) == has_values;
         lua_pop(lua, 2);
         if (same) {
             lua_replace(lua, STATE);
@@ -310,12 +313,13 @@ static bool take_slot(struct reading *reading, uint32_t slot, uint32_t high) {
 static bool read_key(struct reading *reading, lua_State *lua) {
     if (!plain_read(&reading->values, lua, 0)) return damaged(reading, "a key");
     int type = lua_type(lua, -1);
-    bool fine = type == LUA_TSTRING || (type == LUA_TNUMBER && lua_tonumber(lua, -1) == lua_tonumber(lua, -1));
+    bool fine =
+        type == LUA_TSTRING || (type == LUA_TNUMBER && lua_tonumber(lua, -1) == lua_tonumber(lua, -1));
     return fine || damaged(reading, "a key");
 }
 
-/* The place of the table that the body put under the key at the top of the stack, 0 if none. A script may hold on to that table: so it
- * is filled and not replaced; each once. */
+/* The place of the table that the body put under the key at the top of the stack, 0 if none. A script may
+ * hold on to that table: so it is filled and not replaced; each once. */
 static int target_of_key(lua_State *lua) {
     lua_pushvalue(lua, -1);
     lua_rawget(lua, BODY);
@@ -339,14 +343,15 @@ static int target_of_key(lua_State *lua) {
     return lua_gettop(lua);
 }
 
-/* Takes the key and what else the stack has beyond TARGETS away. Entries of a state that is no more are read and
- * forgotten, since tables in them may be met again. */
+/* Takes the key and what else the stack has beyond TARGETS away. Entries of a state that is no more are read
+ * and forgotten, since tables in them may be met again. */
 static bool read_entry(struct reading *reading, lua_State *lua, uint32_t high, bool has_values, bool wanted) {
     struct cursor *in = &reading->values.in;
     uint32_t slot = incoming_u32(in);
     double set_at = incoming_f64(in);
     bool used = cursor_u8(in);
-    if (in->failed || !isfinite(set_at) || !take_slot(reading, slot, high)) return damaged(reading, "an entry");
+    if (in->failed || !isfinite(set_at) || !take_slot(reading, slot, high))
+        return damaged(reading, "an entry");
     if (!read_key(reading, lua)) return false;
     int key = lua_gettop(lua);
     int target = has_values && wanted ? target_of_key(lua) : 0;
@@ -371,8 +376,8 @@ static bool read_entry(struct reading *reading, lua_State *lua, uint32_t high, b
     return true;
 }
 
-/* Slots that no entry has: first those of entries that could not be written, then those that were free, which are
- * taken from the end. */
+/* Slots that no entry has: first those of entries that could not be written, then those that were free, which
+ * are taken from the end. */
 static bool read_free(struct reading *reading, lua_State *lua, uint32_t high, uint32_t count, bool wanted) {
     struct cursor *in = &reading->values.in, listed = *in;
     uint32_t next = 1;
@@ -399,7 +404,8 @@ static uint32_t kind_bytes(struct slice kind) {
 }
 
 /* Looks for the new declaration's field of that name and type; false if there is none. */
-static bool find_field(lua_State *lua, struct slice name, struct slice kind, uint32_t elements, uint32_t *offset) {
+static bool find_field(lua_State *lua, struct slice name, struct slice kind, uint32_t elements,
+                       uint32_t *offset) {
     lua_getfield(lua, STATE, "fields");
     int fields = lua_gettop(lua);
     bool found = false;
@@ -439,7 +445,8 @@ static bool read_layout(struct reading *reading, lua_State *lua, uint32_t size, 
             continue;
         }
         moved += to != from;
-        reading->plan[reading->plan_count++] = (struct field_plan){.from = from, .to = to, .bytes = (uint32_t)bytes};
+        reading->plan[reading->plan_count++] =
+            (struct field_plan){.from = from, .to = to, .bytes = (uint32_t)bytes};
     }
     if (!wanted) return true;
     lua_getfield(lua, STATE, "fields");
@@ -457,7 +464,8 @@ static void tame_floats(lua_State *lua, uint8_t *records, uint32_t count, uint32
         lua_rawgeti(lua, -1, (int)i);
         int field = lua_gettop(lua);
         lua_getfield(lua, field, "kind");
-        bool wide = strcmp(lua_tostring(lua, -1), "f64") == 0, narrow = strcmp(lua_tostring(lua, -1), "f32") == 0;
+        bool wide = strcmp(lua_tostring(lua, -1), "f64") == 0,
+             narrow = strcmp(lua_tostring(lua, -1), "f32") == 0;
         uint32_t elements = (uint32_t)number_field(lua, field, "elements"),
                  offset = (uint32_t)number_field(lua, field, "offset");
         for (uint32_t n = 0; n < count && (wide || narrow); n++) {
@@ -503,7 +511,8 @@ static bool read_records(struct reading *reading, lua_State *lua, uint32_t high,
     if (wanted && block != (uint32_t)number_field(lua, STATE, "block")) return damaged(reading, "records");
     if (!read_layout(reading, lua, size, wanted)) return false;
     uint32_t blocks = incoming_u32(in);
-    if (in->failed || block == 0 || blocks != (high ? high / block + 1 : 0)) return damaged(reading, "records");
+    if (in->failed || block == 0 || blocks != (high ? high / block + 1 : 0))
+        return damaged(reading, "records");
     if ((uint64_t)size * block * blocks > cursor_left(in)) return damaged(reading, "records");
     int addresses = 0;
     if (wanted && blocks > 0) {
@@ -566,7 +575,8 @@ static bool read_state(struct reading *reading, lua_State *lua) {
     double hand = incoming_f64(in), evicted = incoming_f64(in);
     /* A slot takes four bytes at least. */
     if (in->failed || (kind != KIND_STATE && kind != KIND_RECORDS) || high > SLOTS_MAX ||
-        high > cursor_left(in) / 4 || !(hand >= 0 && hand <= SLOTS_MAX) || !(evicted >= 0 && isfinite(evicted)))
+        high > cursor_left(in) / 4 || !(hand >= 0 && hand <= SLOTS_MAX) ||
+        !(evicted >= 0 && isfinite(evicted)))
         return damaged(reading, "a state's head");
     bool has_values = kind == KIND_STATE;
     find_state(lua, name, has_values);
@@ -611,8 +621,10 @@ static int read_all(lua_State *lua) {
 
 int handover_read(struct detector *detector, const void *bytes, size_t size, bool trusted,
                   struct handover_figures *figures, struct error *err) {
-    struct reading reading = {
-        .detector = detector, .values = {.in = cursor_over(bytes, size)}, .figures = figures, .trusted = trusted};
+    struct reading reading = {.detector = detector,
+                              .values = {.in = cursor_over(bytes, size)},
+                              .figures = figures,
+                              .trusted = trusted};
     lua_State *lua = detector->lua;
     if (!lua) return error_set(err, "%s is switched off", detector->name);
     lua_gc(lua, LUA_GCSTOP, 0); /* nothing of what comes is garbage */
@@ -666,12 +678,15 @@ char *handover_seal(const struct outgoing *out, size_t *size) {
 
 int handover_unseal(const void *bytes, size_t size, struct slice *inside, struct error *err) {
     struct frame frame;
-    if (size < sizeof frame || size > UINT32_MAX) return error_set(err, "saved state of %zu bytes: cut off", size);
+    if (size < sizeof frame || size > UINT32_MAX)
+        return error_set(err, "saved state of %zu bytes: cut off", size);
     memcpy(&frame, bytes, sizeof frame);
-    if (memcmp(frame.magic, FRAME.magic, sizeof frame.magic) != 0) return error_set(err, "no saved state of lunette's");
+    if (memcmp(frame.magic, FRAME.magic, sizeof frame.magic) != 0)
+        return error_set(err, "no saved state of lunette's");
     if (frame.order != FRAME.order) return error_set(err, "saved on a machine of the other byte order");
     if (frame.version != FRAME.version)
-        return error_set(err, "saved state of version %u, this lunette knows %u", frame.version, FRAME.version);
+        return error_set(err, "saved state of version %u, this lunette knows %u", frame.version,
+                         FRAME.version);
     if (frame.length != size - sizeof frame) return error_set(err, "saved state is cut off");
     inside->at = (const uint8_t *)bytes + sizeof frame;
     inside->length = (uint32_t)frame.length;

@@ -1,5 +1,5 @@
-/* One byte says what follows: a number's eight bytes, a string's length and text, a table's count of pairs and the pairs,
- * or the number of a table that was written before. See plain.h. */
+/* One byte says what follows: a number's eight bytes, a string's length and text, a table's count of pairs
+ * and the pairs, or the number of a table that was written before. See plain.h. */
 #include "script/plain.h"
 
 #include <stdlib.h>

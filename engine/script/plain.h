@@ -1,9 +1,9 @@
 /* Plain Lua values as bytes, and back: strings, numbers, booleans, tables of them.
  *
  * Tables keep what they share: a table that is met twice is written once, so that what pointed to the same
- * thing does so afterwards, cycles included. What is not plain (functions, views, tables with a metatable, tables nested
- * beyond PLAIN_DEPTH) is refused. Writing takes no memory of the Lua state. The bytes are in this machine's order. Reading trusts none
- * of them. */
+ * thing does so afterwards, cycles included. What is not plain (functions, views, tables with a metatable,
+ * tables nested beyond PLAIN_DEPTH) is refused. Writing takes no memory of the Lua state. The bytes are in
+ * this machine's order. Reading trusts none of them. */
 #ifndef LUNETTE_SCRIPT_PLAIN_H
 #define LUNETTE_SCRIPT_PLAIN_H
 
@@ -51,8 +51,8 @@ uint32_t incoming_u32(struct cursor *in);
 double incoming_f64(struct cursor *in);
 struct slice incoming_text(struct cursor *in);
 
-/* Pushes the next value. If it is a table, and `target` is the stack's place of one (0: none), that is filled. False,
- * and nothing pushed, if the bytes make no sense. Raises Lua's errors, of memory above all. */
+/* Pushes the next value. If it is a table, and `target` is the stack's place of one (0: none), that is
+ * filled. False, and nothing pushed, if the bytes make no sense. Raises Lua's errors, of memory above all. */
 bool plain_read(struct plain_reader *reader, lua_State *lua, int target);
 
 #endif
