@@ -30,6 +30,7 @@ static const struct {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of writing, told by the outputs */
+    signal(SIGXFSZ, SIG_IGN); /* a file that reached its limit: the same */
     if (argc < 2) {
         fputs(usage, stderr);
         return EXIT_WRONG_USE;
