@@ -86,7 +86,7 @@ static void on_interface(void *context, const char *interface, bool open, const 
     char message[256], json[160];
     snprintf(message, sizeof message, open ? "%s is watched" : "%s is not watched any more: %s", interface,
              why ? why : "closed");
-    snprintf(json, sizeof json, "\"interface\":\"%.64s\",\"open\":%s", interface, open ? "true" : "false");
+    snprintf(json, sizeof json, "{\"interface\":\"%.64s\",\"open\":%s}", interface, open ? "true" : "false");
     sensor_say(sensor, "interface", 0, message, json);
 }
 
@@ -130,7 +130,7 @@ static void clock_check(struct sensor *sensor) {
     snprintf(message, sizeof message, "the clock was set %s by %.1f s%s", step < 0 ? "back" : "forward",
              ns_to_seconds(step < 0 ? -step : step),
              back && sensor->options->interfaces ? ": the sensor starts anew with its saved state" : "");
-    snprintf(json, sizeof json, "\"step_seconds\":%.3f", ns_to_seconds(step));
+    snprintf(json, sizeof json, "{\"step_seconds\":%.3f}", ns_to_seconds(step));
     sensor_say(sensor, "clock", SEVERITY_LOW, message, json);
     if (back && sensor->options->interfaces) sensor_end(sensor, SENSOR_ANEW);
 }
@@ -202,7 +202,8 @@ static void on_supervisor(uv_poll_t *poll, int status, int events) {
     struct sensor *sensor = poll->data;
     (void)status, (void)events;
     uv_poll_stop(poll);
-    sensor_say(sensor, "supervisor", SEVERITY_MEDIUM, "it is gone: the sensor ends, its state is saved", "");
+    sensor_say(sensor, "supervisor", SEVERITY_MEDIUM, "it is gone: the sensor ends, its state is saved",
+               NULL);
     sensor_end(sensor, 1);
 }
 
@@ -377,7 +378,7 @@ static void restart_tell(struct sensor *sensor) {
     snprintf(message, sizeof message,
              "the sensor was started again (%u so far): the one before was %s; %.2f s were not watched",
              self->restarts, self->last_exit, gap);
-    snprintf(json, sizeof json, "\"restarts\":%u,\"gap_seconds\":%.3f", self->restarts, gap);
+    snprintf(json, sizeof json, "{\"restarts\":%u,\"gap_seconds\":%.3f}", self->restarts, gap);
     sensor_say(sensor, "restart", SEVERITY_HIGH, message, json);
 }
 
@@ -429,7 +430,6 @@ static void sensor_close(struct sensor *sensor) {
     if (sensor->outputs) outputs_close(sensor->outputs, NULL, NULL);
     deal_free(sensor->deal);
     home_free(sensor->home);
-    uv_run(&sensor->loop, UV_RUN_NOWAIT); /* what closes by itself */
     uv_walk(&sensor->loop, close_walk, NULL);
     uv_run(&sensor->loop, UV_RUN_DEFAULT);
     uv_loop_close(&sensor->loop);

@@ -172,7 +172,7 @@ static void drops_tell(struct sensor *sensor, const struct board *board) {
              "%.0f packets a second come in",
              (unsigned long long)kernel, (unsigned long long)interface, (unsigned long long)board->dropped,
              (unsigned long long)board->interface_dropped, board->packet_rate);
-    snprintf(json, sizeof json, "\"dropped\":%llu,\"interface_dropped\":%llu", (unsigned long long)kernel,
+    snprintf(json, sizeof json, "{\"dropped\":%llu,\"interface_dropped\":%llu}", (unsigned long long)kernel,
              (unsigned long long)interface);
     sensor_say(sensor, "drops", SEVERITY_MEDIUM, message, json);
     sensor->drops_told = board->dropped;

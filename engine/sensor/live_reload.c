@@ -132,7 +132,7 @@ static void tell_done(struct sensor *sensor, const struct part *parts, const cha
     char json[320];
     snprintf(json, sizeof json,
              "{\"ok\":true,\"loaded\":%u,\"added\":%u,\"removed\":%u,\"unchanged\":%u,\"entries_kept\":%llu,"
-             "\"entries_lost\":%llu,\"timers_lost\":%llu,\"pause_ms\":%.3f",
+             "\"entries_lost\":%llu,\"timers_lost\":%llu,\"pause_ms\":%.3f}",
              tally.sum.loaded, tally.sum.added, tally.sum.removed, tally.sum.unchanged,
              (unsigned long long)tally.sum.entries_kept, (unsigned long long)tally.sum.entries_lost,
              (unsigned long long)tally.sum.timers_lost, (double)tally.pause / 1e6);
@@ -150,7 +150,7 @@ static void tell_done(struct sensor *sensor, const struct part *parts, const cha
 static void tell_failed(struct sensor *sensor, const struct error *err) {
     char message[sizeof err->text + 32];
     snprintf(message, sizeof message, "the old scripts go on: %s", err->text);
-    sensor_say(sensor, "reload", SEVERITY_LOW, message, "{\"ok\":false");
+    sensor_say(sensor, "reload", SEVERITY_LOW, message, "{\"ok\":false}");
     struct board *board = &sensor->board;
     pthread_mutex_lock(&sensor->board_mutex);
     board->reloads_failed++;

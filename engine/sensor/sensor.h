@@ -79,8 +79,8 @@ struct sensor {
 nanoseconds sensor_wall(void);
 nanoseconds sensor_monotonic(void); /* counts sleep as well, where the system can */
 
-/* What the sensor has to say of itself: to the log, as a record, and, with a severity, as an alert too. `json`:
- * members without braces, or "". Any thread. */
+/* What the sensor has to say of itself: to the log, as a record, and, with a severity, as an alert too. `json`: an
+ * object whose members the record gets, or NULL. Any thread. */
 void sensor_say(struct sensor *sensor, const char *what, int severity, const char *message, const char *json);
 
 /* Ends the loop; the process will end with that code. */
