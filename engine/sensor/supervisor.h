@@ -28,7 +28,9 @@
 
 /* What the sensor process knows of its supervisor. */
 struct supervised {
-    int descriptor;      /* the sensor's end, -1 if nobody supervises. Readable: the supervisor is gone */
+    /* The sensor's end, -1 if nobody supervises. Nothing is ever sent on it: readable, whether read(2) then
+     * gives the end or ECONNRESET, means that the supervisor is gone. */
+    int descriptor;
     uint32_t restarts;   /* before this one */
     nanoseconds died_at; /* when the one before died, wall clock; 0 if there was none */
     char last_exit[160]; /* "killed by signal 11 (Segmentation fault)", "said nothing for 30 s and was killed"

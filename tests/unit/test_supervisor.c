@@ -38,6 +38,7 @@ enum part {
     HANG,     /* ready, then silent for ever */
     DEAF,     /* the same, and SIGABRT and SIGTERM do not impress it */
     SLEEPER,  /* ready, reports ticks without a sign of life until SIGUSR1, then as WATCH */
+    LATE,     /* default dispositions for a while, then as WATCH */
     UNSTARTED /* never ready, waits with default dispositions */
 };
 
@@ -91,7 +92,7 @@ static int watch(const struct supervised *self, bool alive) {
             report("tick");
         if (poll(&gone, 1, 50) > 0) {
             char byte;
-            report(read(self->descriptor, &byte, 1) == 0 ? "orphan" : "surprised");
+            report(read(self->descriptor, &byte, 1) <= 0 ? "orphan" : "surprised"); /* its end, or a reset */
             return 0;
         }
     }
@@ -136,6 +137,10 @@ static int sensor(void *context, const struct supervised *self) {
         return watch(self, true);
     case SLEEPER:
         return watch(self, false);
+    case LATE:
+        report("waiting");
+        poll(NULL, 0, 300);
+        return watch(self, true);
     case DEAF:
         signal(SIGABRT, SIG_IGN);
         signal(SIGTERM, SIG_IGN);
@@ -369,15 +374,30 @@ static void signals_are_passed_on(void **state) {
     expect_code(&stage, 0);
 }
 
-static void a_reload_before_it_is_ready_does_not_kill_it(void **state) {
+static void a_reload_waits_until_it_is_ready(void **state) {
+    (void)state;
+    struct supervisor_options options = quick();
+    struct stage stage = PLAY(&options, LATE);
+    expect(&stage, "start 0 0 ");
+    expect(&stage, "waiting");
+    kill(stage.supervisor, SIGHUP); /* would kill it now */
+    char line[LINE];
+    for (int lines = 0; lines < 2; lines++) {
+        assert_true(next_line(&stage, line));
+        assert_true(strcmp(line, "ready") == 0 || strcmp(line, "HUP") == 0); /* the order is open */
+    }
+    kill(stage.supervisor, SIGTERM);
+    expect(&stage, "TERM");
+    expect_code(&stage, 0);
+}
+
+static void a_stop_before_it_is_ready_ends_it(void **state) {
     (void)state;
     struct supervisor_options options = quick();
     struct stage stage = PLAY(&options, UNSTARTED);
     expect(&stage, "start 0 0 ");
     expect(&stage, "waiting");
-    kill(stage.supervisor, SIGHUP);
-    kill(stage.supervisor, SIGUSR1);
-    kill(stage.supervisor, SIGTERM); /* this one reaches it: it has no handler, and was asked to stop */
+    kill(stage.supervisor, SIGTERM);
     expect_code(&stage, 0);
 }
 
@@ -597,7 +617,8 @@ int main(void) {
         cmocka_unit_test(signs_of_life_keep_it_alive),
         cmocka_unit_test(a_stopped_supervisor_does_not_count),
         cmocka_unit_test(signals_are_passed_on),
-        cmocka_unit_test(a_reload_before_it_is_ready_does_not_kill_it),
+        cmocka_unit_test(a_reload_waits_until_it_is_ready),
+        cmocka_unit_test(a_stop_before_it_is_ready_ends_it),
         cmocka_unit_test(a_second_stop_kills),
         cmocka_unit_test(a_stop_ends_the_wait_for_a_restart),
         cmocka_unit_test(an_orphan_reads_the_end),
