@@ -97,8 +97,8 @@ Packet = collections.namedtuple("Packet", "worker interface direction link_type 
 
 
 class Tap:
-    def __init__(self, lab, *arguments):
-        command = ["ip", "netns", "exec", lab.near, str(TOOL), *arguments]
+    def __init__(self, lab, *arguments, under=()):
+        command = ["ip", "netns", "exec", lab.near, *under, str(TOOL), *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self.text = b""
         self.packets, self.opened, self.closed, self.figures, self.failed = [], [], [], {}, []
@@ -178,8 +178,8 @@ def lab():
 def tap(lab):
     taps = []
 
-    def start(*arguments):
-        taps.append(Tap(lab, *arguments))
+    def start(*arguments, **options):
+        taps.append(Tap(lab, *arguments, **options))
         return taps[-1]
 
     yield start
@@ -424,6 +424,28 @@ def test_down_and_up_again(lab, tap, dealing, looked):
     assert len(t.opened) - len(t.closed) == 2
 
 
+@pytest.mark.parametrize("dealing", [[], ["-s"]], ids=["fanout", "share"])
+def test_one_worker_s_handle_made_anew(lab, tap, dealing):
+    """Worker 0 lets go and opens again before worker 1 has looked: each packet is still seen once."""
+    lab.link("v0")
+    t = tap("-w", "2", *dealing, "v0")
+    t.command("rescan")
+    settle(lab, "v0")
+    lab.ip("link", "set", "v0", "down")
+    t.command("rescan 0")
+    lab.ip("link", "set", "v0", "up")
+    t.command("rescan 0")
+    assert [worker for worker, _, _ in t.closed] == [0]
+    for _ in range(2):
+        settle(lab, "v0")
+        t.packets.clear()
+        sent = programme()
+        lab.send("v0", [data for _, data in sent] + marks())
+        check_dealt(t, sent, 2)
+        t.command("rescan")
+    assert len(t.closed) == (1 if dealing else 2)
+
+
 def test_down_at_the_start_is_waited_for(lab, tap):
     lab.link("v0", up=False)
     t = tap("v0")
@@ -566,3 +588,18 @@ def test_without_permission_it_says_what_to_do(lab, tap):
     command = ["ip", "netns", "exec", lab.near, "setpriv", "--bounding-set=-all", "--inh-caps=-all", str(TOOL), "lo"]
     done = subprocess.run(command, input="rescan\nquit\n", text=True, capture_output=True, timeout=PATIENCE)
     assert "failed" in done.stdout and "cap_net_raw" in done.stdout, done.stdout + done.stderr
+
+
+def test_cap_net_raw_is_enough(lab, tap):
+    """As a sensor that has given up the rest; interfaces that come later are opened with it as well."""
+    if not shutil.which("setpriv"):
+        pytest.skip("the setpriv program is not installed")
+    lab.link("v0")
+    t = tap("-w", "2", "v0", under=["setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all"])
+    t.command("rescan")
+    lab.ip("link", "del", "v0")
+    lab.link("v0")
+    assert t.command("rescan") == 0
+    sent = programme()
+    lab.send("v0", [data for _, data in sent] + marks())
+    check_dealt(t, sent, 2)
