@@ -53,7 +53,11 @@ struct tap_options {
     const struct tap_deal *deal; /* may be NULL for one worker */
     void *context;
     /* An interface came or went (`why`, or NULL). The descriptor is to be polled for reading from then, until
-     * then; it is still open during the call. Called from tap_rescan() and tap_next_burst(). */
+     * then; it is still open during the call. Called from tap_rescan(), tap_next_burst() and tap_free().
+     * An error on the descriptor is no end: an interface that goes down and up again gives one. libuv stops a
+     * poll on it (its callback gets UV_EBADF): take a burst then, and if the handle is still open, poll on.
+     * Readiness may come late on Linux (libpcap issues 364, 380, 387), so take bursts after each rescan too.
+     */
     void (*on_open)(void *context, uint32_t handle, int descriptor, const char *interface);
     void (*on_close)(void *context, uint32_t handle, int descriptor, const char *interface, const char *why);
 };

@@ -211,15 +211,21 @@ void tap_handle_close(struct tap_handle *handle, const struct tap_options *optio
     *handle = (struct tap_handle){.descriptor = -1};
 }
 
+/* Whether the kernel deals the handle's packets as it should, so that there is nothing to hold them against.
+ */
+static bool is_dealt(struct tap_handle *handle, nanoseconds time) {
+    if (tap_group_is_broken(handle->group)) return false;
+    if (handle->settled) return true;
+    nanoseconds whole = tap_group_whole_since(handle->group);
+    handle->settled = whole < INT64_MAX - dealing_time && time > whole + dealing_time;
+    return handle->settled;
+}
+
 bool tap_handle_takes(struct tap_handle *handle, const struct packet *packet) {
     if (handle->nothing) return false;
     if (handle->user && !filter_matches(handle->user, packet)) return false;
-    if (handle->share.count == 0) return true;
-    nanoseconds whole = tap_group_whole_since(handle->group);
-    if (whole < INT64_MAX - dealing_time && packet->time > whole + dealing_time) {
-        handle->share.count = 0; /* the kernel deals now */
-        return true;
-    }
-    uint32_t length = packet->captured - handle->cooked_header;
+    if (!handle->group || is_dealt(handle, packet->time)) return true;
+    uint32_t header = handle->cooked_header,
+             length = packet->captured > header ? packet->captured - header : 0;
     return bpf_filter(handle->share.instructions, packet->bytes, length, packet->captured) != 0;
 }

@@ -1,8 +1,9 @@
 /* One open interface: a libpcap handle set up for a tap, and how its share of the packets is dealt to it.
  *
- * A handle that is to join a fanout group gets everything until it has joined, and a group that lacks members
- * gives theirs to others. So until the group is whole, and a little longer, the packets are also held against
- * the worker's share here: from then on it is the kernel alone that deals, and nothing was seen twice. */
+ * A handle that is to join a fanout group gets everything until it has joined; a group that lacks members
+ * gives theirs to others; and while one is replaced, there may be two for an interface. So until the group is
+ * whole, and a little longer, and again when it is broken, packets are also held against the worker's share
+ * here. In between it is the kernel alone that deals. So nothing is seen twice. */
 #ifndef LUNETTE_CAPTURE_TAP_HANDLE_H
 #define LUNETTE_CAPTURE_TAP_HANDLE_H
 
@@ -17,10 +18,11 @@ struct tap_handle {
     int dlt;
     uint16_t link_type; /* LINKTYPE_ number */
     uint32_t cooked_header;
-    bool nanosecond;     /* unit of its time stamps' fraction */
-    struct filter *user; /* the user's filter, where the kernel cannot read the link type: PKTAP */
-    struct tap_group *group;
-    struct tap_program share; /* to hold packets against; none: they are all ours */
+    bool nanosecond;          /* unit of its time stamps' fraction */
+    struct filter *user;      /* the user's filter, where the kernel cannot read the link type: PKTAP */
+    struct tap_group *group;  /* or NULL */
+    bool settled;             /* the group is whole, and what came before is read */
+    struct tap_program share; /* of a handle in a group: to hold packets against */
     bool nothing;             /* a link type that cannot be dealt: worker 0 has it all */
 };
 

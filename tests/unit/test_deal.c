@@ -261,7 +261,7 @@ static void fragments_of_a_datagram_meet(void **state) {
     struct home *home = home_new(NULL, &err);
     struct deal *deal = deal_new(home, 8, &err);
     for (int a = 1; a < 100; a++) {
-        char src[16], dst[16];
+        char src[32], dst[32];
         snprintf(src, sizeof src, "192.168.1.%d", a);
         snprintf(dst, sizeof dst, "192.168.1.%d", 200 - a);
         static const uint16_t fields[] = {0x2000, 0x2010, 0x0020};
