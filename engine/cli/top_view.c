@@ -479,7 +479,12 @@ static void draw_keys(const struct top_view *view, struct screen *screen) {
 static void draw_all(struct top_view *view, struct screen *screen, uint32_t row, uint32_t rows) {
     uint32_t content = rows > 5 ? rows - 5 : 0; /* three headings, two blank rows */
     uint32_t traffic = content / 3, detectors = content / 3;
-    struct panel panel = {screen, row, traffic + 1};
+    struct panel panel = {screen, row, rows};
+    if (content < 3) {
+        draw_alerts(view, &panel);
+        return;
+    }
+    panel.rows = traffic + 1;
     draw_traffic(view, &panel);
     panel = (struct panel){screen, row + traffic + 2, detectors + 1};
     draw_detectors(view, &panel);
