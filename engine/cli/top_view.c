@@ -397,20 +397,23 @@ static enum screen_ink ink_of(const char *severity) {
     return strcmp(severity, "low") == 0 ? SCREEN_CYAN : SCREEN_DIM;
 }
 
+/* One row; in full three: what, who and by which detector, why. */
 static void draw_alert(struct screen *screen, uint32_t row, const json_t *a, bool full) {
+    enum { TEXT = 19 };
     char clock[16];
     const char *severity = text_of(a, "severity"), *arrow = screen->unicode ? "→" : ">";
-    struct pen pen = {screen, row, 1, screen->columns > 1 ? screen->columns - 1 : 0};
+    const char *attack = text_of(a, "attack");
+    uint32_t end = screen->columns > 1 ? screen->columns - 1 : 0;
+    struct pen pen = {screen, row, TEXT, end}, who = {screen, row + 1, TEXT, end};
     screen_put(screen, row, 1, 8, SCREEN_DIM, clock_of(text_of(a, "time"), clock));
     screen_put(screen, row, 11, 6, ink_of(severity), severity);
-    pen.column = 19;
     if (!full) pen_write(&pen, SCREEN_PLAIN, "%s  ", text_of(a, "who"));
     pen_write(&pen, full ? SCREEN_BOLD : SCREEN_PLAIN, "%s", text_of(a, "title"));
     if (!full) return;
-    struct pen below = {screen, row + 1, 19, pen.end};
-    pen_write(&below, SCREEN_PLAIN, "%s", text_of(a, "who"));
-    if (text_of(a, "where")[0]) pen_write(&below, SCREEN_PLAIN, " %s %s", arrow, text_of(a, "where"));
-    pen_write(&below, SCREEN_DIM, "  %s: %s", text_of(a, "detector"), text_of(a, "why"));
+    pen_write(&who, SCREEN_PLAIN, "%s", text_of(a, "who"));
+    if (text_of(a, "where")[0]) pen_write(&who, SCREEN_PLAIN, " %s %s", arrow, text_of(a, "where"));
+    pen_write(&who, SCREEN_DIM, "  %s%s%s", text_of(a, "detector"), attack[0] ? ", " : "", attack);
+    screen_put(screen, row + 2, TEXT, end > TEXT ? end - TEXT : 0, SCREEN_PLAIN, text_of(a, "why"));
 }
 
 static void draw_alerts(struct top_view *view, const struct panel *panel) {
@@ -418,7 +421,7 @@ static void draw_alerts(struct top_view *view, const struct panel *panel) {
     const json_t *counts = json_object_get(json_object_get(view->answer, "status"), "alerts");
     static const char *const names[] = {"high", "medium", "low", "info"};
     bool full = view->focus == FOCUS_ALERTS;
-    uint32_t each = full ? 2 : 1;
+    uint32_t each = full ? 3 : 1;
     uint32_t shown = panel->rows > 1 ? (panel->rows - 1) / each : 0;
     size_t count = json_array_size(alerts);
     uint32_t from = scrolled(&view->scroll[FOCUS_ALERTS], count, shown);

@@ -207,7 +207,7 @@ def test_another_user_is_turned_away(tool):
     run = subprocess.run(NOBODY + ask, capture_output=True, text=True, timeout=HANG)
     assert run.returncode == 7 and "200 OK" not in run.stdout  # the mode keeps him out
     run = subprocess.run(NOBODY + [str(LUNETTE), "ctl", "--socket", str(tool.path), "status"], capture_output=True, text=True, timeout=HANG)
-    if "Permission denied" not in run.stderr or run.returncode == 1:  # unless the program itself is out of his reach
+    if run.returncode not in (126, 127):  # unless the program itself is out of his reach
         assert run.returncode == 1 and "another user" in run.stderr
     tool.path.chmod(0o777)  # and if it did not, the kernel says who he is
     for _ in range(40):  # more often than there are places: he takes none
