@@ -141,7 +141,7 @@ static void print_outputs(struct ctl_page *page, const json_t *array) {
 
 static void print_figures(struct ctl_page *page, const json_t *s) {
     const json_t *rates = json_object_get(s, "rates"), *flows = json_object_get(s, "flows");
-    const json_t *alerts = json_object_get(s, "alerts");
+    const json_t *alerts = json_object_get(s, "alerts"), *detectors = json_object_get(s, "detectors");
     char a[FIGURE_SIZE], b[FIGURE_SIZE], c[FIGURE_SIZE];
     line(page, "packets", "%s, %s", figure_count(count_of(s, "packets"), a),
          figure_bytes(count_of(s, "bytes"), b));
@@ -157,6 +157,8 @@ static void print_figures(struct ctl_page *page, const json_t *s) {
          (unsigned long long)count_of(alerts, "low"), (unsigned long long)count_of(alerts, "info"));
     if (count_of(alerts, "lost"))
         line(page, "", "%s lost on the way out", figure_count(count_of(alerts, "lost"), a));
+    line(page, "detectors", "%llu on, %llu off, %llu left out", (unsigned long long)count_of(detectors, "on"),
+         (unsigned long long)count_of(detectors, "off"), (unsigned long long)count_of(detectors, "left_out"));
     line(page, "process", "%s, %llu descriptors, %s of processor time",
          figure_bytes(count_of(s, "resident"), a), (unsigned long long)count_of(s, "descriptors"),
          figure_duration(number_of(s, "cpu_seconds"), b));
@@ -171,13 +173,12 @@ static const char *short_time(const char *eve, char out[32]) {
 
 static void print_upkeep(struct ctl_page *page, const json_t *s) {
     const json_t *reloads = json_object_get(s, "reloads");
-    char time[32], a[FIGURE_SIZE];
+    char time[32];
     const char *last = text_of(reloads, "last"), *saved = text_of(s, "state_saved");
     if (last[0])
-        line(page, "reloads", "%llu, %llu failed; the last at %s UTC: %s; longest pause %s",
+        line(page, "reloads", "%llu, %llu failed; the last at %s UTC: %s; longest pause %.1f ms",
              (unsigned long long)count_of(reloads, "done"), (unsigned long long)count_of(reloads, "failed"),
-             short_time(last, time), text_of(reloads, "summary"),
-             figure_duration(number_of(reloads, "longest_pause"), a));
+             short_time(last, time), text_of(reloads, "summary"), number_of(reloads, "longest_pause") * 1000);
     if (saved[0]) line(page, "state", "saved at %s UTC", short_time(saved, time));
     if (count_of(s, "restarts"))
         line(page, "restarts", "%llu; the last: %s", (unsigned long long)count_of(s, "restarts"),

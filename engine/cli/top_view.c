@@ -6,7 +6,14 @@
 
 #include <stdlib.h>
 
-enum { HEADER_ROWS = 5, BARS_LABEL = 9, BARS_FIGURE = 14, LEAST_WIDTH = 20 };
+enum {
+    HEADER_ROWS = 5,
+    BARS_LABEL = 9,
+    BARS_FIGURE = 14,
+    BARS_MOST = 18,
+    LEAST_WIDTH = 20,
+    SIDE_BY_SIDE = 120
+};
 
 /* ── reading ─────────────────────────────────────────────────────── */
 
@@ -128,23 +135,41 @@ static double most_of(const double *values, uint32_t count) {
     return most;
 }
 
-static void draw_rate(const struct top_view *view, struct screen *screen, uint32_t row, const char *label,
-                      const char *figure, const double *values, enum screen_ink ink) {
-    uint32_t left = BARS_LABEL + BARS_FIGURE + 3;
-    screen_put(screen, row, 1, BARS_LABEL, SCREEN_DIM, label);
-    screen_put_right(screen, row, BARS_LABEL, BARS_FIGURE, SCREEN_BOLD, figure);
-    if (screen->columns <= left + 1 || view->samples < 2) return;
-    screen_bars(screen, row, left, screen->columns - left - 1, ink, values, view->samples,
-                most_of(values, view->samples));
+/* A rate: what it is now, the most of what is remembered, and how it went. */
+struct rate {
+    const char *label, *unit;
+    double scale; /* of the unit */
+    int digits;
+};
+
+static const char *rate_text(const struct rate *rate, double value, char *out, size_t size) {
+    char figure[FIGURE_SIZE];
+    if (rate->digits)
+        snprintf(out, size, "%.*f %s", rate->digits, value / rate->scale, rate->unit);
+    else
+        snprintf(out, size, "%s%s", figure_count((uint64_t)(value / rate->scale + 0.5), figure), rate->unit);
+    return out;
 }
 
-static void draw_rates(const struct top_view *view, struct screen *screen, const json_t *status) {
-    const json_t *rates = json_object_get(status, "rates");
-    char text[64], figure[FIGURE_SIZE];
-    snprintf(text, sizeof text, "%s/s", figure_count(count_of(rates, "packets"), figure));
-    draw_rate(view, screen, 1, "packets", text, view->packets, SCREEN_CYAN);
-    snprintf(text, sizeof text, "%.1f Mbit/s", number_of(rates, "bits") / 1e6);
-    draw_rate(view, screen, 2, "traffic", text, view->bits, SCREEN_CYAN);
+static void draw_rate(const struct top_view *view, struct screen *screen, uint32_t row,
+                      const struct rate *rate, const double *values) {
+    uint32_t left = BARS_LABEL + BARS_FIGURE + 2;
+    double most = most_of(values, view->samples), now = view->samples ? values[view->samples - 1] : 0;
+    char text[64], label[80];
+    screen_put(screen, row, 1, BARS_LABEL, SCREEN_DIM, rate->label);
+    screen_put_right(screen, row, BARS_LABEL, BARS_FIGURE, SCREEN_BOLD,
+                     rate_text(rate, now, text, sizeof text));
+    if (screen->columns <= left + BARS_MOST + 1 || view->samples < 2) return;
+    snprintf(label, sizeof label, "max %s", rate_text(rate, most, text, sizeof text));
+    screen_put(screen, row, left, BARS_MOST, SCREEN_DIM, label);
+    left += BARS_MOST + 1;
+    screen_bars(screen, row, left, screen->columns - left - 1, SCREEN_CYAN, values, view->samples, most);
+}
+
+static void draw_rates(const struct top_view *view, struct screen *screen) {
+    const struct rate packets = {"packets", "/s", 1, 0}, traffic = {"traffic", "Mbit/s", 1e6, 1};
+    draw_rate(view, screen, 1, &packets, view->packets);
+    draw_rate(view, screen, 2, &traffic, view->bits);
 }
 
 static void draw_figures(const struct top_view *view, struct screen *screen, const json_t *status) {
@@ -156,14 +181,14 @@ static void draw_figures(const struct top_view *view, struct screen *screen, con
     pen_write(&pen, SCREEN_DIM, "drops ");
     pen_write(&pen, drops > 0 ? SCREEN_RED : SCREEN_PLAIN, drops > 0 && drops < 9.95 ? "%.1f/s" : "%.0f/s",
               drops);
-    pen_write(&pen, SCREEN_PLAIN, ", %s in all", figure_count(count_of(status, "dropped"), a));
-    pen_write(&pen, SCREEN_DIM, "   flows ");
+    pen_write(&pen, SCREEN_PLAIN, " (%s)", figure_count(count_of(status, "dropped"), a));
+    pen_write(&pen, SCREEN_DIM, "  flows ");
     pen_write(&pen, SCREEN_PLAIN, "%s", figure_count(count_of(flows, "active"), a));
-    pen_write(&pen, SCREEN_DIM, "   events ");
+    pen_write(&pen, SCREEN_DIM, "  events ");
     pen_write(&pen, SCREEN_PLAIN, "%s/s", figure_count(count_of(rates, "events"), a));
-    pen_write(&pen, SCREEN_DIM, "   cpu ");
+    pen_write(&pen, SCREEN_DIM, "  cpu ");
     pen_write(&pen, SCREEN_PLAIN, "%.0f %%", share_of(view, status, before));
-    pen_write(&pen, SCREEN_DIM, "   memory ");
+    pen_write(&pen, SCREEN_DIM, "  memory ");
     pen_write(&pen, SCREEN_PLAIN, "%s", figure_bytes(count_of(status, "resident"), a));
 }
 
@@ -246,35 +271,46 @@ static uint32_t scrolled(uint32_t *scroll, size_t have, uint32_t shown) {
     return *scroll;
 }
 
+/* With the flows' count where there is room for it beside a name. */
 static void draw_busiest(const struct panel *panel, uint32_t left, uint32_t width, const char *name,
                          const json_t *array, uint32_t scroll) {
-    const struct column columns[] = {{name, left, width > 22 ? width - 20 : 2, false},
-                                     {"bytes", left + (width > 22 ? width - 19 : 3), 9, true},
-                                     {"flows", left + (width > 22 ? width - 9 : 13), 8, true}};
+    bool flows = width >= 60;
+    uint32_t figures = flows ? 20 : 10, room = width > figures + 3 ? width - figures - 1 : 2;
+    const struct column columns[] = {
+        {name, left, room, false}, {"bytes", left + room + 1, 9, true}, {"flows", left + room + 11, 9, true}};
     char figure[FIGURE_SIZE];
-    put_names(panel->screen, panel->row, columns, 3);
+    put_names(panel->screen, panel->row, columns, flows ? 3 : 2);
     for (uint32_t i = 0; i + 1 < panel->rows && i + scroll < json_array_size(array); i++) {
         const json_t *h = json_array_get(array, i + scroll);
         uint32_t row = panel->row + 1 + i;
         put_in(panel->screen, row, &columns[0], SCREEN_PLAIN, text_of(h, "name"));
         put_in(panel->screen, row, &columns[1], SCREEN_PLAIN, figure_bytes(count_of(h, "bytes"), figure));
-        put_in(panel->screen, row, &columns[2], SCREEN_PLAIN, figure_count(count_of(h, "flows"), figure));
+        if (flows)
+            put_in(panel->screen, row, &columns[2], SCREEN_PLAIN, figure_count(count_of(h, "flows"), figure));
     }
-    if (json_array_size(array) == 0)
+    if (json_array_size(array) == 0 && panel->rows > 1)
         screen_put(panel->screen, panel->row + 1, left, width, SCREEN_DIM, "none yet");
 }
 
+/* Beside each other; but when this has a narrow screen alone, below each other, so that names can be read. */
 static void draw_traffic(struct top_view *view, const struct panel *panel) {
     const json_t *hosts = json_object_get(view->answer, "hosts"),
                  *names = json_object_get(view->answer, "names");
-    size_t longer =
-        json_array_size(hosts) > json_array_size(names) ? json_array_size(hosts) : json_array_size(names);
-    uint32_t *scroll = &view->scroll[FOCUS_TRAFFIC];
-    uint32_t offset =
-        view->focus == FOCUS_ALL ? 0 : scrolled(scroll, longer, panel->rows ? panel->rows - 1 : 0);
-    uint32_t half = panel->screen->columns / 2;
-    draw_busiest(panel, 1, half - 2, "Hosts", hosts, offset);
-    draw_busiest(panel, half + 1, panel->screen->columns - half - 1, "Names", names, offset);
+    size_t hosts_count = json_array_size(hosts), names_count = json_array_size(names);
+    struct panel upper = *panel, lower = *panel;
+    uint32_t columns = panel->screen->columns, left = columns / 2 + 1, width = columns / 2 - 2, offset = 0;
+    if (view->focus == FOCUS_TRAFFIC) {
+        if (columns < SIDE_BY_SIDE) {
+            upper.rows = (panel->rows - 1) / 2;
+            lower = (struct panel){panel->screen, panel->row + upper.rows + 1, panel->rows - upper.rows - 1};
+            left = 1;
+            width = columns - 2;
+        }
+        offset = scrolled(&view->scroll[FOCUS_TRAFFIC], hosts_count > names_count ? hosts_count : names_count,
+                          upper.rows ? upper.rows - 1 : 0);
+    }
+    draw_busiest(&upper, 1, width, "Hosts", hosts, offset);
+    draw_busiest(&lower, left, left == 1 ? width : columns - left - 1, "Names", names, offset);
 }
 
 /* ── detectors ───────────────────────────────────────────────────── */
@@ -303,9 +339,8 @@ static const json_t *same_before(const struct top_view *view, const char *name) 
 static void draw_detector(struct screen *screen, uint32_t row, const struct column *columns,
                           const struct ranked *r) {
     const json_t *d = r->detector;
-    char figure[FIGURE_SIZE], text[256];
-    enum screen_ink ink = r->on ? SCREEN_PLAIN : SCREEN_RED;
-    put_in(screen, row, &columns[0], ink, text_of(d, "name"));
+    char figure[FIGURE_SIZE], text[64];
+    put_in(screen, row, &columns[0], r->on ? SCREEN_PLAIN : SCREEN_RED, text_of(d, "name"));
     put_in(screen, row, &columns[1], SCREEN_PLAIN, figure_count(count_of(d, "events"), figure));
     put_in(screen, row, &columns[2], SCREEN_PLAIN, figure_count(count_of(d, "alerts"), figure));
     put_in(screen, row, &columns[3], count_of(d, "errors") ? SCREEN_YELLOW : SCREEN_PLAIN,
@@ -313,33 +348,44 @@ static void draw_detector(struct screen *screen, uint32_t row, const struct colu
     snprintf(text, sizeof text, "%.1f %%", r->share);
     put_in(screen, row, &columns[4], SCREEN_PLAIN, text);
     put_in(screen, row, &columns[5], SCREEN_PLAIN, figure_bytes(count_of(d, "memory"), figure));
-    const char *why = text_of(d, "trouble");
-    snprintf(text, sizeof text, "%s%s%s", r->on ? "" : text_of(d, "state"), !r->on && why[0] ? ": " : "",
-             why);
-    put_in(screen, row, &columns[6], ink == SCREEN_PLAIN ? SCREEN_YELLOW : ink, text);
+    if (!r->on) put_in(screen, row, &columns[6], SCREEN_RED, text_of(d, "state"));
+}
+
+/* Alone on the screen, a detector's last trouble has a row of its own below it. */
+static void draw_ranked(struct top_view *view, const struct panel *panel, const struct ranked *ranked,
+                        size_t count) {
+    static const struct column columns[] = {{"Detectors", 1, 18, false}, {"events", 20, 12, true},
+                                            {"alerts", 33, 7, true},     {"errors", 41, 7, true},
+                                            {"cpu", 49, 8, true},        {"memory", 58, 9, true},
+                                            {"", 69, 9, false}};
+    struct screen *screen = panel->screen;
+    bool alone = view->focus == FOCUS_DETECTORS;
+    uint32_t room = panel->rows ? panel->rows - 1 : 0, troubled = 0, row = panel->row + 1,
+             end = panel->row + panel->rows;
+    for (size_t i = 0; i < count; i++) troubled += text_of(ranked[i].detector, "trouble")[0] != '\0';
+    uint32_t from = alone ? scrolled(&view->scroll[FOCUS_DETECTORS], count + troubled, room) : 0;
+    put_names(screen, panel->row, columns, 7);
+    for (size_t i = from; i < count && row < end; i++) {
+        const char *trouble = text_of(ranked[i].detector, "trouble");
+        draw_detector(screen, row++, columns, &ranked[i]);
+        if (alone && trouble[0] && row < end)
+            screen_put(screen, row++, 3, screen->columns - 4, SCREEN_YELLOW, trouble);
+    }
+    if (count == 0 && room) screen_put(screen, row, 1, 40, SCREEN_DIM, "none loaded");
 }
 
 static void draw_detectors(struct top_view *view, const struct panel *panel) {
-    uint32_t rest = panel->screen->columns > 71 ? panel->screen->columns - 71 : 0;
-    const struct column columns[] = {{"Detectors", 1, 18, false}, {"events", 20, 12, true},
-                                     {"alerts", 33, 7, true},     {"errors", 41, 7, true},
-                                     {"cpu", 49, 8, true},        {"memory", 58, 9, true},
-                                     {"", 69, rest + 1, false}};
     const json_t *scripts = json_object_get(view->answer, "scripts");
     size_t count = json_array_size(scripts);
     struct ranked *ranked = calloc(count + 1, sizeof *ranked);
-    put_names(panel->screen, panel->row, columns, 7);
-    for (size_t i = 0; ranked && i < count; i++) {
+    if (!ranked) return;
+    for (size_t i = 0; i < count; i++) {
         const json_t *d = json_array_get(scripts, i);
         ranked[i] = (struct ranked){d, share_of(view, d, same_before(view, text_of(d, "name"))),
                                     strcmp(text_of(d, "state"), "on") == 0};
     }
-    if (ranked) qsort(ranked, count, sizeof *ranked, by_cost);
-    uint32_t room = panel->rows ? panel->rows - 1 : 0;
-    uint32_t from = view->focus == FOCUS_ALL ? 0 : scrolled(&view->scroll[FOCUS_DETECTORS], count, room);
-    for (uint32_t i = 0; ranked && i < room && i + from < count; i++)
-        draw_detector(panel->screen, panel->row + 1 + i, columns, &ranked[i + from]);
-    if (count == 0) screen_put(panel->screen, panel->row + 1, 1, 40, SCREEN_DIM, "none loaded");
+    qsort(ranked, count, sizeof *ranked, by_cost);
+    draw_ranked(view, panel, ranked, count);
     free(ranked);
 }
 
@@ -351,20 +397,23 @@ static enum screen_ink ink_of(const char *severity) {
     return strcmp(severity, "low") == 0 ? SCREEN_CYAN : SCREEN_DIM;
 }
 
+/* One row; in full three: what, who and by which detector, why. */
 static void draw_alert(struct screen *screen, uint32_t row, const json_t *a, bool full) {
+    enum { TEXT = 19 };
     char clock[16];
     const char *severity = text_of(a, "severity"), *arrow = screen->unicode ? "→" : ">";
-    struct pen pen = {screen, row, 1, screen->columns > 1 ? screen->columns - 1 : 0};
+    const char *attack = text_of(a, "attack");
+    uint32_t end = screen->columns > 1 ? screen->columns - 1 : 0;
+    struct pen pen = {screen, row, TEXT, end}, who = {screen, row + 1, TEXT, end};
     screen_put(screen, row, 1, 8, SCREEN_DIM, clock_of(text_of(a, "time"), clock));
     screen_put(screen, row, 11, 6, ink_of(severity), severity);
-    pen.column = 19;
     if (!full) pen_write(&pen, SCREEN_PLAIN, "%s  ", text_of(a, "who"));
     pen_write(&pen, full ? SCREEN_BOLD : SCREEN_PLAIN, "%s", text_of(a, "title"));
     if (!full) return;
-    struct pen below = {screen, row + 1, 19, pen.end};
-    pen_write(&below, SCREEN_PLAIN, "%s", text_of(a, "who"));
-    if (text_of(a, "where")[0]) pen_write(&below, SCREEN_PLAIN, " %s %s", arrow, text_of(a, "where"));
-    pen_write(&below, SCREEN_DIM, "  %s: %s", text_of(a, "detector"), text_of(a, "why"));
+    pen_write(&who, SCREEN_PLAIN, "%s", text_of(a, "who"));
+    if (text_of(a, "where")[0]) pen_write(&who, SCREEN_PLAIN, " %s %s", arrow, text_of(a, "where"));
+    pen_write(&who, SCREEN_DIM, "  %s%s%s", text_of(a, "detector"), attack[0] ? ", " : "", attack);
+    screen_put(screen, row + 2, TEXT, end > TEXT ? end - TEXT : 0, SCREEN_PLAIN, text_of(a, "why"));
 }
 
 static void draw_alerts(struct top_view *view, const struct panel *panel) {
@@ -372,7 +421,7 @@ static void draw_alerts(struct top_view *view, const struct panel *panel) {
     const json_t *counts = json_object_get(json_object_get(view->answer, "status"), "alerts");
     static const char *const names[] = {"high", "medium", "low", "info"};
     bool full = view->focus == FOCUS_ALERTS;
-    uint32_t each = full ? 2 : 1;
+    uint32_t each = full ? 3 : 1;
     uint32_t shown = panel->rows > 1 ? (panel->rows - 1) / each : 0;
     size_t count = json_array_size(alerts);
     uint32_t from = scrolled(&view->scroll[FOCUS_ALERTS], count, shown);
@@ -402,7 +451,7 @@ static void draw_help(const struct panel *panel) {
         "h         close this help",
         "",
         "drops     packets the kernel gave up because the sensor was late",
-        "cpu       share of one processor since the last look, per detector over all workers",
+        "cpu       share of one processor since the last look, over all workers",
         "bytes     of a host's or name's flows that ended in the last minutes",
     };
     screen_put(panel->screen, panel->row, 1, 40, SCREEN_BOLD, "Keys and words");
@@ -426,14 +475,19 @@ static void draw_keys(const struct top_view *view, struct screen *screen) {
     static const char *const names[FOCUS_COUNT] = {"1 all", "2 hosts", "3 detectors", "4 alerts"};
     for (int i = 0; i < FOCUS_COUNT; i++)
         pen_write(&pen, i == (int)view->focus ? SCREEN_BOLD : SCREEN_DIM, "%s  ", names[i]);
-    pen_write(&pen, SCREEN_DIM, "%s scroll  r reload  h help", screen->unicode ? "↑↓" : "up/down");
+    pen_write(&pen, SCREEN_DIM, "r reload  h help");
 }
 
 /* All three: alerts get what the others leave. */
 static void draw_all(struct top_view *view, struct screen *screen, uint32_t row, uint32_t rows) {
     uint32_t content = rows > 5 ? rows - 5 : 0; /* three headings, two blank rows */
     uint32_t traffic = content / 3, detectors = content / 3;
-    struct panel panel = {screen, row, traffic + 1};
+    struct panel panel = {screen, row, rows};
+    if (content < 3) {
+        draw_alerts(view, &panel);
+        return;
+    }
+    panel.rows = traffic + 1;
     draw_traffic(view, &panel);
     panel = (struct panel){screen, row + traffic + 2, detectors + 1};
     draw_detectors(view, &panel);
@@ -457,7 +511,7 @@ void top_view_draw(struct top_view *view, struct screen *screen) {
         return;
     }
     draw_bar(screen, status);
-    draw_rates(view, screen, status);
+    draw_rates(view, screen);
     draw_figures(view, screen, status);
     draw_troubles(view, screen, status);
     uint32_t keys = view->once ? 0 : 2, first = HEADER_ROWS + 1;

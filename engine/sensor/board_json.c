@@ -91,6 +91,19 @@ static void put_alert_counts(struct buffer *b, const struct board *board) {
     buffer_char(b, '}');
 }
 
+static void put_detector_counts(struct buffer *b, const struct board *board) {
+    uint32_t off = 0, left_out = 0, count = least(board->detector_count, BOARD_DETECTORS);
+    for (uint32_t i = 0; i < count; i++) {
+        left_out += board->detectors[i].left_out;
+        off += board->detectors[i].off && !board->detectors[i].left_out;
+    }
+    begin(b, "detectors", '{');
+    json_pair_u64(b, "on", count - off - left_out);
+    json_pair_u64(b, "off", off);
+    json_pair_u64(b, "left_out", left_out);
+    buffer_char(b, '}');
+}
+
 static void put_reloads(struct buffer *b, const struct board *board) {
     begin(b, "reloads", '{');
     json_pair_u64(b, "done", board->reloads);
@@ -156,6 +169,7 @@ void board_json_status(struct buffer *b, const struct board *board) {
     put_traffic(b, board);
     put_flows(b, &board->flow);
     put_alert_counts(b, board);
+    put_detector_counts(b, board);
     put_reloads(b, board);
     put_interfaces(b, board);
     put_workers(b, board);

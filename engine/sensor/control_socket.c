@@ -127,11 +127,8 @@ bool control_socket_in_place(const struct control_socket *s, const char *path) {
     return s->descriptor >= 0 && lstat(path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode;
 }
 
-void control_socket_close(struct control_socket *s, const char *path) {
-    if (s->descriptor < 0) return;
+void control_socket_unlink(const struct control_socket *s, const char *path) {
     if (control_socket_in_place(s, path)) unlink(path);
-    close(s->descriptor);
-    s->descriptor = -1;
 }
 
 /* ── loopback ────────────────────────────────────────────────────── */

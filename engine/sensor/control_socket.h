@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-/* A socket in the file system, told from others by its inode. */
+/* A socket in the file system, told from others by its inode. The descriptor is the caller's to close. */
 struct control_socket {
     int descriptor; /* -1: none */
     dev_t device;
@@ -22,8 +22,8 @@ int control_socket_open(struct control_socket *out, const char *path, struct err
 /* Is it still this socket that `path` leads to? */
 bool control_socket_in_place(const struct control_socket *s, const char *path);
 
-/* Closes; takes the path away if it is still ours. */
-void control_socket_close(struct control_socket *s, const char *path);
+/* Takes the path away if it is still ours. */
+void control_socket_unlink(const struct control_socket *s, const char *path);
 
 /* "127.0.0.1:9177", "[::1]:9177", "localhost:9177". Anything but a loopback address is wrong use. Returns the
  * descriptor or -1. */

@@ -27,7 +27,7 @@ static void say(const char *word) {
     if (dprintf(STDOUT_FILENO, "%s\n", word) < 0) _exit(1);
 }
 
-static void fill_detectors(struct board *out) {
+static void fill_detectors(struct board *out, unsigned turn) {
     static const char *const names[DETECTORS] = {
         "beacon", "beat", "lolbin", "apple_allowlist", "dns_tunnel", "tls_odd", "quote\"back\\slash",
         "broken", "idle"};
@@ -38,7 +38,7 @@ static void fill_detectors(struct board *out) {
         d->events = 1000000 >> i;
         d->alerts = i < 4 ? 7 - i : 0;
         d->memory = (uint64_t)(i + 1) * 1500000;
-        d->cpu_seconds = 12.5 / (i + 1);
+        d->cpu_seconds = 12.5 / (i + 1) + turn * 0.08 / (i + 1);
     }
     struct board_detector *off = &out->detectors[5], *left_out = &out->detectors[7];
     off->off = true;
@@ -164,7 +164,7 @@ static void show_board(void *context, struct board *out) {
     out->last_reload = out->now - 3600 * NS_PER_SECOND;
     snprintf(out->last_reload_summary, sizeof out->last_reload_summary, "1 changed (beacon), 8 kept");
     out->longest_pause = 0.0042;
-    fill_detectors(out);
+    fill_detectors(out, turn);
     fill_alerts(out, out->now);
     fill_traffic(out, turn);
     fill_top(out);
