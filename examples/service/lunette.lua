@@ -21,7 +21,7 @@ interface = { "eth0" }
 -- Packets that are never looked at cost nothing: a backup server's, say.
 -- filter = "not host 192.0.2.17"
 
--- Threads, each with its share of the local hosts. One takes some hundred thousand packets a second.
+-- Threads, each with its share of the local hosts. More of them if `lunette top` shows drops.
 workers = 1
 ring = "64MiB" -- the kernel's buffer, for each interface and worker: what bridges a busy moment
 
@@ -46,8 +46,8 @@ no_alerts = true -- they are in the records: not in the service's journal once m
 -- pcap_files = 500
 
 -- Bounds on memory.
-max_flows = 262144     -- about 100 MiB a worker
-script_memory = 256    -- MiB, for each detector
+max_flows = 262144  -- at once, in each worker
+script_memory = 256 -- MiB, for each detector in each worker
 
 -- Metrics for Prometheus; without a password, so on loopback only.
 -- metrics = "127.0.0.1:9177"
