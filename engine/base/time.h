@@ -4,6 +4,7 @@
 #define LUNETTE_BASE_TIME_H
 
 #include <stdint.h>
+#include <time.h>
 
 typedef int64_t nanoseconds;
 
@@ -12,6 +13,13 @@ typedef int64_t nanoseconds;
 #define NS_PER_MICROSECOND 1000LL
 
 static inline double ns_to_seconds(nanoseconds t) { return (double)t / 1e9; }
+
+/* A clock that nobody sets, to measure how long something took. */
+static inline nanoseconds time_monotonic(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (nanoseconds)t.tv_sec * NS_PER_SECOND + t.tv_nsec;
+}
 
 /* Writes "2024-05-01T12:00:00.123456+0000" (EVE's form, always UTC) and returns its length, 31. */
 enum { TIMESTAMP_LENGTH = 31 };

@@ -208,7 +208,7 @@ static int place_open(struct tap *tap, struct place *place, uint32_t index, stru
 
 static bool is_up(const struct tap *tap, const char *name) {
     struct ifreq request = {0};
-    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%.*s", (int)sizeof request.ifr_name - 1, name);
     if (ioctl(tap->probe, SIOCGIFFLAGS, &request) < 0) return false;
     return request.ifr_flags & IFF_UP;
 }

@@ -34,6 +34,15 @@ static uint16_t link_type_of(int dlt) {
     }
 }
 
+/* Bytes that libpcap puts before a packet: a filter in the kernel does not count them. */
+static uint32_t cooked_header_of(int dlt) {
+    if (dlt == DLT_LINUX_SLL) return 16;
+#ifdef DLT_LINUX_SLL2
+    if (dlt == DLT_LINUX_SLL2) return 20;
+#endif
+    return 0;
+}
+
 static enum tap_opened refused(int status, pcap_t *pcap, const char *interface, struct error *err) {
     const char *words = pcap_geterr(pcap);
     const char *why = words[0] ? words : pcap_statustostr(status);
@@ -187,6 +196,7 @@ enum tap_opened tap_handle_open(struct tap_handle *handle, const struct tap_opti
     choose_link_type(handle->pcap);
     handle->dlt = pcap_datalink(handle->pcap);
     handle->link_type = link_type_of(handle->dlt);
+    handle->cooked_header = cooked_header_of(handle->dlt);
     handle->nanosecond = pcap_get_tstamp_precision(handle->pcap) == PCAP_TSTAMP_PRECISION_NANO;
     handle->descriptor = pcap_get_selectable_fd(handle->pcap);
     if (arrange(handle, options, interface, interface_index, err) == 0) return TAP_OPENED;
@@ -210,5 +220,6 @@ bool tap_handle_takes(struct tap_handle *handle, const struct packet *packet) {
         handle->share.count = 0; /* the kernel deals now */
         return true;
     }
-    return bpf_filter(handle->share.instructions, packet->bytes, packet->original, packet->captured) != 0;
+    uint32_t length = packet->captured - handle->cooked_header;
+    return bpf_filter(handle->share.instructions, packet->bytes, length, packet->captured) != 0;
 }

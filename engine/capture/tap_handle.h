@@ -15,7 +15,8 @@ struct tap_handle {
     pcap_t *pcap; /* NULL: not open */
     int descriptor;
     int dlt;
-    uint16_t link_type;  /* LINKTYPE_ number */
+    uint16_t link_type; /* LINKTYPE_ number */
+    uint32_t cooked_header;
     bool nanosecond;     /* unit of its time stamps' fraction */
     struct filter *user; /* the user's filter, where the kernel cannot read the link type: PKTAP */
     struct tap_group *group;

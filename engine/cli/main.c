@@ -11,6 +11,8 @@ static const char usage[] = "usage: lunette COMMAND [options]\n"
                             "  replay    read captures, run detectors over them, print alerts and a summary\n"
                             "  live      watch interfaces, for months if need be\n"
                             "  events    print the events that detectors can handle, and their fields\n"
+                            "  ctl       ask a running sensor, or tell it what to do\n"
+                            "  top       a running sensor on a screen: traffic, hosts, detectors, alerts\n"
                             "\n"
                             "  lunette COMMAND --help    about one command\n"
                             "  lunette --version\n";
@@ -22,10 +24,13 @@ static const struct {
     {"replay", cli_replay},
     {"live", cli_live},
     {"events", cli_events},
+    {"ctl", cli_ctl},
+    {"top", cli_top},
 };
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of writing, told by the outputs */
+    signal(SIGXFSZ, SIG_IGN); /* a file that reached its limit: the same */
     if (argc < 2) {
         fputs(usage, stderr);
         return EXIT_WRONG_USE;

@@ -104,6 +104,7 @@ struct flow_view {
     uint16_t client_port, server_port;
     const char *proto;      /* "TCP" … */
     const char *app_proto;  /* or NULL */
+    const char *state;      /* new, established or closed */
     const char *tcp_state;  /* or NULL */
     const char *interface;  /* "" if unnamed */
     const char *name;       /* the server's, not terminated */

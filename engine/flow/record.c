@@ -172,7 +172,7 @@ static void fill_tcp(struct event_flow_body *body, const struct flow *flow) {
     body->tcp_state = tcp_state_word(flow);
 }
 
-static const char *state_word(const struct flow *flow) {
+const char *flow_state_word(const struct flow *flow) {
     if (!flow_is_tcp(flow)) return flow->marks & MARK_BOTH_SIDES ? "established" : "new";
     if (flow->tcp_state == TCP_STATE_CLOSED) return "closed";
     return flow->tcp_state >= TCP_STATE_ESTABLISHED ? "established" : "new";
@@ -202,7 +202,7 @@ void record_flow(struct flow_room *room, const struct flow *flow, const char *re
     body->start = flow->start;
     body->finish = flow->last;
     body->age = ns_to_seconds(flow->last - flow->start);
-    body->state = state_word(flow);
+    body->state = flow_state_word(flow);
     body->reason = reason;
     body->onsets = flow->onsets;
     fill_counters(body, flow);

@@ -106,6 +106,7 @@ void record_flow_start(struct flow_room *room, struct flow *flow, const struct d
 void record_flow(struct flow_room *room, const struct flow *flow, const char *reason);
 const char *flow_app_proto(const struct flow_room *room, const struct flow *flow);
 const char *flow_proto_word(uint8_t proto);
+const char *flow_state_word(const struct flow *flow);
 
 /* anomaly.c: all strings static; `flow` may be NULL. */
 void anomaly_note(struct flow_room *room, struct flow *flow, nanoseconds time, const char *layer,

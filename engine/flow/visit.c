@@ -14,6 +14,7 @@ static struct flow_view view_of(const struct flow_room *room, const struct flow 
         .server_port = ported ? flow->key.port[server] : 0,
         .proto = flow_proto_word(flow->key.proto),
         .app_proto = flow_app_proto(room, flow),
+        .state = flow_state_word(flow),
         .tcp_state = flow_is_tcp(flow) ? tcp_state_word(flow) : NULL,
         .interface =
             around->interface_name ? around->interface_name(around->context, flow->key.interface) : "",

@@ -182,7 +182,10 @@ static bool is_plain_name(const char *name) {
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")] == '\0';
 }
 
-static int push_file_error(lua_State *lua, const char *path, const char *why) {
+/* Another time it may be there, or another. */
+static int push_file_error(lua_State *lua, const struct detector *detector, const char *path,
+                           const struct stat *status, const char *why) {
+    if (detector->options.files) script_files_note(detector->options.files, path, status, "", 0);
     lua_pushnil(lua);
     lua_pushfstring(lua, "%s: %s", path, why);
     return 2;
@@ -202,16 +205,17 @@ static int host_read(lua_State *lua) {
     }
     const char *path = lua_pushfstring(lua, "%s/%s/%s", detector->directory, folder, name);
     struct stat status;
-    if (stat(path, &status) < 0) return push_file_error(lua, path, strerror(errno));
-    if (!S_ISREG(status.st_mode)) return push_file_error(lua, path, "no regular file");
-    if (status.st_size > DATA_FILE_LIMIT) return push_file_error(lua, path, "larger than 32 MiB");
+    if (stat(path, &status) < 0) return push_file_error(lua, detector, path, NULL, strerror(errno));
+    if (!S_ISREG(status.st_mode)) return push_file_error(lua, detector, path, NULL, "no regular file");
+    if (status.st_size > DATA_FILE_LIMIT) return push_file_error(lua, detector, path, &status, "larger than 32 MiB");
     char *text = lua_newuserdata(lua, (size_t)status.st_size + 1);
     FILE *file = fopen(path, "rb");
-    if (!file) return push_file_error(lua, path, strerror(errno));
+    if (!file) return push_file_error(lua, detector, path, &status, strerror(errno));
     size_t length = fread(text, 1, (size_t)status.st_size, file);
     bool failed = ferror(file) != 0;
     fclose(file);
-    if (failed) return push_file_error(lua, path, "it cannot be read");
+    if (failed) return push_file_error(lua, detector, path, &status, "it cannot be read");
+    if (detector->options.files) script_files_note(detector->options.files, path, &status, text, length);
     lua_pushlstring(lua, text, length);
     return 1;
 }

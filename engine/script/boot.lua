@@ -130,6 +130,7 @@ function calls.load(source, chunk)
     if not body then error(message, 0) end
     body()
     inside.loaded = true
+    inside.store.loaded()
     inside.alerts.settings_used()
 end
 
@@ -142,4 +143,6 @@ end
 calls.run = inside.dispatch.run
 calls.finish = inside.dispatch.finish
 calls.traceback = inside.dispatch.traceback
+-- What a reload hands over to the next state: read and filled by handover.c.
+calls.kept = { states = inside.store.kept, timers = inside.clock.kept }
 return calls

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "script/cdef.h"
 #include "script/embedded.h"
+#include "script/handover.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 enum { VIEW_SLOT_BITS = 10, GENERATION_MASK = (1 << 22) - 1 };
 _Static_assert((int)BATCH_EVENTS == (int)LUNETTE_BATCH, "the boundary header knows the batch");
@@ -66,9 +68,7 @@ static void state_discard(struct detector *detector) {
     switch_off(detector, why);
 }
 
-/* Calls the function below its arguments on the stack. Lua's status, or -1 if the state had to be given up.
- */
-static int state_enter(struct detector *detector, int arguments) {
+int detector_enter(struct detector *detector, int arguments) {
     jmp_buf escape;
     if (setjmp(escape) != 0) {
         state_discard(detector);
@@ -138,13 +138,18 @@ static int state_boot(lua_State *lua, struct detector *detector) {
     detector->call_run = take_call(lua, "run");
     detector->call_start = take_call(lua, "start");
     detector->call_finish = take_call(lua, "finish");
+    lua_getfield(lua, -1, "kept");
+    handover_prepare(lua, detector);
     return 0;
 }
 
-static char *file_read(const char *path, size_t *size, struct error *err) {
+static char *file_read(const char *path, size_t *size, struct script_files *files, struct error *err) {
     FILE *file = fopen(path, "rb");
-    if (!file) {
+    struct stat status;
+    if (!file || fstat(fileno(file), &status) < 0) {
         error_set(err, "%s: %m", path);
+        if (file) fclose(file);
+        if (files) script_files_note(files, path, NULL, NULL, 0);
         return NULL;
     }
     char *text = NULL;
@@ -163,6 +168,7 @@ static char *file_read(const char *path, size_t *size, struct error *err) {
     bool failed = ferror(file) || used == room;
     fclose(file);
     if (!failed) {
+        if (files) script_files_note(files, path, &status, text, used);
         *size = used;
         return text;
     }
@@ -227,7 +233,7 @@ struct detector *detector_load(const struct detector_options *options, struct er
         mmap(NULL, sizeof *detector->feed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     detector->feed = feed == MAP_FAILED ? NULL : feed;
     detector->heap = heap_new(options->memory_limit);
-    detector->source = file_read(options->path, &detector->source_size, err);
+    detector->source = file_read(options->path, &detector->source_size, options->files, err);
     int outcome = -1;
     if (!detector->path || !detector->directory || !detector->feed || !detector->heap)
         error_set(err, "%s: out of memory", options->path);
@@ -238,6 +244,8 @@ struct detector *detector_load(const struct detector_options *options, struct er
     }
     free(detector->source);
     detector->source = NULL;
+    detector->options.settings = NULL;
+    detector->options.setting_count = 0;
     if (outcome == 0) return detector;
     detector_free(detector);
     return NULL;
@@ -319,7 +327,7 @@ static void state_call(struct detector *detector, int call, const char *what, na
     detector->feed->generation = detector->options.batch->generation & GENERATION_MASK;
     lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, call);
     lua_pushnumber(detector->lua, ns_to_seconds(clock));
-    if (state_enter(detector, 1) > 0) state_failed(detector, what);
+    if (detector_enter(detector, 1) > 0) state_failed(detector, what);
 }
 
 /* Garbage counts against the bound until it is collected: do that in time, but not over and over. */
@@ -352,9 +360,11 @@ void detector_run(struct detector *detector, nanoseconds clock) {
     feed->end_clock = ns_to_seconds(clock);
     feed->current = feed->count; /* none is at hand yet */
     if (!detector->off && (feed->count > 0 || feed->due <= feed->end_clock)) {
+        nanoseconds before = time_monotonic();
         detector->events += feed->count;
         state_call(detector, detector->call_run, "batch", clock);
         if (detector->lua) state_collect(detector);
+        detector->spent += time_monotonic() - before;
     }
     feed->in_timer = 0;
     feed->count = feed->runs = 0;
@@ -363,6 +373,23 @@ void detector_run(struct detector *detector, nanoseconds clock) {
 void detector_finish(struct detector *detector, nanoseconds clock) {
     detector->end = clock;
     if (!detector->off) state_call(detector, detector->call_finish, "end of capture", clock);
+}
+
+void detector_succeed(struct detector *detector, const struct detector *old) {
+    detector->events = old->events;
+    detector->alerts = old->alerts;
+    detector->errors = old->errors;
+    detector->feed->evicted = old->feed->evicted;
+    detector->feed->hole_from = old->feed->hole_from;
+    detector->feed->hole_to = old->feed->hole_to;
+}
+
+void detector_renumber(struct detector *detector, uint32_t index) {
+    detector->options.index = index;
+}
+
+bool detector_is_off(const struct detector *detector) {
+    return detector->off;
 }
 
 void detector_status(const struct detector *detector, struct detector_status *out) {
@@ -374,6 +401,7 @@ void detector_status(const struct detector *detector, struct detector_status *ou
         .evicted = (uint64_t)detector->feed->evicted,
         .memory = detector->beside_heap + (detector->heap ? heap_used(detector->heap) : 0),
         .off = detector->off,
+        .cpu_seconds = ns_to_seconds(detector->spent),
     };
     memcpy(out->last_error, detector->last_error, sizeof out->last_error);
 }

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 struct detector;
+struct script_files;
 
 /* --set NAME.key=value, split. */
 struct setting {
@@ -34,7 +35,8 @@ struct detector_options {
         index; /* its place among the detectors of the worker: decides the order of alerts of one event */
     size_t memory_limit; /* bytes, for the Lua state and once more for its sets and filters */
     const struct setting *settings;
-    size_t setting_count;
+    size_t setting_count; /* borrowed for the load */
+    struct script_files *files; /* borrowed: what the script reads is noted there. May be NULL */
     const struct batch *batch;
     bool quiet; /* do not log: another worker's copy of the same script does */
     void *context;
@@ -45,6 +47,11 @@ struct detector_options {
 /* Runs the script's body. NULL and a message with file and line if it cannot be loaded. */
 struct detector *detector_load(const struct detector_options *options, struct error *err);
 void detector_free(struct detector *detector);
+
+/* Takes the place of `old`: goes on with its counters, knows of the same hole. Before the start. */
+void detector_succeed(struct detector *detector, const struct detector *old);
+void detector_renumber(struct detector *detector, uint32_t index); /* its place among the detectors */
+bool detector_is_off(const struct detector *detector); /* any thread */
 
 const char *detector_name(const struct detector *detector);
 const char *detector_path(const struct detector *detector);
@@ -72,6 +79,7 @@ struct detector_status {
     uint64_t evicted; /* entries of named state that gave way */
     size_t memory;    /* bytes in use, sets and filters included */
     bool off;         /* switched off after a run of failures */
+    double cpu_seconds; /* spent in it, by the clock on the wall: the worker's thread seldom waits in between */
     char last_error[256];
 };
 void detector_status(const struct detector *detector, struct detector_status *out);

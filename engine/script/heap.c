@@ -33,7 +33,8 @@ struct large {
 
 struct heap {
     uint8_t *base;
-    size_t limit;
+    size_t limit; /* HEAP_SPARE more while that is allowed */
+    size_t reserved;
     size_t cut;   /* bytes of the reservation handed out so far */
     size_t large; /* bytes of large mappings */
     jmp_buf *escape;
@@ -45,8 +46,9 @@ struct heap *heap_new(size_t limit) {
     struct heap *heap = calloc(1, sizeof *heap);
     if (!heap) return NULL;
     heap->limit = limit;
+    heap->reserved = limit + HEAP_SPARE;
     heap->base =
-        mmap(NULL, limit, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(NULL, heap->reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (heap->base != MAP_FAILED) return heap;
     free(heap);
     return NULL;
@@ -58,12 +60,16 @@ void heap_free(struct heap *heap) {
         next = large->next;
         munmap(large, large->mapped);
     }
-    munmap(heap->base, heap->limit);
+    munmap(heap->base, heap->reserved);
     free(heap);
 }
 
 size_t heap_used(const struct heap *heap) {
     return heap->cut + heap->large;
+}
+
+void heap_spare(struct heap *heap, bool allowed) {
+    heap->limit = allowed ? heap->reserved : heap->reserved - HEAP_SPARE;
 }
 
 void heap_escape_to(struct heap *heap, jmp_buf *escape) {

@@ -8,6 +8,7 @@
 #define LUNETTE_SCRIPT_HEAP_H
 
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct heap;
@@ -23,6 +24,10 @@ void *heap_allocate(void *heap, void *old, size_t old_size, size_t new_size);
 
 /* Bytes taken from the system, at most the limit. */
 size_t heap_used(const struct heap *heap);
+
+/* Lets it go over its bound by HEAP_SPARE, for work of the engine's own that must not cost the state. */
+enum { HEAP_SPARE = 1 << 20 };
+void heap_spare(struct heap *heap, bool allowed);
 
 /* Where to jump to (with 1) when the bound is passed, while Lua is running; NULL when it is not. */
 void heap_escape_to(struct heap *heap, jmp_buf *escape);

@@ -1,14 +1,11 @@
 /* See host.h. Alerts wait in `pending` until the batch is done; their strings are copied into one buffer a
  * batch. */
-#include "script/host.h"
+#include "script/entry.h"
 
 #include "base/log.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { DEFAULT_SCRIPT_MEMORY = 256 * 1024 * 1024, PACKET_PAYLOAD = 2048 };
 
@@ -17,19 +14,6 @@ struct pending_alert {
     uint32_t detector;
     uint32_t number;
     struct alert alert; /* its strings are owned: one allocation at alert.title */
-};
-
-struct script_host {
-    struct batch *batch;
-    struct script_sink sink;
-    struct detector **detectors;
-    uint32_t count;
-    char **failed; /* paths of those that could not be loaded */
-    uint32_t failed_count;
-    bool wants[EVENT_KINDS];
-    struct pending_alert *pending;
-    uint32_t pending_count, pending_room;
-    uint64_t pending_lost;
 };
 
 /* ------------------------------------------------------------------ alerts */
@@ -64,10 +48,8 @@ static void host_on_alert(void *context, const struct alert *alert, const struct
         host->pending_room = room;
     }
     struct pending_alert *pending = &host->pending[host->pending_count];
-    *pending = (struct pending_alert){.place = *place,
-                                      .detector = alert->detector_index,
-                                      .number = host->pending_count,
-                                      .alert = *alert};
+    *pending = (struct pending_alert){
+        .place = *place, .detector = alert->detector_index, .number = host->pending_count, .alert = *alert};
     if (alert_own(&pending->alert))
         host->pending_count++;
     else
@@ -153,44 +135,9 @@ static void host_drink(void *context) {
 
 /* ----------------------------------------------------------------- loading */
 
-/* --set, records and the summary know a detector by its name alone. */
-static int host_check_name(const struct script_host *host, const struct detector *detector,
-                           struct error *err) {
-    for (uint32_t i = 0; i < host->count; i++) {
-        const struct detector *other = host->detectors[i];
-        if (strcmp(detector_name(other), detector_name(detector)) != 0) continue;
-        error_set(err, "two detectors are called %s: %s and %s", detector_name(detector),
-                  detector_path(other), detector_path(detector));
-        return error_is_usage(err);
-    }
-    return 0;
-}
-
-static void warn_if_idle(const struct detector *detector) {
-    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
-        if (detector_handles(detector, (enum event_kind)kind)) return;
-    log_line(LOG_WARNING, "%s asks for no events (lunette.on), so it will see nothing",
-             detector_path(detector));
-}
-
-static int host_add_failed(struct script_host *host, const char *path, struct error *err) {
-    char **grown = realloc(host->failed, (host->failed_count + 1) * sizeof *grown);
-    if (!grown) return error_set(err, "out of memory");
-    host->failed = grown;
-    char *copy = strdup(path);
-    if (!copy) return error_set(err, "out of memory");
-    host->failed[host->failed_count++] = copy;
-    return 0;
-}
-
-static int host_load(struct script_host *host, const struct script_options *options, const char *path,
-                     struct error *err) {
-    struct detector **grown = realloc(host->detectors, (host->count + 1) * sizeof *grown);
-    if (!grown) return error_set(err, "out of memory");
-    host->detectors = grown;
-    const struct detector_options detector_options = {
-        .path = path,
-        .index = host->count,
+struct detector_options host_detector_options(struct script_host *host,
+                                              const struct script_options *options) {
+    return (struct detector_options){
         .memory_limit = options->memory_limit ? options->memory_limit : DEFAULT_SCRIPT_MEMORY,
         .settings = options->settings,
         .setting_count = options->setting_count,
@@ -200,78 +147,47 @@ static int host_load(struct script_host *host, const struct script_options *opti
         .on_alert = host_on_alert,
         .on_report = host_on_report,
     };
-    struct error why;
-    struct detector *detector = detector_load(&detector_options, &why);
-    if (detector && host_check_name(host, detector, err) < 0) {
-        detector_free(detector);
-        return -1;
-    }
-    if (detector) {
-        if (!options->quiet) warn_if_idle(detector);
-        host->detectors[host->count++] = detector;
-        return 0;
-    }
-    if (strncmp(why.text, "--set ", 6) == 0) { /* alerts.lua: the value or the key is wrong */
-        error_set(err, "%s", why.text);
-        return error_is_usage(err);
-    }
-    if (!options->quiet) log_line(LOG_ERROR, "this detector is left out: %s", why.text);
-    return host_add_failed(host, path, err);
 }
 
-static int is_script(const struct dirent *entry) {
-    size_t length = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && length > 4 && strcmp(entry->d_name + length - 4, ".lua") == 0;
-}
-
-static int host_load_folder(struct script_host *host, const struct script_options *options,
-                            const char *folder, struct error *err) {
-    struct dirent **entries;
-    int n = scandir(folder, &entries, is_script, alphasort);
-    if (n < 0) {
-        error_set(err, "%s: %s", folder, strerror(errno));
-        return error_is_usage(err);
+int host_adopt(struct script_host *host, struct script_entry **entries, uint32_t count) {
+    struct detector **detectors = calloc(count ? count : 1, sizeof(struct detector *));
+    if (!detectors) return -1;
+    free(host->detectors);
+    free(host->entries);
+    host->detectors = detectors;
+    host->entries = entries;
+    host->entry_count = count;
+    host->count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!entries[i]->detector) continue;
+        detector_renumber(entries[i]->detector, host->count);
+        host->detectors[host->count++] = entries[i]->detector;
     }
-    int outcome = 0;
-    if (n == 0) {
-        error_set(err, "no scripts in %s", folder);
-        outcome = error_is_usage(err);
-    }
-    for (int i = 0; i < n; i++) {
-        char path[4096];
-        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-        if (outcome == 0) outcome = host_load(host, options, path, err);
-        free(entries[i]);
-    }
-    free(entries);
-    return outcome;
-}
-
-static int host_load_path(struct script_host *host, const struct script_options *options, const char *path,
-                          struct error *err) {
-    struct stat status;
-    if (stat(path, &status) < 0) {
-        error_set(err, "no script %s: %s", path, strerror(errno));
-        return error_is_usage(err);
-    }
-    if (S_ISDIR(status.st_mode)) return host_load_folder(host, options, path, err);
-    return host_load(host, options, path, err);
-}
-
-/* A setting for a detector that is not there is a slip of the user's, unless a script failed to load: then it
- * may be its. */
-static int host_check_settings(const struct script_host *host, const struct script_options *options,
-                               struct error *err) {
-    for (size_t s = 0; s < options->setting_count && host->failed_count == 0; s++) {
-        bool found = false;
-        for (uint32_t i = 0; i < host->count; i++)
-            found |= strcmp(detector_name(host->detectors[i]), options->settings[s].detector) == 0;
-        if (found) continue;
-        error_set(err, "--set %s.%s: no detector of that name is loaded", options->settings[s].detector,
-                  options->settings[s].key);
-        return error_is_usage(err);
-    }
+    host_refresh_wants(host);
     return 0;
+}
+
+static int host_load(struct script_host *host, const char *path, struct error *err) {
+    struct script_entry *entry = script_entry_load(host, &host->options, path, host->entry_count, err);
+    if (!entry) return -1;
+    host->entries[host->entry_count++] = entry;
+    if (entry->detector) return 0;
+    if (err->usage) return -1;
+    if (!host->options.quiet) log_line(LOG_ERROR, "this detector is left out: %s", err->text);
+    return 0;
+}
+
+static int host_load_all(struct script_host *host, const struct script_paths *paths, struct error *err) {
+    host->entries = calloc(paths->count ? paths->count : 1, sizeof(struct script_entry *));
+    if (!host->entries) return error_set(err, "out of memory");
+    for (uint32_t i = 0; i < paths->count; i++)
+        if (host_load(host, paths->list[i], err) < 0) return -1;
+    if (script_entries_check(host->entries, host->entry_count, &host->options, err) < 0) return -1;
+    struct script_entry **entries = host->entries;
+    host->entries = NULL;
+    if (host_adopt(host, entries, host->entry_count) == 0) return 0;
+    host->entries = entries;
+    return error_set(err, "out of memory");
 }
 
 struct script_host *script_host_new(const struct script_options *options, struct batch *batch,
@@ -283,15 +199,19 @@ struct script_host *script_host_new(const struct script_options *options, struct
     }
     host->batch = batch;
     host->sink = *sink;
-    int outcome = 0;
-    for (size_t i = 0; i < options->path_count && outcome == 0; i++)
-        outcome = host_load_path(host, options, options->paths[i], err);
-    if (outcome == 0) outcome = host_check_settings(host, options, err);
+    host->options = *options;
+    struct script_paths paths;
+    struct error why;
+    int outcome = script_paths_find(&paths, options, &why);
+    if (outcome == 0) {
+        outcome = host_load_all(host, &paths, &why);
+        script_paths_free(&paths);
+    }
     if (outcome < 0) {
+        if (err) *err = why;
         script_host_free(host);
         return NULL;
     }
-    host_refresh_wants(host);
     batch->listener = (struct batch_listener){
         .context = host, .wants = host->wants, .offer = host_offer, .drink = host_drink};
     return host;
@@ -299,10 +219,10 @@ struct script_host *script_host_new(const struct script_options *options, struct
 
 void script_host_free(struct script_host *host) {
     if (!host) return;
-    for (uint32_t i = 0; i < host->count; i++) detector_free(host->detectors[i]);
+    for (uint32_t i = 0; i < host->entry_count; i++) script_entry_free(host->entries[i]);
     for (uint32_t i = 0; i < host->pending_count; i++) free((char *)host->pending[i].alert.title);
-    for (uint32_t i = 0; i < host->failed_count; i++) free(host->failed[i]);
-    free(host->failed);
+    script_files_free(host->attempt);
+    free(host->entries);
     free(host->pending);
     free(host->detectors);
     free(host);
@@ -313,11 +233,13 @@ uint32_t script_host_count(const struct script_host *host) {
 }
 
 uint32_t script_host_failed(const struct script_host *host) {
-    return host->failed_count;
+    return host->entry_count - host->count;
 }
 
 const char *script_host_failed_path(const struct script_host *host, uint32_t index) {
-    return host->failed[index];
+    for (uint32_t i = 0; i < host->entry_count; i++)
+        if (!host->entries[i]->detector && index-- == 0) return host->entries[i]->path;
+    return NULL;
 }
 
 void script_host_status(const struct script_host *host, uint32_t index, struct detector_status *out) {
@@ -328,6 +250,7 @@ void script_host_status(const struct script_host *host, uint32_t index, struct d
 
 void script_host_start(struct script_host *host, nanoseconds clock) {
     host->batch->clock = clock;
+    host->started = true;
     for (uint32_t i = 0; i < host->count; i++) detector_start(host->detectors[i], clock);
 }
 

@@ -53,7 +53,7 @@ return function(inside)
     end
 
     return function(name, options)
-        local max, ttl = store.check("lunette.records", name, options)
+        local max, ttl, keep = store.check("lunette.records", name, options)
         local fields = parse_fields(options.fields)
         made = made + 1
         local struct = "struct lunette_record_" .. made
@@ -70,7 +70,7 @@ return function(inside)
         if size > SIZE_LIMIT then
             error(("lunette.records: a record of %d bytes is larger than %d"):format(size, SIZE_LIMIT), 2)
         end
-        local blocks = {}
+        local blocks, addresses = {}, {} -- addresses[block + 1]: for the hand-over
 
         local function stale() error("this record was given away: get it again by its key", 4) end
         local function place(view)
@@ -145,10 +145,34 @@ return function(inside)
         })
 
         local function record_at(slot) return blocks[rshift(slot, 8)][band(slot, 255)] end
-        local slots = store.slots(max, ttl, function(slot)
-            local record = record_at(slot)
-            record.turn = band(record.turn + 1, 0x7fffffff)
-        end)
+        local function make_block(block)
+            local made_block = block_type(BLOCK)
+            blocks[block], addresses[block + 1] = made_block, tonumber(ffi.cast("intptr_t", made_block))
+        end
+        local slots, kept = store.slots(max, ttl, {
+            forget = function(slot)
+                local record = record_at(slot)
+                record.turn = band(record.turn + 1, 0x7fffffff)
+            end,
+            copy = function(slot) return ffi.string(record_at(slot), size) end,
+            put = function(slot, bytes)
+                if not blocks[rshift(slot, 8)] then make_block(rshift(slot, 8)) end
+                ffi.copy(record_at(slot), bytes, size)
+            end,
+            move = function(from, to) ffi.copy(record_at(to), record_at(from), size) end,
+        })
+        -- The hand-over copies whole blocks if the layout is the same, else field by field.
+        kept.fields, kept.size, kept.block, kept.addresses = {}, size, BLOCK, addresses
+        for i, field in ipairs(fields) do
+            kept.fields[i] = { name = field.name, kind = field.kind, elements = field.elements or 0,
+                offset = ffi.offsetof(struct, "f_" .. field.name) }
+        end
+        function kept.reserve(high)
+            for block = 0, rshift(high, 8) do
+                if not blocks[block] then make_block(block) end
+            end
+        end
+        if keep then store.keep(name, kept) end
 
         local records = {}
         function records:get(key)
@@ -158,7 +182,7 @@ return function(inside)
         function records:make(key)
             local slot, new = slots.take(key)
             local block = rshift(slot, 8)
-            if not blocks[block] then blocks[block] = block_type(BLOCK) end
+            if not blocks[block] then make_block(block) end
             local record = record_at(slot)
             local turn = record.turn
             if new then

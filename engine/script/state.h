@@ -5,9 +5,11 @@
 #include "script/api.h"
 #include "script/condition.h"
 #include "script/detector.h"
+#include "script/files.h"
 #include "script/heap.h"
 
 #include <lua.h>
+#include <stdatomic.h>
 
 enum {
     DETECTOR_HANDLERS = 31,
@@ -43,15 +45,21 @@ struct detector {
     char *path; /* what options.path points to */
     char *directory;                                  /* of the script */
     int call_load, call_run, call_start, call_finish; /* registry references */
+    int call_kept, call_write, call_read;             /* handover.c */
     uint64_t events, alerts, errors;
+    nanoseconds spent; /* in Lua */
     nanoseconds end; /* of the capture, once it is there: feed->now is rounded */
     size_t alert_bytes; /* raised since Lua was entered */
     bool alerts_cut;
     uint32_t log_lines;
-    bool off;
+    atomic_bool off; /* another thread may look before a reload */
     bool error_logged;
     char last_error[256];
 };
+
+/* detector.c: calls the function below its arguments on the stack; no results. Lua's status, or -1 if the state had
+ * to be given up: then the detector is off. */
+int detector_enter(struct detector *detector, int arguments);
 
 /* bindings.c: pushes the table of C functions that the boot script calls `host`. */
 void bindings_push(lua_State *lua, struct detector *detector);

@@ -3,25 +3,33 @@
 -- `slots` is the bookkeeping that lunette.state and lunette.records share: which key has which slot, when was it last
 -- set, who gives way when all slots are taken. That is decided by the second-chance clock (Corbató 1968): a hand goes round;
 -- an entry used since the hand's last visit is spared once. No list is moved when an entry is used.
+--
+-- Named state outlives a reload of its script (and a restart): handover.c reads the tables below, and fills those of the
+-- same name in the new Lua state. Each is told of in a table of `kept`, made once, so that reading needs no memory. Slots
+-- and the hand's place go along, so that whoever gives way afterwards is who would have.
 return function(inside)
     local feed = inside.feed
-    local store = {}
+    local store = { kept = {} }
     local names = {}
-    local made_early = {} -- functions that give a clock to what was set before there was one
+    local starts = {} -- functions that give a clock to what was set before there was one
 
     function store.check(what, name, options)
         if type(name) ~= "string" or name == "" then error(what .. ": a name is expected first", 3) end
+        if #name > 255 then error(what .. ": the name is longer than 255 characters", 3) end
         if names[name] then error(what .. ": there is a state named '" .. name .. "' already", 3) end
         if type(options) ~= "table" then error(what .. ": a table { max = … } is expected after the name", 3) end
-        local max, ttl = options.max, options.ttl
+        local max, ttl, keep = options.max, options.ttl, options.keep
         if type(max) ~= "number" or max < 1 or max > 16777216 or max % 1 ~= 0 then
             error(what .. ": max must be a whole number from 1 to 16777216, got " .. tostring(max), 3)
         end
         if ttl ~= nil and (type(ttl) ~= "number" or not (ttl > 0)) then
             error(what .. ": ttl must be a number of seconds, got " .. tostring(ttl), 3)
         end
+        if keep ~= nil and type(keep) ~= "boolean" then
+            error(what .. ": keep must be true or false, got " .. tostring(keep), 3)
+        end
         names[name] = true
-        return max, ttl or math.huge
+        return max, ttl or math.huge, keep ~= false
     end
 
     local function check_key(key)
@@ -31,11 +39,13 @@ return function(inside)
         end
     end
 
-    -- `forget(slot)` is called when an entry goes.
-    function store.slots(max, ttl, forget)
+    -- `content` is what lies in the slots: `forget(slot)` is called when an entry goes, `copy(slot)` gives what `put(slot,
+    -- copy)` puts back, `move(from, to)` moves it.
+    function store.slots(max, ttl, content)
         local slot_of, keys, set_at, used, free = {}, {}, {}, {}, {}
         local count, high, hand, evicted = 0, 0, 0, 0
         local slots = {}
+        local forget = content.forget
 
         local function drop(slot)
             slot_of[keys[slot]], keys[slot] = nil, nil
@@ -56,17 +66,15 @@ return function(inside)
             return slot
         end
 
-        local function make_room()
+        -- The hand goes round until somebody gave way; true if not of age.
+        local function make_room(places)
             while true do
-                hand = hand % max + 1
+                hand = hand % places + 1
                 if keys[hand] ~= nil then
-                    if feed.now - set_at[hand] > ttl or not used[hand] then
-                        if feed.now - set_at[hand] <= ttl then
-                            evicted = evicted + 1
-                            feed.evicted = feed.evicted + 1
-                        end
+                    local over = feed.now - set_at[hand] > ttl
+                    if over or not used[hand] then
                         drop(hand)
-                        return
+                        return not over
                     end
                     used[hand] = false
                 end
@@ -81,7 +89,10 @@ return function(inside)
                 set_at[slot] = feed.now
                 return slot, false
             end
-            if count >= max then make_room() end
+            if count >= max and make_room(max) then
+                evicted = evicted + 1
+                feed.evicted = feed.evicted + 1
+            end
             slot = table.remove(free)
             if not slot then
                 high = high + 1
@@ -100,12 +111,6 @@ return function(inside)
         function slots.count() return count end
         function slots.evicted() return evicted end
 
-        if not inside.loaded then
-            made_early[#made_early + 1] = function(clock)
-                for slot = 1, high do set_at[slot] = clock end
-            end
-        end
-
         -- Iterates (slot, key) in the order of slots, skipping what is past its time.
         function slots.each()
             local slot = 0
@@ -116,18 +121,112 @@ return function(inside)
                 end
             end
         end
-        return slots
+
+        -- What the script's body set (at 0: there was no clock) is as old as the first packet; what was handed over is as old
+        -- as it was, unless the clock has been set back since.
+        starts[#starts + 1] = function(clock)
+            for slot = 1, high do
+                if keys[slot] ~= nil and (set_at[slot] == 0 or set_at[slot] > clock) then set_at[slot] = clock end
+            end
+        end
+
+        -- ------------------------------------------------------ the hand-over
+
+        local kept = { slot_of = slot_of, keys = keys, set_at = set_at, used = used, free = free, early = {} }
+        local body, body_keys -- key → content of what the body set, and its keys in order, while the hand-over goes on
+
+        function kept.figures() return count, high, hand, evicted end
+
+        -- The script's body is done: what it set is known by that later on.
+        function kept.loaded()
+            for slot = 1, high do
+                if keys[slot] ~= nil then kept.early[keys[slot]] = true end
+            end
+        end
+
+        -- Makes room for what comes. Returns what the body had set.
+        function kept.clear()
+            body, body_keys = {}, {}
+            for slot = 1, high do
+                local key = keys[slot]
+                if key ~= nil then
+                    body[key], body_keys[#body_keys + 1] = content.copy(slot), key
+                    drop(slot)
+                end
+            end
+            for i = #free, 1, -1 do free[i] = nil end
+            count, high, hand, evicted = 0, 0, 0, 0
+            return body
+        end
+
+        -- More slots were in use than there may be now: some give way, the others move together. Returns how many went.
+        local function shrink()
+            local before = count
+            while count > max do make_room(high) end
+            local low = {}
+            for i = 1, #free do
+                if free[i] <= max then low[#low + 1] = free[i] end
+                free[i] = nil
+            end
+            local next_low = 1
+            for slot = max + 1, high do
+                local key = keys[slot]
+                if key ~= nil then
+                    local to = low[next_low]
+                    next_low = next_low + 1
+                    slot_of[key], keys[to], set_at[to], used[to] = to, key, set_at[slot], used[slot]
+                    content.move(slot, to)
+                    keys[slot] = nil
+                end
+                set_at[slot], used[slot] = nil, nil
+            end
+            for i = #low, next_low, -1 do free[#free + 1] = low[i] end
+            high, hand = max, hand % max
+            return before - count
+        end
+
+        -- The tables are filled. What the body set and the one before did not know is added. Returns how many of the entries had to go.
+        function kept.resume(new_count, new_high, new_hand, new_evicted, early)
+            count, high, hand, evicted = new_count, new_high, new_hand, new_evicted
+            local lost = high > max and shrink() or 0
+            for _, key in ipairs(body_keys) do
+                if not early[key] and slot_of[key] == nil then content.put(slots.take(key), body[key]) end
+            end
+            body, body_keys = nil, nil
+            return lost
+        end
+
+        return slots, kept
     end
 
-    -- The first packet: what the script's body set is as old as that.
+    -- Makes the state known to the hand-over under its name.
+    function store.keep(name, kept)
+        kept.name = name
+        store.kept[#store.kept + 1] = kept
+    end
+
+    -- The script's body is done.
+    function store.loaded()
+        for _, kept in ipairs(store.kept) do kept.loaded() end
+    end
+
+    -- The first packet, or the first after a reload.
     function store.start(clock)
-        for _, give_clock in ipairs(made_early) do give_clock(clock) end
+        for _, start in ipairs(starts) do start(clock) end
+        starts = {}
     end
 
     function store.state(name, options)
-        local max, ttl = store.check("lunette.state", name, options)
+        local max, ttl, keep = store.check("lunette.state", name, options)
         local values = {}
-        local slots = store.slots(max, ttl, function(slot) values[slot] = nil end)
+        local slots, kept = store.slots(max, ttl, {
+            forget = function(slot) values[slot] = nil end,
+            copy = function(slot) return values[slot] end,
+            put = function(slot, value) values[slot] = value end,
+            move = function(from, to) values[from], values[to] = nil, values[from] end,
+        })
+        kept.values = values
+        if keep then store.keep(name, kept) end
         local state = {}
         function state:get(key)
             local slot = slots.find(key)

@@ -3,12 +3,17 @@
 --
 -- A periodic timer runs CATCH_UP times into a hole of the capture (or a jump of its clock), and then once at the hole's end:
 -- else it might run for years. Only what the packets say decides that, never how late a batch is handled.
+--
+-- Timers that the script's body sets outlive a reload: the n-th `every` (or `after`) of the same seconds takes the place of
+-- the n-th of before. Their functions are the new script's. What handlers set cannot be known again, and is lost.
 local CATCH_UP = 1000
 
 return function(inside)
     local feed = inside.feed
     local heap, numbered, origin = {}, 0, nil
     local clock = {}
+    local body = {} -- what the script's body set, in order; the engine reads it (handover.c)
+    local inherited -- by kind and seconds: a list of { at =, done = }
 
     local function before(a, b) return a.at < b.at or (a.at == b.at and a.number < b.number) end
 
@@ -48,7 +53,8 @@ return function(inside)
     local function add(seconds, every, handler)
         if #heap + #waiting >= 100000 then error("more than 100000 timers", 3) end
         numbered = numbered + 1
-        local timer = { at = seconds, number = numbered, every = every, handler = handler }
+        local timer = { at = seconds, number = numbered, seconds = seconds, every = every, handler = handler, done = false }
+        if not inside.loaded then body[#body + 1] = timer end
         if origin then
             timer.at = feed.now + seconds
             push(timer)
@@ -76,13 +82,47 @@ return function(inside)
         add(seconds, nil, handler)
     end
 
+    local function kind_of(every, seconds) return (every and "every " or "after ") .. ("%.17g"):format(seconds) end
+
+    -- The next time of a timer that may have been asleep since.
+    local function resumed(timer, at, now)
+        if at >= now then return at end
+        if not timer.every then return now end
+        return at + math.ceil((now - at) / timer.every) * timer.every
+    end
+
     function clock.start(now)
         origin = now
+        local nth = {}
         for _, timer in ipairs(waiting) do
-            timer.at = now + timer.at
-            push(timer)
+            local kind = kind_of(timer.every, timer.seconds)
+            nth[kind] = (nth[kind] or 0) + 1
+            local old = inherited and inherited[kind] and inherited[kind][nth[kind]]
+            if old and old.done then
+                timer.done, timer.handler = true, nil
+            else
+                timer.at = old and resumed(timer, old.at, now) or now + timer.at
+                push(timer)
+            end
         end
-        waiting = {}
+        waiting, inherited = {}, nil
+    end
+
+    -- For the hand-over. A timer of before: at the start it is given to the timer of the body that stands in its place.
+    clock.kept = { body = body }
+    function clock.kept.inherit(every, seconds, at, done)
+        local kind = kind_of(every, seconds)
+        inherited = inherited or {}
+        inherited[kind] = inherited[kind] or {}
+        table.insert(inherited[kind], { at = at, done = done })
+    end
+    -- Is the clock running, and how many timers wait that handlers have set?
+    function clock.kept.figures()
+        local own = #heap + #waiting
+        for i = 1, #body do
+            if not body[i].done then own = own - 1 end
+        end
+        return origin ~= nil, own
     end
 
     -- When a periodic timer runs next.
@@ -98,12 +138,16 @@ return function(inside)
     function clock.run(now, call)
         while feed.due <= now do
             local timer = pop()
-            feed.now = timer.at
+            local at, handler = timer.at, timer.handler
+            feed.now = at
             if timer.every then
-                push { at = following(timer), number = timer.number, every = timer.every, handler = timer.handler }
+                timer.at = following(timer)
+                push(timer)
+            else
+                timer.done, timer.handler = true, nil
             end
             feed.in_timer = 1
-            local off = call(timer.handler, timer.at)
+            local off = call(handler, at)
             feed.in_timer = 0
             if off then return true end
         end

@@ -84,10 +84,6 @@ static const char *const fatal[] = {
 
 static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
 
-/* Arguments are 64 bits wide here but int to the kernel, which cuts them: compared under a mask where
- * allowing more than was meant would follow. */
-static const uint64_t INT_MASK = 0xffffffff;
-
 enum { HIGHEST_FAMILY = 63, SET_VMA = 0x53564d41 };
 
 static int add_all(scmp_filter_ctx filter, uint32_t action, const char *const *names, size_t count) {

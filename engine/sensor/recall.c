@@ -22,7 +22,7 @@ enum {
     PACKETS_TEXT_MOST = 512,    /* comment_packets() */
     FILE_SMALLEST = 128 * 1024, /* its bound, that is */
     AT_ONCE_MOST = 1024,
-    BURST = 64,
+    BURST = 64, /* files: flows share no packets, so even that many write little more than the ring holds */
     PACKET_OVERHEAD = 56, /* of an enhanced packet block with flags and padding */
     NUMBER_SIZE = 64,
 };
@@ -201,9 +201,15 @@ static struct slice pending_text(const struct saving *saving, size_t most) {
     return (struct slice){(const uint8_t *)saving->pending.at, (uint32_t)(length < most ? length : most)};
 }
 
+/* A buffer for the moment. */
+static struct buffer *fresh_text(struct recall *recall) {
+    recall->comment.length = 0;
+    recall->comment.failed = false;
+    return &recall->comment;
+}
+
 static void put_closing(struct recall *recall, struct saving *saving) {
-    struct buffer *text = &recall->comment;
-    text->length = 0;
+    struct buffer *text = fresh_text(recall);
     char end[TIMESTAMP_LENGTH + 1];
     time_format_eve(saving->until, end);
     end[TIMESTAMP_LENGTH] = '\0';
@@ -325,8 +331,7 @@ static void saving_add_alert(struct recall *recall, struct saving *saving, const
     struct buffer *pending = &saving->pending;
     if (pending->length > PENDING_MOST - COMMENT_MOST) return; /* `alerts` tells that there were more */
     if (pending->length) buffer_string(pending, "\n\n");
-    struct buffer *text = &recall->comment;
-    text->length = 0;
+    struct buffer *text = fresh_text(recall);
     comment_alert(text, alert);
     if (!text->failed) buffer_put(pending, text->at, text->length);
 }

@@ -57,8 +57,11 @@ void comment_packets(struct buffer *b, const struct ring_wish *wish, const struc
         buffer_format(b, "of flow %llu: ", (unsigned long long)wish->flow_id);
     else
         buffer_string(b, "of the host, since the alert is about no single flow: ");
-    buffer_format(b, "%u kept from up to %g s before the alert, then what comes until %g s after it",
-                  found->count, ns_to_seconds(wish->before), ns_to_seconds(wish->after));
+    buffer_format(
+        b,
+        "%u kept, from up to %g s before the alert (or before the last one, if that was earlier); then "
+        "what comes until %g s after it",
+        found->count, ns_to_seconds(wish->before), ns_to_seconds(wish->after));
     if (found->begin_gone) {
         char time[TIMESTAMP_LENGTH + 1];
         time_format_eve(found->oldest, time);

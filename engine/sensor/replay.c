@@ -1,8 +1,9 @@
 /* Opens everything first, so that a slip of the user's shows before any work is done; then a thread per
- * worker (the first runs in the caller's); then adds up. */
+ * worker (the first runs in the caller's), each reading the whole capture; then adds up. */
 #include "sensor/replay.h"
 
 #include "base/log.h"
+#include "capture/capture.h"
 #include "sensor/home.h"
 #include "sensor/worker.h"
 
@@ -14,9 +15,12 @@
 #include <unistd.h>
 
 enum {
+    TICK_PACKETS =
+        16384, /* now and then scripts and records catch up, so that workers need not wait for each other */
     WORKERS_MAX = 64,
     WARNINGS_MAX = 1024,
-    WORKER_STACK = 16 * 1024 * 1024, /* a script may nest table.sort and its like 4 MiB deep before Lua says no */
+    WORKER_STACK =
+        16 * 1024 * 1024, /* a script may nest table.sort and its like 4 MiB deep before Lua says no */
 };
 
 struct replay {
@@ -24,7 +28,9 @@ struct replay {
     struct home *home;
     struct outputs *outputs;
     uint32_t count;
+    struct capture *captures[WORKERS_MAX]; /* each worker's own view of the files */
     struct worker *workers[WORKERS_MAX];
+    bool interrupted[WORKERS_MAX]; /* told to stop, or nobody takes the output any more */
     struct worker_options worker_options[WORKERS_MAX];
 };
 
@@ -66,6 +72,10 @@ static int check_output(const struct replay_options *options, const char *word, 
     return 0;
 }
 
+static const char *interface_name(void *context, uint8_t interface) {
+    return capture_interface_name(context, interface);
+}
+
 static int replay_open(struct replay *replay, struct error *err) {
     const struct replay_options *options = replay->options;
     for (size_t i = 0; i < options->outputs.record_count; i++)
@@ -75,9 +85,9 @@ static int replay_open(struct replay *replay, struct error *err) {
     replay->outputs = outputs_open(&options->outputs, replay->count, err);
     if (!replay->outputs) return -1;
     for (uint32_t i = 0; i < replay->count; i++) {
+        replay->captures[i] = capture_open(options->captures, options->capture_count, err);
+        if (!replay->captures[i]) return -1;
         replay->worker_options[i] = (struct worker_options){
-            .captures = options->captures,
-            .capture_count = options->capture_count,
             .filter = options->filter,
             .batch_limit = options->batch_limit,
             .fragment_memory = options->fragment_memory,
@@ -87,7 +97,8 @@ static int replay_open(struct replay *replay, struct error *err) {
             .outputs = replay->outputs,
             .index = i,
             .workers = replay->count,
-            .stop = options->stop,
+            .context = replay->captures[i],
+            .interface_name = interface_name,
         };
         replay->worker_options[i].scripts.quiet = i > 0;
         replay->workers[i] = worker_new(&replay->worker_options[i], err);
@@ -96,9 +107,37 @@ static int replay_open(struct replay *replay, struct error *err) {
     return outputs_begin(replay->outputs, err);
 }
 
+/* A signal asked for the end, or nobody takes the output any more. */
+static bool is_stopped(const struct replay *replay) {
+    return atomic_load_explicit(replay->options->stop, memory_order_relaxed) ||
+           outputs_failed(replay->outputs);
+}
+
+static void capture_work(struct replay *replay, uint32_t index) {
+    struct worker *worker = replay->workers[index];
+    struct capture *capture = replay->captures[index];
+    struct packet packets[PACKET_BURST];
+    uint64_t next_tick = TICK_PACKETS;
+    int n;
+    while ((n = capture_next_burst(capture, packets)) > 0) {
+        worker_packets(worker, packets, n);
+        if (is_stopped(replay)) break;
+        uint64_t seen = worker_figures(worker)->packets;
+        if (seen < next_tick) continue;
+        next_tick = seen + TICK_PACKETS;
+        worker_tick(worker);
+        if (index > 0) continue;
+        uint64_t done, total;
+        capture_progress(capture, &done, &total);
+        outputs_progress(replay->outputs, done, total, seen);
+    }
+    replay->interrupted[index] = is_stopped(replay);
+    worker_finish(worker);
+}
+
 /* The first worker's output stays open for the figures at the end. */
 static void worker_work(struct replay *replay, uint32_t index) {
-    worker_run(replay->workers[index]);
+    capture_work(replay, index);
     if (index > 0) outputs_done(outputs_worker(replay->outputs, index));
 }
 
@@ -155,7 +194,7 @@ static void replay_stats(struct replay *replay) {
         {"capture.bytes", figures->bytes},
         {"capture.filtered", figures->filtered},
         {"capture.truncated", figures->truncated},
-        {"capture.damaged", figures->damaged},
+        {"capture.damaged", capture_damaged(replay->captures[0])},
         {"decoder.not_ip", figures->not_ip},
         {"decoder.arp", figures->arp},
         {"decoder.invalid", figures->undecoded},
@@ -177,8 +216,7 @@ static void capture_figures(struct replay *replay, struct summary *summary, cons
                             double seconds) {
     const struct worker_figures *figures = worker_figures(replay->workers[0]);
     uint32_t count = 0;
-    while (count < WARNINGS_MAX && (warnings[count] = worker_capture_warning(replay->workers[0], count)))
-        count++;
+    while (count < WARNINGS_MAX && (warnings[count] = capture_warning(replay->captures[0], count))) count++;
     summary->packets = figures->packets;
     summary->bytes = figures->bytes;
     summary->first = figures->first;
@@ -186,8 +224,7 @@ static void capture_figures(struct replay *replay, struct summary *summary, cons
     summary->truncated = figures->truncated;
     summary->not_ip = figures->not_ip + figures->arp;
     summary->undecoded = figures->undecoded;
-    for (uint32_t i = 0; i < replay->count; i++)
-        summary->interrupted |= worker_figures(replay->workers[i])->interrupted;
+    for (uint32_t i = 0; i < replay->count; i++) summary->interrupted |= replay->interrupted[i];
     summary->seconds = seconds;
     summary->warnings = warnings;
     summary->warning_count = count;
@@ -219,7 +256,7 @@ static enum replay_outcome replay_close(struct replay *replay, int worked, doubl
     if (written < 0 || worked < 0) return REPLAY_FAILED;
     bool failed = false, interrupted = false;
     for (uint32_t i = 0; i < replay->count; i++) {
-        interrupted |= worker_figures(replay->workers[i])->interrupted;
+        interrupted |= replay->interrupted[i];
         failed |= worker_detectors_failed(replay->workers[i]) > 0;
     }
     if (interrupted) {
@@ -244,7 +281,10 @@ enum replay_outcome replay_run(const struct replay_options *options, struct erro
         outcome = REPLAY_USAGE;
     }
     if (replay.outputs) outputs_close(replay.outputs, NULL, NULL); /* it never began: no summary */
-    for (uint32_t i = 0; i < replay.count; i++) worker_free(replay.workers[i]);
+    for (uint32_t i = 0; i < replay.count; i++) {
+        worker_free(replay.workers[i]);
+        if (replay.captures[i]) capture_close(replay.captures[i]);
+    }
     home_free(replay.home);
     return outcome;
 }

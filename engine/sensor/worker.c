@@ -4,15 +4,15 @@
 #include "sensor/worker.h"
 
 #include "base/log.h"
-#include "capture/capture.h"
 #include "capture/filter.h"
 #include "decode/fragments.h"
 #include "protocol/list.h"
+#include "sensor/recall.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICK_PACKETS = 16384, HOLE_SECONDS = 3600 };
+enum { HOLE_SECONDS = 3600 };
 
 struct burst {
     struct packet packets[PACKET_BURST];
@@ -22,7 +22,6 @@ struct burst {
 
 struct worker {
     const struct worker_options *options;
-    struct capture *capture;
     struct filter *filter;
     struct fragments *fragments;
     struct batch *batch;
@@ -31,7 +30,6 @@ struct worker {
     struct output_worker *output;
     struct worker_figures figures;
     struct burst burst;
-    uint64_t next_tick;
     nanoseconds clock; /* the latest time of a packet so far */
     bool started;
 };
@@ -43,16 +41,26 @@ static bool around_is_local(void *context, const struct ip *address) {
 }
 
 static const char *around_interface_name(void *context, uint8_t interface) {
-    return capture_interface_name(((struct worker *)context)->capture, interface);
+    const struct worker_options *options = ((struct worker *)context)->options;
+    return options->interface_name(options->context, interface);
 }
 
 static void sink_event(void *context, enum event_kind kind, const void *event, const struct batch *batch) {
-    outputs_event(((struct worker *)context)->output, kind, event, batch);
+    const struct worker *worker = context;
+    if (kind == EVENT_flow && worker->options->on_flow)
+        worker->options->on_flow(worker->options->context, event, batch);
+    outputs_event(worker->output, kind, event, batch);
 }
 
+/* An alert on a flow has its packets kept; one of a timer, its host's. */
 static void sink_alert(void *context, const struct alert *alert) {
     struct worker *worker = context;
-    outputs_alert(worker->output, alert, worker->batch);
+    struct alert with_packets = *alert;
+    if (worker->options->recall)
+        with_packets.pcap =
+            recall_alert(worker->options->recall, alert, alert->has_head ? alert->head.flow_id : 0);
+    outputs_alert(worker->output, &with_packets, worker->batch);
+    if (worker->options->on_alert) worker->options->on_alert(worker->options->context, &with_packets);
 }
 
 static void sink_drained(void *context, nanoseconds clock) {
@@ -66,15 +74,15 @@ static void sink_report(void *context, const struct report *report) {
 static void on_packet(void *context, struct flow *flow, const struct packet *packet,
                       const struct decoded *decoded, enum direction direction) {
     struct worker *worker = context;
-    script_host_packet(worker->scripts, worker->room, flow, packet, decoded, direction);
+    if (worker->options->recall) recall_packet(worker->options->recall, packet, decoded, flow_id(flow));
+    if (script_host_wants_packets(worker->scripts))
+        script_host_packet(worker->scripts, worker->room, flow, packet, decoded, direction);
 }
 
 /* ------------------------------------------------------------------- life */
 
 static int worker_open(struct worker *worker, struct error *err) {
     const struct worker_options *options = worker->options;
-    worker->capture = capture_open(options->captures, options->capture_count, err);
-    if (!worker->capture) return -1;
     if (options->filter) {
         worker->filter = filter_new(options->filter, err);
         if (!worker->filter) return error_is_usage(err);
@@ -92,7 +100,8 @@ static int worker_open(struct worker *worker, struct error *err) {
         .on_drained = sink_drained,
     };
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
-        sink.record[kind] = outputs_want(options->outputs, (enum event_kind)kind);
+        sink.record[kind] =
+            outputs_want(options->outputs, (enum event_kind)kind) || (kind == EVENT_flow && options->on_flow);
     worker->scripts = script_host_new(&options->scripts, worker->batch, &sink, err);
     if (!worker->scripts) return -1;
 
@@ -127,7 +136,6 @@ void worker_free(struct worker *worker) {
     batch_free(worker->batch);
     if (worker->fragments) fragments_free(worker->fragments);
     if (worker->filter) filter_free(worker->filter);
-    if (worker->capture) capture_close(worker->capture);
     free(worker);
 }
 
@@ -137,13 +145,14 @@ static void burst_work(struct worker *worker) {
     struct burst *burst = &worker->burst;
     if (burst->count == 0) return;
     flow_room_burst(worker->room, burst->packets, burst->decoded, burst->count,
-                    script_host_wants_packets(worker->scripts) ? on_packet : NULL, worker);
+                    worker->options->recall || script_host_wants_packets(worker->scripts) ? on_packet : NULL,
+                    worker);
     burst->count = 0;
 }
 
 static bool is_mine(const struct worker *worker, const struct decoded *decoded) {
     const struct worker_options *options = worker->options;
-    return options->workers == 1 ||
+    return options->dealt || options->workers == 1 ||
            home_worker_of(options->home, decoded, options->workers) == options->index;
 }
 
@@ -237,16 +246,24 @@ static void worker_start(struct worker *worker, nanoseconds first) {
     script_host_start(worker->scripts, worker->clock);
 }
 
-/* Between bursts: now and then let scripts and records catch up, so that others need not wait for this
- * worker. */
-static void worker_tick(struct worker *worker) {
-    if (worker->figures.packets < worker->next_tick) return;
-    worker->next_tick = worker->figures.packets + TICK_PACKETS;
+void worker_packets(struct worker *worker, const struct packet *packets, int count) {
+    if (count == 0) return;
+    if (!worker->started) worker_start(worker, packets[0].time);
+    for (int i = 0; i < count; i++) packet_take(worker, &packets[i]);
+    burst_work(worker);
+}
+
+void worker_tick(struct worker *worker) {
+    if (worker->started) script_host_tick(worker->scripts);
+}
+
+void worker_advance(struct worker *worker, nanoseconds now, bool start) {
+    if (!worker->started && start) worker_start(worker, now);
+    if (!worker->started) return;
+    now = clock_of(now);
+    if (now > worker->clock) worker->clock = now;
+    flow_room_advance(worker->room, worker->clock);
     script_host_tick(worker->scripts);
-    if (worker->options->index > 0) return;
-    uint64_t done, total;
-    capture_progress(worker->capture, &done, &total);
-    outputs_progress(worker->options->outputs, done, total, worker->figures.packets);
 }
 
 static void summary_fill(struct worker *worker) {
@@ -277,36 +294,36 @@ static void summary_fill(struct worker *worker) {
     }
 }
 
-/* A signal asked for the end, or nobody takes the output any more. */
-static bool is_stopped(const struct worker *worker) {
-    return atomic_load_explicit(worker->options->stop, memory_order_relaxed) ||
-           outputs_failed(worker->options->outputs);
-}
-
-void worker_run(struct worker *worker) {
-    struct packet packets[PACKET_BURST];
-    int n;
-    while ((n = capture_next_burst(worker->capture, packets)) > 0) {
-        if (!worker->started) worker_start(worker, packets[0].time);
-        for (int i = 0; i < n; i++) packet_take(worker, &packets[i]);
-        burst_work(worker);
-        worker_tick(worker);
-        if (is_stopped(worker)) break;
-    }
-    worker->figures.interrupted = is_stopped(worker);
-    worker->figures.damaged = capture_damaged(worker->capture);
+void worker_finish(struct worker *worker) {
     flow_room_finish(worker->room);
     script_host_finish(worker->scripts, worker->batch->clock);
     summary_fill(worker);
     outputs_at_end(worker->output);
 }
 
-const struct worker_figures *worker_figures(const struct worker *worker) {
+const struct worker_figures *worker_figures(struct worker *worker) {
+    worker->figures.events = worker->batch->next_seq - 1;
     return &worker->figures;
 }
 
-const char *worker_capture_warning(struct worker *worker, size_t index) {
-    return capture_warning(worker->capture, index);
+bool worker_started(const struct worker *worker) {
+    return worker->started;
+}
+
+nanoseconds worker_clock(const struct worker *worker) {
+    return worker->clock;
+}
+
+struct flow_room *worker_room(struct worker *worker) {
+    return worker->room;
+}
+
+struct script_host *worker_scripts(struct worker *worker) {
+    return worker->scripts;
+}
+
+struct output_worker *worker_output(struct worker *worker) {
+    return worker->output;
 }
 
 const struct flow_counters *worker_flow_counters(struct worker *worker) {

@@ -1,26 +1,26 @@
-/* One worker: the whole path of a packet in one thread, from the capture to scripts and records.
+/* One worker: the whole path of a packet in one thread, from decoding to scripts and records.
  *
- *      capture ─ filter ─ decode ─ fragments ─ "mine?" ─ flows ─ protocols ─ batch ─ detectors ─ outputs
+ *      packets ─ filter ─ decode ─ fragments ─ "mine?" ─ flows ─ protocols ─ batch ─ detectors ─ outputs
  *
- * Nothing of it is shared with other workers but the outputs and read-only tables. With several workers each
- * reads the whole capture and skips what belongs to other local hosts than its own (sensor/home.h). */
+ * Nothing of it is shared with other workers but the outputs and read-only tables. Where packets come from is
+ * the caller's business: replay reads captures (sensor/replay.h), the live loop taps interfaces or plays a
+ * capture at its own pace (sensor/station.h). */
 #ifndef LUNETTE_SENSOR_WORKER_H
 #define LUNETTE_SENSOR_WORKER_H
 
 #include "base/error.h"
+#include "capture/packet.h"
 #include "flow/flow.h"
 #include "output/output.h"
 #include "script/host.h"
 #include "sensor/home.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 
+struct recall;
 struct worker;
 
 struct worker_options {
-    const char *const *captures; /* files, "-" for standard input */
-    size_t capture_count;
     const char *filter;       /* pcap-filter(7), or NULL */
     uint32_t batch_limit;     /* events, 1 to BATCH_EVENTS */
     uint64_t fragment_memory; /* bytes for fragments waiting for the rest */
@@ -29,29 +29,51 @@ struct worker_options {
     const struct home *home;
     struct outputs *outputs;
     uint32_t index, workers;
-    const atomic_bool *stop; /* set by a signal: end early, in good order */
+    bool dealt;            /* it is given its own packets only; else it skips what is other workers' */
+    struct recall *recall; /* rolling capture, or NULL */
+    void *context;
+    const char *(*interface_name)(void *context, uint8_t interface);
+    /* Of every flow that ended and every alert, for whoever shows them. May be NULL. */
+    void (*on_flow)(void *context, const struct event_flow *flow, const struct batch *batch);
+    void (*on_alert)(void *context, const struct alert *alert);
 };
 
-/* What a worker met; of the capture's own figures every worker sees the same. */
+/* What a worker met. If it is given all packets, every worker's figures of the capture are the same. */
 struct worker_figures {
-    uint64_t packets, bytes; /* in the capture, after the filter */
+    uint64_t packets, bytes; /* after the filter */
     nanoseconds first, last;
     uint64_t filtered; /* packets that the filter refused */
     uint64_t truncated, not_ip, undecoded, arp;
     uint64_t datagrams_joined; /* from fragments */
-    uint64_t damaged;          /* files that ended before their time */
-    bool interrupted;          /* told to stop, or nobody takes the output any more */
+    uint64_t events;           /* that somebody wanted */
 };
 
 /* `options` is borrowed for the worker's life. */
 struct worker *worker_new(const struct worker_options *options, struct error *err);
 
-/* Reads the capture to its end. Uses its own output worker. */
-void worker_run(struct worker *worker);
+/* Works on a burst of at most PACKET_BURST packets. */
+void worker_packets(struct worker *worker, const struct packet *packets, int count);
 
-const struct worker_figures *worker_figures(const struct worker *worker);
-const char *worker_capture_warning(struct worker *worker, size_t index);
+/* Between bursts: lets scripts handle what there is and moves the outputs on, so that others need not wait
+ * for this worker. */
+void worker_tick(struct worker *worker);
+
+/* There will be no packet older than `now`: timeouts and timers up to there are run. Live only; the clock
+ * starts with the first packet, or here if `start` says so (another worker has seen one). */
+void worker_advance(struct worker *worker, nanoseconds now, bool start);
+
+/* Has the clock started, and where is it? */
+bool worker_started(const struct worker *worker);
+nanoseconds worker_clock(const struct worker *worker);
+
+/* No more packets: ends flows, lets detectors say their last, fills in the summary. */
+void worker_finish(struct worker *worker);
+
+const struct worker_figures *worker_figures(struct worker *worker);
 const struct flow_counters *worker_flow_counters(struct worker *worker);
+struct flow_room *worker_room(struct worker *worker);
+struct script_host *worker_scripts(struct worker *worker);
+struct output_worker *worker_output(struct worker *worker);
 
 /* Detectors that failed to load or were switched off. */
 uint32_t worker_detectors_failed(const struct worker *worker);

@@ -1,0 +1,61 @@
+/* What the files around the script host share; nobody else includes this.
+ *
+ * An entry is one script: its detector, and the files that this was made from. A script that could not be
+ * loaded has an entry without a detector. */
+#ifndef LUNETTE_SCRIPT_ENTRY_H
+#define LUNETTE_SCRIPT_ENTRY_H
+
+#include "script/files.h"
+#include "script/host.h"
+
+struct script_entry {
+    char *path;
+    struct script_files *files;
+    struct detector *detector; /* NULL: it was left out */
+    uint64_t settings;         /* digest of what was set for it */
+};
+
+struct script_host {
+    struct batch *batch;
+    struct script_sink sink;
+    struct script_options options; /* of the last load */
+    struct script_entry **entries; /* in the order of the paths */
+    uint32_t entry_count;
+    struct detector **detectors; /* of those entries that have one */
+    uint32_t count;
+    bool started;
+    bool wants[EVENT_KINDS];
+    struct script_files *attempt; /* of a script that a reload could not load: they are watched as well */
+    struct pending_alert *pending;
+    uint32_t pending_count, pending_room;
+    uint64_t pending_lost;
+};
+
+struct script_paths {
+    char **list;
+    uint32_t count;
+};
+
+/* The scripts that the options name, folders looked into. -1 and why if a path does not exist or a folder has
+ * none. */
+int script_paths_find(struct script_paths *paths, const struct script_options *options, struct error *err);
+void script_paths_free(struct script_paths *paths);
+
+/* Loads a script for the host, which is not touched. NULL only without memory. If the script cannot be
+ * loaded, the entry has no detector and `why` says why, with `usage` set if it is the user's slip. */
+struct script_entry *script_entry_load(struct script_host *host, const struct script_options *options,
+                                       const char *path, uint32_t index, struct error *why);
+void script_entry_free(struct script_entry *entry);
+
+uint64_t script_settings_digest(const struct script_options *options, const char *path);
+
+/* Do entries and settings fit together? No two detectors of a name, no setting for one that is not there. */
+int script_entries_check(struct script_entry *const *entries, uint32_t count,
+                         const struct script_options *options, struct error *err);
+
+/* host.c: these entries from now on. -1 without memory: nothing was done. */
+int host_adopt(struct script_host *host, struct script_entry **entries, uint32_t count);
+/* host.c: how detectors are made for this host. */
+struct detector_options host_detector_options(struct script_host *host, const struct script_options *options);
+
+#endif

@@ -1,0 +1,265 @@
+/* One byte says what follows: a number's eight bytes, a string's length and text, a table's count of pairs
+ * and the pairs, or the number of a table that was written before. See plain.h. */
+#include "script/plain.h"
+
+#include <stdlib.h>
+
+enum { TAG_FALSE = 1, TAG_TRUE, TAG_NUMBER, TAG_STRING, TAG_TABLE, TAG_AGAIN };
+
+/* ------------------------------------------------------------------- bytes */
+
+static bool outgoing_grow(struct outgoing *out, size_t size) {
+    if (out->failed) return false;
+    size_t room = out->room ? out->room : 4096;
+    while (room < out->used + size) room *= 2;
+    char *grown = realloc(out->bytes, room);
+    if (!grown) {
+        out->failed = true;
+        return false;
+    }
+    out->bytes = grown;
+    out->room = room;
+    return true;
+}
+
+void outgoing_bytes(struct outgoing *out, const void *bytes, size_t size) {
+    if (out->room - out->used < size && !outgoing_grow(out, size)) return;
+    memcpy(out->bytes + out->used, bytes, size);
+    out->used += size;
+}
+
+void outgoing_u8(struct outgoing *out, uint8_t value) {
+    outgoing_bytes(out, &value, sizeof value);
+}
+
+void outgoing_u32(struct outgoing *out, uint32_t value) {
+    outgoing_bytes(out, &value, sizeof value);
+}
+
+void outgoing_f64(struct outgoing *out, double value) {
+    outgoing_bytes(out, &value, sizeof value);
+}
+
+void outgoing_text(struct outgoing *out, const char *text, size_t length) {
+    outgoing_u32(out, (uint32_t)length);
+    outgoing_bytes(out, text, length);
+}
+
+uint32_t incoming_u32(struct cursor *in) {
+    uint32_t value = 0;
+    const uint8_t *bytes = cursor_take(in, sizeof value);
+    if (bytes) memcpy(&value, bytes, sizeof value);
+    return value;
+}
+
+double incoming_f64(struct cursor *in) {
+    double value = 0;
+    const uint8_t *bytes = cursor_take(in, sizeof value);
+    if (bytes) memcpy(&value, bytes, sizeof value);
+    return value;
+}
+
+struct slice incoming_text(struct cursor *in) {
+    uint32_t length = incoming_u32(in);
+    const uint8_t *text = cursor_take(in, length);
+    return (struct slice){.at = text, .length = text ? length : 0};
+}
+
+/* ----------------------------------------------------------------- writing */
+
+static struct table_number *number_of(const struct plain_writer *writer, const void *table) {
+    uint32_t i = (uint32_t)(((uintptr_t)table >> 4) * 0x9e3779b97f4a7c15ull >> 32) & (writer->room - 1);
+    while (writer->numbers[i].table && writer->numbers[i].table != table) i = (i + 1) & (writer->room - 1);
+    return &writer->numbers[i];
+}
+
+static bool numbers_grow(struct plain_writer *writer) {
+    struct plain_writer larger = *writer;
+    larger.room = writer->room ? writer->room * 2 : 1024;
+    larger.filled = 0;
+    larger.numbers = calloc(larger.room, sizeof *larger.numbers);
+    if (!larger.numbers) return false;
+    for (uint32_t i = 0; i < writer->room; i++) {
+        const struct table_number *old = &writer->numbers[i];
+        if (!old->table || !old->number) continue;
+        *number_of(&larger, old->table) = *old;
+        larger.filled++;
+    }
+    free(writer->numbers);
+    *writer = larger;
+    return true;
+}
+
+/* Gives the table the next number. */
+static bool number_take(struct plain_writer *writer, const void *table) {
+    if (writer->count == writer->table_room) {
+        uint32_t room = writer->table_room ? writer->table_room * 2 : 512;
+        const void **grown = realloc(writer->tables, room * sizeof *grown);
+        if (!grown) return false;
+        writer->tables = grown;
+        writer->table_room = room;
+    }
+    struct table_number *place = number_of(writer, table);
+    if (!place->table) writer->filled++;
+    writer->tables[writer->count++] = table;
+    *place = (struct table_number){.table = table, .number = writer->count};
+    return true;
+}
+
+static bool value_write(struct plain_writer *writer, lua_State *lua, int depth);
+
+static bool table_write(struct plain_writer *writer, lua_State *lua, int depth) {
+    const void *table = lua_topointer(lua, -1);
+    struct outgoing *out = writer->out;
+    /* Half full at most; numbers that were taken back fill a place until the next growth. */
+    if (writer->filled * 2 >= writer->room && !numbers_grow(writer)) out->failed = true;
+    if (out->failed) return false;
+    uint32_t number = number_of(writer, table)->number;
+    if (number) {
+        outgoing_u8(out, TAG_AGAIN);
+        outgoing_u32(out, number);
+        return true;
+    }
+    if (depth == PLAIN_DEPTH || !lua_checkstack(lua, 4)) return false;
+    if (lua_getmetatable(lua, -1)) {
+        lua_pop(lua, 1);
+        return false;
+    }
+    if (!number_take(writer, table)) out->failed = true;
+    outgoing_u8(out, TAG_TABLE);
+    outgoing_u32(out, (uint32_t)lua_objlen(lua, -1));
+    size_t at = out->used;
+    uint32_t pairs = 0;
+    outgoing_u32(out, 0);
+    lua_pushnil(lua);
+    while (lua_next(lua, -2)) {
+        lua_pushvalue(lua, -2);
+        bool plain = value_write(writer, lua, depth + 1);
+        lua_pop(lua, 1);
+        if (!plain || !value_write(writer, lua, depth + 1)) {
+            lua_pop(lua, 2);
+            return false;
+        }
+        lua_pop(lua, 1);
+        pairs++;
+    }
+    if (!out->failed) memcpy(out->bytes + at, &pairs, sizeof pairs);
+    return true;
+}
+
+static bool value_write(struct plain_writer *writer, lua_State *lua, int depth) {
+    size_t length;
+    const char *text;
+    switch (lua_type(lua, -1)) {
+    case LUA_TBOOLEAN:
+        outgoing_u8(writer->out, lua_toboolean(lua, -1) ? TAG_TRUE : TAG_FALSE);
+        return true;
+    case LUA_TNUMBER:
+        outgoing_u8(writer->out, TAG_NUMBER);
+        outgoing_f64(writer->out, lua_tonumber(lua, -1));
+        return true;
+    case LUA_TSTRING:
+        text = lua_tolstring(lua, -1, &length);
+        outgoing_u8(writer->out, TAG_STRING);
+        outgoing_text(writer->out, text, length);
+        return true;
+    case LUA_TTABLE:
+        return table_write(writer, lua, depth);
+    default:
+        return false;
+    }
+}
+
+bool plain_write(struct plain_writer *writer, lua_State *lua) {
+    size_t used = writer->out->used;
+    uint32_t count = writer->count;
+    if (value_write(writer, lua, 0)) return true;
+    writer->out->used = used;
+    while (writer->count > count) number_of(writer, writer->tables[--writer->count])->number = 0;
+    return false;
+}
+
+void plain_writer_free(struct plain_writer *writer) {
+    free(writer->numbers);
+    free(writer->tables);
+}
+
+/* ----------------------------------------------------------------- reading */
+
+static bool value_read(struct plain_reader *reader, lua_State *lua, int target, int depth);
+
+/* The table that is to be filled, empty. */
+static void table_push(lua_State *lua, int target, uint32_t items, uint32_t pairs) {
+    if (!target) {
+        lua_createtable(lua, (int)items, (int)(pairs - items));
+        return;
+    }
+    lua_pushvalue(lua, target);
+    lua_pushnil(lua);
+    while (lua_next(lua, -2)) {
+        lua_pop(lua, 1);
+        lua_pushvalue(lua, -1);
+        lua_pushnil(lua);
+        lua_rawset(lua, -4);
+    }
+}
+
+static bool table_read(struct plain_reader *reader, lua_State *lua, int target, int depth) {
+    uint32_t items = incoming_u32(&reader->in), pairs = incoming_u32(&reader->in);
+    /* A pair is two bytes at least. */
+    if (reader->in.failed || pairs > cursor_left(&reader->in) / 2 || depth > PLAIN_DEPTH) return false;
+    if (items > pairs) items = pairs;
+    if (pairs > INT32_MAX || !lua_checkstack(lua, 8)) return false;
+    table_push(lua, target, items, pairs);
+    lua_pushvalue(lua, -1);
+    lua_rawseti(lua, reader->seen, (int)++reader->count);
+    for (uint32_t i = 0; i < pairs; i++) {
+        if (!value_read(reader, lua, 0, depth + 1)) {
+            lua_pop(lua, 1);
+            return false;
+        }
+        bool is_nan = lua_type(lua, -1) == LUA_TNUMBER && lua_tonumber(lua, -1) != lua_tonumber(lua, -1);
+        if (is_nan || !value_read(reader, lua, 0, depth + 1)) {
+            lua_pop(lua, 2);
+            return false;
+        }
+        lua_rawset(lua, -3);
+    }
+    return true;
+}
+
+static bool value_read(struct plain_reader *reader, lua_State *lua, int target, int depth) {
+    struct slice text;
+    double number;
+    uint8_t tag = cursor_u8(&reader->in);
+    switch (tag) {
+    case TAG_FALSE:
+    case TAG_TRUE:
+        lua_pushboolean(lua, tag == TAG_TRUE);
+        return true;
+    case TAG_NUMBER:
+        number = incoming_f64(&reader->in);
+        if (reader->in.failed) return false;
+        lua_pushnumber(lua, number); /* which makes every NaN the same */
+        return true;
+    case TAG_STRING:
+        text = incoming_text(&reader->in);
+        if (reader->in.failed) return false;
+        lua_pushlstring(lua, (const char *)text.at, text.length);
+        return true;
+    case TAG_TABLE:
+        return table_read(reader, lua, target, depth);
+    case TAG_AGAIN: {
+        uint32_t table = incoming_u32(&reader->in);
+        if (reader->in.failed || table == 0 || table > reader->count) return false;
+        lua_rawgeti(lua, reader->seen, (int)table);
+        return true;
+    }
+    default:
+        return false;
+    }
+}
+
+bool plain_read(struct plain_reader *reader, lua_State *lua, int target) {
+    return value_read(reader, lua, target, 0);
+}

@@ -1,0 +1,58 @@
+/* Plain Lua values as bytes, and back: strings, numbers, booleans, tables of them.
+ *
+ * Tables keep what they share: a table that is met twice is written once, so that what pointed to the same
+ * thing does so afterwards, cycles included. What is not plain (functions, views, tables with a metatable,
+ * tables nested beyond PLAIN_DEPTH) is refused. Writing takes no memory of the Lua state. The bytes are in
+ * this machine's order. Reading trusts none of them. */
+#ifndef LUNETTE_SCRIPT_PLAIN_H
+#define LUNETTE_SCRIPT_PLAIN_H
+
+#include "base/bytes.h"
+
+#include <lua.h>
+
+enum { PLAIN_DEPTH = 60 };
+
+/* Bytes that grow. Once memory was short `failed` stays set. */
+struct outgoing {
+    char *bytes;
+    size_t used, room;
+    bool failed;
+};
+void outgoing_bytes(struct outgoing *out, const void *bytes, size_t size);
+void outgoing_u8(struct outgoing *out, uint8_t value);
+void outgoing_u32(struct outgoing *out, uint32_t value);
+void outgoing_f64(struct outgoing *out, double value);
+void outgoing_text(struct outgoing *out, const char *text, size_t length);
+
+struct plain_writer {
+    struct outgoing *out;
+    struct table_number {
+        const void *table;
+        uint32_t number; /* from 1; 0: taken back */
+    } * numbers;         /* a hash table */
+    uint32_t room, filled, count;
+    const void **tables; /* by number */
+    uint32_t table_room;
+};
+
+/* Writes the value at the top of the stack, which stays. False, and nothing written, if it is not plain. */
+bool plain_write(struct plain_writer *writer, lua_State *lua);
+void plain_writer_free(struct plain_writer *writer);
+
+struct plain_reader {
+    struct cursor in;
+    int seen; /* place of a Lua table: the tables that were read, by number */
+    uint32_t count;
+};
+
+/* In the order in which outgoing_…() wrote. */
+uint32_t incoming_u32(struct cursor *in);
+double incoming_f64(struct cursor *in);
+struct slice incoming_text(struct cursor *in);
+
+/* Pushes the next value. If it is a table, and `target` is the stack's place of one (0: none), that is
+ * filled. False, and nothing pushed, if the bytes make no sense. Raises Lua's errors, of memory above all. */
+bool plain_read(struct plain_reader *reader, lua_State *lua, int target);
+
+#endif

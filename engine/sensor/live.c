@@ -1,0 +1,491 @@
+/* See live.h. What comes first matters: interfaces are opened with the privileges that the process was given;
+ * then these are given up, before any thread is started; then scripts, state and outputs are opened with what
+ * is left. */
+#include "sensor/sensor.h"
+
+#include "base/log.h"
+#include "script/reload.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static nanoseconds clock_read(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (nanoseconds)t.tv_sec * NS_PER_SECOND + t.tv_nsec;
+}
+
+nanoseconds sensor_wall(void) {
+    return clock_read(CLOCK_REALTIME);
+}
+
+nanoseconds sensor_monotonic(void) {
+#ifdef __linux__
+    return clock_read(CLOCK_BOOTTIME);
+#else
+    return clock_read(CLOCK_MONOTONIC);
+#endif
+}
+
+static nanoseconds seconds(double s) {
+    return (nanoseconds)(s * 1e9);
+}
+
+struct live_options live_options_defaults(void) {
+    return (struct live_options){
+        .pace = 1,
+        .workers = 1,
+        .dealing = TAP_FANOUT,
+        .ring_bytes = 64 << 20,
+        .snap_length = 65535,
+        .promiscuous = true,
+        .batch_limit = 256,
+        .fragment_memory = 16 << 20,
+        .flow = flow_config_defaults(),
+        .outputs = output_options_defaults(),
+        .recall = recall_options_defaults(),
+        .privilege = {.keep_capture = true, .filter_calls = true},
+        .state_interval = 60,
+        .stats_interval = 60,
+        .watch = true,
+    };
+}
+
+void sensor_end(struct sensor *sensor, int exit_code) {
+    if (!sensor->ending) sensor->exit_code = exit_code;
+    sensor->ending = true;
+    uv_stop(&sensor->loop);
+}
+
+void sensor_say(struct sensor *sensor, const char *what, int severity, const char *message,
+                const char *json) {
+    nanoseconds now = sensor_wall();
+    log_line(severity ? LOG_WARNING : LOG_INFO, "%s: %s", what, message);
+    if (sensor->outputs) outputs_say(sensor->outputs, now, what, (enum severity)severity, message, json);
+    if (!severity) return;
+    const struct alert alert = {
+        .time = now, .severity = (uint8_t)severity, .detector = "lunette", .title = what, .why = message};
+    sensor_note_alert(sensor, &alert);
+}
+
+/* --------------------------------------------------------- told by the stations */
+
+static void on_alert(void *context, const struct alert *alert) {
+    sensor_note_alert(context, alert);
+}
+
+static void on_interface(void *context, const char *interface, bool open, const char *why) {
+    struct sensor *sensor = context;
+    char message[256], json[160];
+    snprintf(message, sizeof message, open ? "%s is watched" : "%s is not watched any more: %s", interface,
+             why ? why : "closed");
+    snprintf(json, sizeof json, "\"interface\":\"%.64s\",\"open\":%s", interface, open ? "true" : "false");
+    sensor_say(sensor, "interface", 0, message, json);
+}
+
+static void on_over(void *context) {
+    struct sensor *sensor = context;
+    if (atomic_fetch_add(&sensor->over, 1) + 1 == sensor->station_count) uv_async_send(&sensor->knock);
+}
+
+/* ------------------------------------------------------------- once a second */
+
+struct rescan {
+    struct letter letter;
+    int outcome;
+    struct error err;
+};
+
+static void rescan_run(struct letter *letter, struct station *station) {
+    struct rescan *rescan = letter->context;
+    rescan->outcome = station_rescan(station, &rescan->err);
+}
+
+/* In the order of the workers: the kernel deals by the order in which they joined. */
+static void interfaces_rescan(struct sensor *sensor) {
+    if (!sensor->options->interfaces) return;
+    for (uint32_t i = 0; i < sensor->station_count; i++) {
+        struct rescan rescan = {.letter = {.run = rescan_run}};
+        rescan.letter.context = &rescan;
+        if (station_ask(sensor->stations[i], &rescan.letter, LETTER_SECONDS) < 0) return;
+    }
+}
+
+/* A clock that was set back stands still for the detectors until it has caught up; by more than a moment, it
+ * is better to begin anew with the state that was kept. */
+static void clock_check(struct sensor *sensor) {
+    nanoseconds offset = sensor_wall() - sensor_monotonic();
+    nanoseconds step = offset - sensor->clock_offset;
+    sensor->clock_offset = offset;
+    if (step < seconds(1) && step > -seconds(1)) return;
+    char message[256], json[64];
+    bool back = step < -seconds(STEP_SECONDS);
+    snprintf(message, sizeof message, "the clock was set %s by %.1f s%s", step < 0 ? "back" : "forward",
+             ns_to_seconds(step < 0 ? -step : step),
+             back && sensor->options->interfaces ? ": the sensor starts anew with its saved state" : "");
+    snprintf(json, sizeof json, "\"step_seconds\":%.3f", ns_to_seconds(step));
+    sensor_say(sensor, "clock", SEVERITY_LOW, message, json);
+    if (back && sensor->options->interfaces) sensor_end(sensor, SENSOR_ANEW);
+}
+
+static void alive_tell(struct sensor *sensor) {
+    bool moved = true;
+    for (uint32_t i = 0; i < sensor->station_count; i++) {
+        uint64_t beats = station_beats(sensor->stations[i]);
+        moved &= beats != sensor->beats[i];
+        sensor->beats[i] = beats;
+    }
+    if (moved) supervised_alive(sensor->self);
+}
+
+static void socket_mend(struct sensor *sensor) {
+    struct error err;
+    if (!sensor->control) return;
+    bool missing = control_mend(sensor->control, &err) < 0;
+    if (missing && !sensor->socket_missing) log_line(LOG_WARNING, "%s", err.text);
+    sensor->socket_missing = missing;
+}
+
+static void on_second(uv_timer_t *timer) {
+    struct sensor *sensor = timer->data;
+    nanoseconds now = sensor_monotonic();
+    alive_tell(sensor);
+    interfaces_rescan(sensor);
+    sensor_gather(sensor);
+    socket_mend(sensor);
+    if (sensor->options->stats_interval > 0 && now >= sensor->next_stats) {
+        sensor->next_stats = now + seconds(sensor->options->stats_interval);
+        sensor_stats(sensor);
+    }
+    if (sensor->options->state_folder && now >= sensor->next_state) {
+        sensor->next_state = now + seconds(sensor->options->state_interval);
+        sensor_save(sensor);
+    }
+    clock_check(sensor);
+}
+
+/* ------------------------------------------------------ what the main thread hears */
+
+static void reload_now(struct sensor *sensor, bool reread_config) {
+    struct error err = {.text = ""};
+    sensor_reload(sensor, reread_config, false, NULL, 0, &err); /* tells by itself how it went */
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+    struct sensor *sensor = handle->data;
+    if (number == SIGHUP) {
+        reload_now(sensor, true);
+    } else if (number == SIGUSR1) {
+        outputs_rotate(sensor->outputs);
+    } else if (sensor->ending) {
+        _exit(1); /* told twice */
+    } else {
+        sensor_end(sensor, 0);
+    }
+}
+
+static void on_knock(uv_async_t *knock) {
+    struct sensor *sensor = knock->data;
+    sensor_errands(sensor);
+    if (!sensor->options->interfaces && atomic_load(&sensor->over) == sensor->station_count)
+        sensor_end(sensor, 0);
+}
+
+static void on_supervisor(uv_poll_t *poll, int status, int events) {
+    struct sensor *sensor = poll->data;
+    (void)status, (void)events;
+    uv_poll_stop(poll);
+    sensor_say(sensor, "supervisor", SEVERITY_MEDIUM, "it is gone: the sensor ends, its state is saved", "");
+    sensor_end(sensor, 1);
+}
+
+static void on_files(void *context) {
+    reload_now(context, true);
+}
+
+/* ---------------------------------------------------------------------- opening */
+
+static int stations_open(struct sensor *sensor, struct error *err) {
+    const struct live_options *options = sensor->options;
+    for (uint32_t i = 0; i < sensor->station_count; i++) {
+        struct station_options *to = &sensor->station_options[i];
+        *to = (struct station_options){
+            .worker =
+                {
+                    .filter = options->filter,
+                    .batch_limit = options->batch_limit,
+                    .fragment_memory = options->fragment_memory,
+                    .flow = options->flow,
+                    .home = sensor->home,
+                    .index = i,
+                    .workers = sensor->station_count,
+                },
+            .tap =
+                {
+                    .patterns = options->interfaces,
+                    .pattern_count = options->interface_count,
+                    .ring_bytes = options->ring_bytes,
+                    .snap_length = options->snap_length,
+                    .promiscuous = options->promiscuous,
+                    .dealing = options->dealing,
+                    .deal = deal_programs(sensor->deal),
+                },
+            .captures = options->captures,
+            .capture_count = options->capture_count,
+            .pace = options->pace,
+            .recall = options->recall,
+            .shared = &sensor->shared,
+        };
+        sensor->stations[i] = station_new(to, err);
+        if (!sensor->stations[i]) return -1;
+    }
+    for (uint32_t i = 0; i < sensor->station_count; i++)
+        if (station_rescan(sensor->stations[i], err) < 0) return -1;
+    return 0;
+}
+
+static int folder_make(const char *path, struct error *err) {
+    if (mkdir(path, 0750) == 0 || errno == EEXIST) return 0;
+    return error_set(err, "cannot make the folder %s: %s", path, strerror(errno));
+}
+
+/* Folders that the sensor writes to become its user's. */
+static int privileges_drop(struct sensor *sensor, struct error *err) {
+    const struct live_options *options = sensor->options;
+    const char *folders[4];
+    uint32_t count = 0;
+    char control[PATH_MAX] = "";
+    if (options->state_folder) folders[count++] = options->state_folder;
+    if (options->recall.folder) folders[count++] = options->recall.folder;
+    if (options->outputs.receiver.spool_folder) folders[count++] = options->outputs.receiver.spool_folder;
+    if (options->control) {
+        snprintf(control, sizeof control, "%s", options->control);
+        folders[count++] = dirname(control);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (folder_make(folders[i], err) < 0) return -1;
+    if (privilege_drop(&options->privilege, folders, count, err) < 0) return -1;
+    char left[256];
+    privilege_describe(left, sizeof left);
+    log_line(LOG_INFO, "runs as %s", left);
+    return 0;
+}
+
+static int outputs_start(struct sensor *sensor, struct error *err) {
+    struct output_options outputs = sensor->options->outputs;
+    outputs.live = true;
+    outputs.show_progress = false;
+    sensor->outputs = outputs_open(&outputs, sensor->station_count, err);
+    if (!sensor->outputs) return -1;
+    return outputs_begin(sensor->outputs, err);
+}
+
+static int stations_employ(struct sensor *sensor, struct error *err) {
+    for (uint32_t i = 0; i < sensor->station_count; i++) {
+        struct worker_options *worker = &sensor->station_options[i].worker;
+        worker->outputs = sensor->outputs;
+        worker->scripts = sensor->scripts;
+        worker->scripts.quiet = i > 0;
+        if (station_employ(sensor->stations[i], err) < 0) return -1;
+    }
+    return 0;
+}
+
+static int control_start(struct sensor *sensor, struct error *err) {
+    const struct control_options options = {
+        .path = sensor->options->control,
+        .metrics = sensor->options->metrics,
+        .calls = sensor_calls(sensor),
+    };
+    if (!options.path && !options.metrics) return 0;
+    sensor->control = control_open(&options, err);
+    return sensor->control ? 0 : -1;
+}
+
+static int watch_start(struct sensor *sensor, struct error *err) {
+    if (!sensor->options->watch) return 0;
+    sensor->watch = watch_new(&sensor->loop, on_files, sensor, err);
+    if (!sensor->watch) return -1;
+    sensor_watch_files(sensor);
+    return 0;
+}
+
+/* Everything but the threads. */
+static int sensor_open(struct sensor *sensor, struct error *err) {
+    const struct live_options *options = sensor->options;
+    if (privilege_check(&options->privilege, err) < 0) return -1;
+    sensor->home = home_new(options->home_networks, err);
+    if (!sensor->home) return error_is_usage(err);
+    sensor->deal = deal_new(sensor->home, sensor->station_count, err);
+    if (!sensor->deal) return -1;
+    if (stations_open(sensor, err) < 0) return -1;
+    if (privileges_drop(sensor, err) < 0) return -1;
+    if (outputs_start(sensor, err) < 0) return -1;
+    if (stations_employ(sensor, err) < 0) return -1;
+    sensor_restore(sensor);
+    if (control_start(sensor, err) < 0) return -1;
+    return watch_start(sensor, err);
+}
+
+static void loop_listen(struct sensor *sensor) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGQUIT};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        uv_signal_init(&sensor->loop, &sensor->signals[i]);
+        sensor->signals[i].data = sensor;
+        uv_signal_start(&sensor->signals[i], on_signal, numbers[i]);
+    }
+    uv_timer_init(&sensor->loop, &sensor->second);
+    sensor->second.data = sensor;
+    uv_timer_start(&sensor->second, on_second, 1000, 1000);
+    if (sensor->self->descriptor < 0) return;
+    uv_poll_init(&sensor->loop, &sensor->supervisor, sensor->self->descriptor);
+    sensor->supervisor.data = sensor;
+    uv_poll_start(&sensor->supervisor, UV_READABLE | UV_DISCONNECT, on_supervisor);
+}
+
+static int stations_start(struct sensor *sensor, struct error *err) {
+    sensor->shared.play_began = clock_read(CLOCK_MONOTONIC);
+    for (uint32_t i = 0; i < sensor->station_count; i++)
+        if (station_start(sensor->stations[i], err) < 0) return -1;
+    return 0;
+}
+
+static void board_begin(struct sensor *sensor) {
+    struct board *board = &sensor->board;
+    board->started = board->now = sensor_wall();
+    snprintf(board->version, sizeof board->version, "%s", LUNETTE_VERSION);
+    snprintf(board->mode, sizeof board->mode, "%s", sensor->options->interfaces ? "live" : "replay");
+    board->pid = getpid();
+    board->restarts = sensor->self->restarts;
+    snprintf(board->last_exit, sizeof board->last_exit, "%s", sensor->self->last_exit);
+    board->worker_count = sensor->station_count;
+}
+
+/* A death is an alert: packets were lost, and somebody may have wanted that. */
+static void restart_tell(struct sensor *sensor) {
+    const struct supervised *self = sensor->self;
+    if (self->restarts == 0) return;
+    char message[400], json[160];
+    double gap = ns_to_seconds(sensor_wall() - self->died_at);
+    snprintf(message, sizeof message,
+             "the sensor was started again (%u so far): the one before was %s; %.2f s were not watched",
+             self->restarts, self->last_exit, gap);
+    snprintf(json, sizeof json, "\"restarts\":%u,\"gap_seconds\":%.3f", self->restarts, gap);
+    sensor_say(sensor, "restart", SEVERITY_HIGH, message, json);
+}
+
+/* ---------------------------------------------------------------------- closing */
+
+static uint32_t detectors_failed(const struct sensor *sensor) {
+    uint32_t failed = 0;
+    for (uint32_t i = 0; i < sensor->station_count; i++)
+        failed += worker_detectors_failed(station_worker(sensor->stations[i]));
+    return failed;
+}
+
+static void summary_figures(struct sensor *sensor, struct summary *summary) {
+    for (uint32_t i = 0; i < sensor->station_count; i++) {
+        const struct worker_figures *figures = worker_figures(station_worker(sensor->stations[i]));
+        if (i > 0 && !sensor->options->interfaces) break; /* each saw the whole capture */
+        summary->packets += figures->packets;
+        summary->bytes += figures->bytes;
+        if (figures->first && (!summary->first || figures->first < summary->first))
+            summary->first = figures->first;
+        if (figures->last > summary->last) summary->last = figures->last;
+        summary->truncated += figures->truncated;
+        summary->not_ip += figures->not_ip + figures->arp;
+        summary->undecoded += figures->undecoded;
+    }
+    summary->seconds = ns_to_seconds(sensor_wall() - sensor->board.started);
+}
+
+static int outputs_end(struct sensor *sensor, struct error *err) {
+    struct summary summary;
+    if (summary_init(&summary, err) < 0) return -1;
+    summary_figures(sensor, &summary);
+    for (uint32_t i = 0; i < sensor->station_count; i++) outputs_done(outputs_worker(sensor->outputs, i));
+    int outcome = outputs_close(sensor->outputs, &summary, err);
+    sensor->outputs = NULL;
+    summary_clear(&summary);
+    return outcome;
+}
+
+static void close_walk(uv_handle_t *handle, void *context) {
+    (void)context;
+    if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+static void sensor_close(struct sensor *sensor) {
+    if (sensor->control) control_close(sensor->control);
+    if (sensor->watch) watch_close(sensor->watch);
+    for (uint32_t i = 0; i < sensor->station_count; i++) station_free(sensor->stations[i]);
+    if (sensor->outputs) outputs_close(sensor->outputs, NULL, NULL);
+    deal_free(sensor->deal);
+    home_free(sensor->home);
+    uv_run(&sensor->loop, UV_RUN_NOWAIT); /* what closes by itself */
+    uv_walk(&sensor->loop, close_walk, NULL);
+    uv_run(&sensor->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&sensor->loop);
+    pthread_mutex_destroy(&sensor->board_mutex);
+    pthread_mutex_destroy(&sensor->errand.mutex);
+    pthread_cond_destroy(&sensor->errand.done);
+    free(sensor);
+}
+
+/* From the threads' start to their end. */
+static int sensor_run(struct sensor *sensor, struct error *err) {
+    board_begin(sensor);
+    restart_tell(sensor);
+    loop_listen(sensor);
+    if (stations_start(sensor, err) < 0) return 1;
+    nanoseconds now = sensor_monotonic();
+    sensor->clock_offset = sensor_wall() - now;
+    sensor->next_stats = now + seconds(sensor->options->stats_interval);
+    sensor->next_state = now + seconds(sensor->options->state_interval);
+    supervised_ready(sensor->self);
+    uv_run(&sensor->loop, UV_RUN_DEFAULT);
+
+    supervised_stopping(sensor->self);
+    sensor_errands_end(sensor);
+    if (sensor->control) control_close(sensor->control);
+    sensor->control = NULL;
+    sensor_save(sensor);
+    for (uint32_t i = 0; i < sensor->station_count; i++) station_stop(sensor->stations[i]);
+    sensor_gather(sensor);
+    if (sensor->options->stats_interval > 0) sensor_stats(sensor);
+    bool failed = detectors_failed(sensor) > 0;
+    if (outputs_end(sensor, err) < 0) return 1;
+    if (sensor->exit_code == 0 && failed) return 1; /* told when it happened */
+    return sensor->exit_code;
+}
+
+int live_run(const struct live_options *options, const struct supervised *self, struct error *err) {
+    struct sensor *sensor = calloc(1, sizeof *sensor);
+    if (!sensor) return error_set(err, "out of memory"), 1;
+    sensor->options = options;
+    sensor->self = self;
+    sensor->scripts = options->scripts;
+    sensor->station_count = options->workers;
+    sensor->shared = (struct station_shared){
+        .context = sensor, .on_alert = on_alert, .on_interface = on_interface, .on_over = on_over};
+    pthread_mutex_init(&sensor->board_mutex, NULL);
+    pthread_mutex_init(&sensor->errand.mutex, NULL);
+    pthread_cond_init(&sensor->errand.done, NULL);
+    uv_loop_init(&sensor->loop);
+    uv_async_init(&sensor->loop, &sensor->knock, on_knock);
+    sensor->knock.data = sensor;
+    int exit_code;
+    if (sensor_open(sensor, err) == 0)
+        exit_code = sensor_run(sensor, err);
+    else
+        exit_code = err->usage ? 2 : 1;
+    sensor_close(sensor);
+    return exit_code;
+}

@@ -1,0 +1,108 @@
+/* The inside of the live loop, shared by live*.c and by nobody else.
+ *
+ * live.c brings everything up and down and holds the main thread's loop; live_reload.c changes scripts while
+ * they run; live_state.c keeps their state on disk; live_board.c gathers what is shown; live_calls.c is what
+ * the control socket may ask for. */
+#ifndef LUNETTE_SENSOR_SENSOR_H
+#define LUNETTE_SENSOR_SENSOR_H
+
+#include "sensor/board.h"
+#include "sensor/control.h"
+#include "sensor/deal.h"
+#include "sensor/live.h"
+#include "sensor/station.h"
+#include "sensor/watch.h"
+
+#include <pthread.h>
+#include <uv.h>
+
+enum {
+    RATE_SECONDS = 10,
+    LETTER_SECONDS = 10, /* a worker that does not answer for so long is stuck */
+    DROPS_QUIET_SECONDS = 60,
+    STEP_SECONDS = 5, /* a clock set back by more makes the sensor start anew */
+};
+
+struct rate_sample {
+    nanoseconds at;
+    uint64_t packets, bytes, dropped, events;
+};
+
+/* What the control thread asks the main thread to do. */
+struct errand {
+    pthread_mutex_t mutex;
+    pthread_cond_t done;
+    bool stop, reload, force;
+    bool answered, closed;
+    int outcome;
+    char summary[BOARD_TEXT * 2];
+    struct error err;
+};
+
+struct sensor {
+    const struct live_options *options;
+    const struct supervised *self;
+    struct home *home;
+    struct deal *deal;
+    struct outputs *outputs;
+    struct station_shared shared;
+    uint32_t station_count;
+    struct station *stations[BOARD_WORKERS];
+    struct station_options station_options[BOARD_WORKERS];
+    struct script_options scripts; /* as they are now: reconfigure may change them */
+
+    uv_loop_t loop;
+    uv_signal_t signals[5];
+    uv_timer_t second;
+    uv_async_t knock; /* another thread wants something */
+    uv_poll_t supervisor;
+    struct control *control;
+    struct watch *watch;
+    struct errand errand;
+    _Atomic uint32_t over; /* stations whose capture has ended */
+    int exit_code;
+    bool ending;
+
+    pthread_mutex_t board_mutex; /* board and latest alerts */
+    struct board board;
+    struct station_figures figures; /* scratch of the main thread, too large for a stack */
+    struct rate_sample samples[RATE_SECONDS];
+    uint32_t sample_count;
+    uint64_t beats[BOARD_WORKERS];
+    uint64_t drops_told, interface_drops_told;
+    nanoseconds drops_told_at;
+    nanoseconds next_stats, next_state; /* monotonic */
+    nanoseconds clock_offset;           /* wall clock less the clock that is never set */
+    bool socket_missing;
+};
+
+nanoseconds sensor_wall(void);
+nanoseconds sensor_monotonic(void); /* counts sleep as well, where the system can */
+
+/* What the sensor has to say of itself: to the log, as a record, and, with a severity, as an alert too. `json`:
+ * members without braces, or "". Any thread. */
+void sensor_say(struct sensor *sensor, const char *what, int severity, const char *message, const char *json);
+
+/* Ends the loop; the process will end with that code. */
+void sensor_end(struct sensor *sensor, int exit_code);
+
+/* live_reload.c: `summary` (may be NULL) gets what was done. -1: the old scripts go on. */
+int sensor_reload(struct sensor *sensor, bool reread_config, bool force, char *summary, size_t size,
+                  struct error *err);
+void sensor_watch_files(struct sensor *sensor);
+
+/* live_state.c */
+void sensor_save(struct sensor *sensor);
+void sensor_restore(struct sensor *sensor); /* before stations start */
+
+/* live_board.c */
+void sensor_gather(struct sensor *sensor);
+void sensor_note_alert(struct sensor *sensor, const struct alert *alert);
+void sensor_stats(struct sensor *sensor);
+
+/* live_calls.c */
+struct control_calls sensor_calls(struct sensor *sensor);
+void sensor_errands(struct sensor *sensor);     /* main thread: does what was asked for */
+void sensor_errands_end(struct sensor *sensor); /* nobody does it any more: who waits is told */
+
+#endif
