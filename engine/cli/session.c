@@ -24,6 +24,7 @@ struct session {
     struct invocation invocation;
     struct live_options live;
     struct generation *first, *current;
+    char waiting[512]; /* keys that wait for a restart, as last told */
 };
 
 /* ── values ──────────────────────────────────────────────────────── */
@@ -72,9 +73,11 @@ static void generation_free(struct generation *generation) {
     free(generation);
 }
 
-/* Options that differ from those the sensor was started with, and that it does not take while it runs. */
-static void tell_what_needs_a_restart(const struct values *running, const struct values *now) {
-    char keys[512] = "", key[OPTION_NAME_SIZE];
+/* Options that differ from those the sensor was started with, and that it does not take while it runs. Told
+ * when there are others than the last time. */
+static void tell_what_needs_a_restart(struct session *session, const struct values *now) {
+    const struct values *running = session->first->values;
+    char keys[sizeof session->waiting] = "", key[OPTION_NAME_SIZE];
     size_t used = 0;
     for (int id = 0; id < OPTION_COUNT; id++) {
         const struct option_spec *spec = option_spec((enum option_id)id);
@@ -83,8 +86,9 @@ static void tell_what_needs_a_restart(const struct values *running, const struct
                                  option_key((enum option_id)id, key));
         if (used >= sizeof keys) used = sizeof keys - 1;
     }
-    if (used)
+    if (used && strcmp(keys, session->waiting) != 0)
         log_line(LOG_WARNING, "the configuration has other values for %s: in force after a restart", keys);
+    memcpy(session->waiting, keys, sizeof keys);
 }
 
 static bool same_scripts(const struct values *a, const struct values *b) {
@@ -126,7 +130,7 @@ static int reconfigure(void *context, struct script_options *scripts, struct err
     struct session *session = context;
     struct values *now = session_values(&session->invocation, err);
     if (!now) return -1;
-    tell_what_needs_a_restart(session->first->values, now);
+    tell_what_needs_a_restart(session, now);
     take_log_level(session->current->values, now);
     if (take_scripts(session, now, err) < 0) return -1;
     const struct script_options *from = &session->current->scripts;
@@ -150,7 +154,8 @@ static int session_fill(struct session *session, struct error *err) {
         live->outputs.show_progress = false;
         live->outputs.show_summary &= value_flag(first->values, OPTION_SUMMARY);
     } else {
-        live->interface_count = 0; /* a configuration may serve both commands */
+        live->interfaces = NULL; /* a configuration may serve both commands */
+        live->interface_count = 0;
         live->captures = (const char *const *)&invocation->argv[invocation->rest];
         live->capture_count = (size_t)(invocation->argc - invocation->rest);
         live->pace = pace_of(value_text(first->values, OPTION_PACE));
