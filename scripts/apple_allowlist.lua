@@ -74,7 +74,8 @@ local answers = lunette.state("answers", { max = 50000, ttl = 86400 }) -- "clien
 local asked = lunette.state("asked", { max = 20000, ttl = 86400 })     -- "client family name" → true: an Apple name was answered
 local dns_of = lunette.state("dns", { max = 5000 })                    -- client → { ["4"], ["6"], first, hidden }
 local proxied = lunette.state("proxied", { max = 5000, ttl = 86400 })  -- flow_id → true: goes through an HTTP proxy
-local harmless = lunette.state("harmless", { max = 20000 })            -- name → true: judged before, imitates nobody
+-- name → true: judged before, imitates nobody. Judged anew after a reload: the lists may be others.
+local harmless = lunette.state("harmless", { max = 20000, keep = false })
 local book = ledger.new(lunette.state("accounts", { max = 20000 }), lunette.state("totals", { max = 5000 }))
 
 -- ---------------------------------------------------------------- look-alikes

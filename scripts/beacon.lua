@@ -98,9 +98,13 @@ local NO_PAIRS = { dns = true, ntp = true }
 
 local SEPARATOR = "\t"
 local ENOUGH_CLIENTS = 10 -- to say what is rare
-local started            -- clock of the first event
-local client_number = 0  -- last one given
-local active = 0         -- clients that talked to an outside server within 14 days
+-- Kept over a reload: the table that stands in the state is the one that is used here.
+local sensor = {
+    started = nil,       -- clock of the first event
+    client_number = 0,   -- last one given
+    active = 0,          -- clients that talked to an outside server within 14 days
+}
+lunette.state("sensor", { max = 1 }):set("all", sensor)
 
 -- The part of a JA4 that stays the same when the stack resumes a session or offers another ALPN: transport, version and the
 -- hash of its ciphers. Else one program would be several pairs.
@@ -112,7 +116,7 @@ end
 -- ------------------------------------------------------------------------------------------------------ awake clocks
 
 local function seen(client, t)
-    started = started or t
+    sensor.started = sensor.started or t
     local clock = clients:make(client)
     beat.tick(clock, t)
     return clock
@@ -125,9 +129,9 @@ lunette.on("ntp", { client_local = true, to_server = true }, sign_of_life)
 
 -- Who is still here? The dead of a fortnight no longer count among those a name could have had.
 lunette.every(HOUR, function(now)
-    active = 0
+    sensor.active = 0
     for _, client in clients:each() do
-        if client.number > 0 and now - client.talked < 14 * DAY then active = active + 1 end
+        if client.number > 0 and now - client.talked < 14 * DAY then sensor.active = sensor.active + 1 end
     end
 end)
 
@@ -136,9 +140,9 @@ end)
 -- A pair is new: its client is one more that knows the name.
 local function introduce(name_key, client, t)
     if client.number == 0 then
-        client_number = client_number + 1
-        client.number = client_number
-        active = active + 1
+        sensor.client_number = sensor.client_number + 1
+        client.number = sensor.client_number
+        sensor.active = sensor.active + 1
     end
     local name, new = names:make(name_key)
     if new then name.first = t end
@@ -156,7 +160,7 @@ local function standing(name_key, now)
     local name = names:get(name_key)
     if not name then return 0, 1 end
     local age = math.max(0, now - name.first) / DAY
-    if active >= ENOUGH_CLIENTS and name.first - started < tunables.learning then age = age + tunables.unknown_age end
+    if sensor.active >= ENOUGH_CLIENTS and name.first - sensor.started < tunables.learning then age = age + tunables.unknown_age end
     return age, math.max(1, name.clients)
 end
 
@@ -178,7 +182,7 @@ local RANK = { low = 1, medium = 2, high = 3 }
 
 local function severity_of(f, A, score)
     if f.n <= tunables.few or f.span < tunables.medium_span then return "low" end
-    if active < ENOUGH_CLIENTS and A < tunables.sure then return "low" end
+    if sensor.active < ENOUGH_CLIENTS and A < tunables.sure then return "low" end
     return score >= tunables.high_score and "high" or "medium"
 end
 
@@ -209,7 +213,7 @@ local function judge(pair, name_key, now)
     if not f then return nil end
     local A = beat.automation(f)
     local age, with_name = standing(name_key, now)
-    return f, A, beat.score(A, with_name, active, age), age, with_name
+    return f, A, beat.score(A, with_name, sensor.active, age), age, with_name
 end
 
 local function evaluate(pair, client, name, stack, now)
@@ -217,7 +221,7 @@ local function evaluate(pair, client, name, stack, now)
     if pair.tl - pair.t0 < tunables.span then return end
     local f, A, score, age, with_name = judge(pair, name .. SEPARATOR .. stack, now)
     if not f or score < tunables.score then return end
-    if active < ENOUGH_CLIENTS and A < tunables.alone then return end
+    if sensor.active < ENOUGH_CLIENTS and A < tunables.alone then return end
     local severity = severity_of(f, A, score)
     if RANK[severity] < pair.told or benign:has(name) then return end
     pair.told = RANK[severity]
@@ -226,14 +230,14 @@ local function evaluate(pair, client, name, stack, now)
         who = client,
         where = name,
         why = ("%d check-ins within %s, %s; %d of %d clients know the name, first seen %s ago"):format(f.n, duration(f.span),
-            rhythm(f), with_name, active, duration(age * DAY)),
+            rhythm(f), with_name, sensor.active, duration(age * DAY)),
         evidence = {
             check_ins = f.n, flows = pair.flows, bursts_in_flows = pair.bursts, span_s = round(f.span, 0),
             awake_share = round(f.span > 0 and math.min(1, f.awake / f.span) or 1),
             period_s = f.tim > 0 and round(f.period, 1) or nil, jitter = f.tim > 0 and round(f.jitter) or nil,
             clock = f.tim > 0 and f.clock or nil, intervals_at_period = round(f.crowd),
             timing = round(f.tim), evenness = round(f.fano),
-            size_out = round(f.so), size_in = round(f.si), automation = round(A), clients_with_name = with_name, clients = active,
+            size_out = round(f.so), size_in = round(f.si), automation = round(A), clients_with_name = with_name, clients = sensor.active,
             name_age_days = round(age), tls_stack = stack, server_port = pair.port,
         },
         next = "Which program asks? On the Mac: lsof -i, nettop; launch agents and login items made around the first check-in. " ..
@@ -287,10 +291,10 @@ lunette.on("flow", { client_local = true }, function(e)
         who = e.client_ip,
         where = name,
         why = ("one flow held for %s; %d of %d clients know the name, which was not seen before %s ago"):format(
-            duration(e.age), with_name, active, duration(math.max(age * DAY, e.age))),
+            duration(e.age), with_name, sensor.active, duration(math.max(age * DAY, e.age))),
         evidence = {
             hours = round(e.age / HOUR), bytes_out = e.client_payload, bytes_in = e.server_payload, onsets = e.onsets,
-            clients_with_name = with_name, clients = active, name_age_days = round(age), tls_stack = stack,
+            clients_with_name = with_name, clients = sensor.active, name_age_days = round(age), tls_stack = stack,
             server_port = e.server_port, protocol = e.app_proto or "unknown",
         },
         next = "A VPN, a chat or a remote desktop would explain it. If none does: which program holds the connection (lsof -i)?",
@@ -322,7 +326,7 @@ lunette.on_end(function(now)
     local rows = {}
     for i = 1, math.min(#found, tunables.top) do
         local r = found[i]
-        rows[i] = { ("%.2f"):format(r[1]), r[2], r[3], tostring(r[4]), r[5], r[6], ("%d/%d"):format(r[7], active), ("%.1f"):format(r[8]) }
+        rows[i] = { ("%.2f"):format(r[1]), r[2], r[3], tostring(r[4]), r[5], r[6], ("%d/%d"):format(r[7], sensor.active), ("%.1f"):format(r[8]) }
     end
     lunette.report {
         title = "Timers behind traffic",

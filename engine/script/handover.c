@@ -89,8 +89,12 @@ static void write_early_keys(struct writing *writing, lua_State *lua) {
     int early = lua_gettop(lua);
     lua_pushnil(lua);
     while (lua_next(lua, early)) {
+        lua_insert(lua, -2); /* the key first; both are plain */
+        plain_write(&writing->values, lua);
+        lua_insert(lua, -2);
+        plain_write(&writing->values, lua);
         lua_pop(lua, 1);
-        if (plain_write(&writing->values, lua)) count++;
+        count++;
     }
     if (!writing->out->failed) memcpy(writing->out->bytes + at, &count, sizeof count);
     lua_settop(lua, early - 1);
@@ -532,7 +536,7 @@ static bool read_early_keys(struct reading *reading, lua_State *lua) {
     if (count > cursor_left(&reading->values.in)) return damaged(reading, "keys");
     for (uint32_t i = 0; i < count; i++) {
         if (!read_key(reading, lua)) return false;
-        lua_pushboolean(lua, 1);
+        if (!plain_read(&reading->values, lua, 0)) return damaged(reading, "keys");
         lua_rawset(lua, EARLY);
     }
     return true;

@@ -132,25 +132,41 @@ return function(inside)
 
         -- ------------------------------------------------------ the hand-over
 
+        -- Of a table its fields, for what was added to it by a later version of the script.
+        local function fields_of(value)
+            if type(value) ~= "table" then return nil end
+            local fields = {}
+            for field in next, value do
+                if type(field) == "string" or type(field) == "number" then fields[field] = true end
+            end
+            return fields
+        end
+
         local kept = { slot_of = slot_of, keys = keys, set_at = set_at, used = used, free = free, early = {} }
-        local body, body_keys -- key → content of what the body set, and its keys in order, while the hand-over goes on
+        -- While the hand-over goes on: key → content of what the body set, its keys in order, and what is in its tables.
+        local body, body_keys, body_fields
 
         function kept.figures() return count, high, hand, evicted end
 
         -- The script's body is done: what it set is known by that later on.
         function kept.loaded()
             for slot = 1, high do
-                if keys[slot] ~= nil then kept.early[keys[slot]] = true end
+                if keys[slot] ~= nil then kept.early[keys[slot]] = fields_of(content.copy(slot)) or true end
             end
         end
 
         -- Makes room for what comes. Returns what the body had set.
         function kept.clear()
-            body, body_keys = {}, {}
+            body, body_keys, body_fields = {}, {}, {}
             for slot = 1, high do
                 local key = keys[slot]
                 if key ~= nil then
                     body[key], body_keys[#body_keys + 1] = content.copy(slot), key
+                    if type(body[key]) == "table" then
+                        local fields = {}
+                        for field, value in next, body[key] do fields[field] = value end
+                        body_fields[key] = fields
+                    end
                     drop(slot)
                 end
             end
@@ -190,9 +206,18 @@ return function(inside)
             count, high, hand, evicted = new_count, new_high, new_hand, new_evicted
             local lost = high > max and shrink() or 0
             for _, key in ipairs(body_keys) do
-                if not early[key] and slot_of[key] == nil then content.put(slots.take(key), body[key]) end
+                if slot_of[key] ~= nil then
+                    -- The table was filled; what this version of the script has in it and the one before had not is added.
+                    local known, target = early[key], body[key]
+                    for field, value in next, body_fields[key] or {} do
+                        local was_there = type(known) == "table" and known[field]
+                        if target[field] == nil and not was_there then target[field] = value end
+                    end
+                elseif not early[key] then
+                    content.put(slots.take(key), body[key])
+                end
             end
-            body, body_keys = nil, nil
+            body, body_keys, body_fields = nil, nil, nil
             return lost
         end
 

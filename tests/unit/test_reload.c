@@ -150,6 +150,9 @@ static void run_with_reloads(uint32_t limit, int from, int step) {
         }
     }
     bench_finish(&bench, 1400);
+    assert_int_equal(status_of(0).errors, 0);
+    assert_int_equal(status_of(1).errors, 0);
+    if (getenv("SHOW")) puts(bench.said);
 }
 
 static void a_reload_changes_no_result(void **state) {
