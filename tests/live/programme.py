@@ -305,7 +305,7 @@ class Programme:
     def proxies(self, mac, v4):
         if self.needs("CONNECT proxy", "curl", "squid", "nginx", "dnsmasq", "openssl"):
             self.curl(mac, "-x", f"http://{PROXY}:3128", "https://www.alpha.example/health")
-            self.note("http", v4, PROXY, 3128, "CONNECT", "www.alpha.example", "www.alpha.example:443", 200, None, None)
+            self.note("http", v4, PROXY, 3128, "CONNECT", "www.alpha.example", "www.alpha.example:443", 200, 0, None)
             self.curl(mac, "-x", f"http://{PROXY}:3128", "http://plain.alpha.example/bytes/5000")
             self.http(v4, PROXY, 3128, "GET", "plain.alpha.example", "http://plain.alpha.example/bytes/5000", 5000)
             self.note("connections", v4, PROXY, 3128, times=2)
