@@ -311,7 +311,9 @@ static struct talk *recognise_datagram(struct flow_room *room, struct flow *flow
 static void talk_datagram(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *d,
                           nanoseconds time) {
     enum direction direction = flow_direction(flow, side);
-    if (!d->has_ports || (d->payload_length == 0 && !flow_is_icmp(flow))) return;
+    if (!d->has_ports) return;
+    /* An echo may be empty; an empty first fragment is one whose payload waits for the rest. */
+    if (d->payload_length == 0 && (!flow_is_icmp(flow) || d->fragment)) return;
     /* Of a datagram in fragments only the first is seen: it is longer than what is here, nobody knows by how
      * much. */
     uint32_t original = d->payload_length + (d->fragment ? 1 : 0);

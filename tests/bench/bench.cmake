@@ -13,3 +13,27 @@ if(TARGET lunette AND PYTHON_PROGRAM)
         USES_TERMINAL
         VERBATIM)
 endif()
+
+# Live: what an interface gives without loss, lunette beside a bare libpcap loop. Needs root; Linux.
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    foreach(program bare_pcap packet_sender)
+        add_executable("${program}" EXCLUDE_FROM_ALL "${root}/tests/bench/${program}.c")
+        target_link_libraries("${program}" PRIVATE lunette_engine)
+        set_target_properties("${program}" PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
+    endforeach()
+    if(TARGET lunette AND PYTHON_PROGRAM)
+        add_custom_target(bench-live
+            COMMAND "${PYTHON_PROGRAM}" "${root}/tests/bench/live_drops.py" --build "${PROJECT_BINARY_DIR}"
+            DEPENDS lunette make_mix bare_pcap packet_sender
+            WORKING_DIRECTORY "${root}"
+            USES_TERMINAL
+            VERBATIM)
+        add_custom_target(soak
+            COMMAND "${CMAKE_COMMAND}" -E env "LUNETTE=$<TARGET_FILE:lunette>"
+                "${PYTHON_PROGRAM}" "${root}/tests/live/soak.py" 60
+            DEPENDS lunette
+            WORKING_DIRECTORY "${root}"
+            USES_TERMINAL
+            VERBATIM)
+    endif()
+endif()
