@@ -5,6 +5,7 @@ import pathlib
 import plistlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -396,6 +397,46 @@ def test_a_configuration_for_live_serves_replay(config):
     path = config('interface = "en0" metrics = "127.0.0.1:9177" control = "none" user = "nobody" no_scripts = true')
     done = replay("--config", path, "-q", "-o", "-", "--record", "stats", EXAMPLES / "tools.pcap")
     assert done.returncode == 0 and done.stdout.startswith(b"{")
+
+
+# ------------------------------------------------------------ read anew while it runs
+def test_a_running_sensor_takes_what_it_can(config):
+    """A capture played a thousand times too slowly keeps the live loop busy. It takes signals from its first record of
+    statistics on; what it logs is read line by line."""
+    path = config('script = "mine.lua" set = { mine = { x = 2 } } control = "none" no_watch = true')
+    (path.parent / "mine.lua").write_text('local lunette = require "lunette"\n'
+                                          'lunette.detector { title = "T", category = "T" }\n'
+                                          'local t = lunette.tunables { x = 1 } lunette.log("x is " .. t.x)\n'
+                                          'lunette.on("flow", function() end)\n')
+    process = subprocess.Popen([LUNETTE, "replay", "--config", str(path), "--pace", "0.001x", "--stats-every", "0.1",
+                                "--record", "stats", "-o", "-", "-q", str(EXAMPLES / "tools.pcap")],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def anew(text, until):
+        path.write_text(text)
+        process.send_signal(signal.SIGHUP)
+        lines = []
+        while not lines or until not in lines[-1]:
+            lines.append(process.stderr.readline())
+            assert lines[-1], lines
+        return "".join(lines)
+
+    try:
+        assert "x is 2" in process.stderr.readline()
+        assert "stats" in process.stdout.readline()
+        told = anew('script = "mine.lua" set = { mine = { x = 3 } } control = "none" no_watch = true workers = 2 '
+                    'max_flows = 1000', "x is 3")
+        assert "other values for workers, max_flows: in force after a restart" in told
+        told = anew("interfce = 1", "interfce")
+        assert "did you mean 'interface'?" in told and "x is" not in told
+        told = anew('script = "mine.lua" set = { mine = { x = 4 } } control = "none" no_watch = true log_level = "info"',
+                    "reload")
+        assert "x is 4" in told and "after a restart" not in told
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    finally:
+        process.kill()
 
 
 # ------------------------------------------------------------------ service files
