@@ -69,12 +69,15 @@ static const struct option_spec table[OPTION_COUNT] = {
                            "how much may wait there, for each output", .initial = "256", .least = 1,
                            .most = 16 << 20},
     [OPTION_NO_ALERTS] = {"no-alerts", 0, KIND_FLAG, CLOCKED, GROUP_OUTPUT, NULL,
-                          "do not print alerts as they come"},
-    [OPTION_NO_SUMMARY] = {"no-summary", 0, KIND_FLAG, FOR_REPLAY, GROUP_OUTPUT, NULL, "print alerts only"},
-    [OPTION_SUMMARY] = {"summary", 0, KIND_FLAG, LIVE, GROUP_OUTPUT, NULL, "print a summary at the end"},
+                          "do not print alerts as they come", .initial = NULL},
+    [OPTION_NO_SUMMARY] = {"no-summary", 0, KIND_FLAG, FOR_REPLAY, GROUP_OUTPUT, NULL, "print alerts only",
+                           .initial = NULL},
+    [OPTION_SUMMARY] = {"summary", 0, KIND_FLAG, LIVE, GROUP_OUTPUT, NULL, "print a summary at the end",
+                        .initial = NULL},
     [OPTION_COLOR] = {"color", 0, KIND_CHOICE, ALL, GROUP_OUTPUT, "WHEN", "auto, always or never",
                       .initial = "auto", .choices = colours},
-    [OPTION_QUIET] = {"quiet", 'q', KIND_FLAG, ALL, GROUP_OUTPUT, NULL, "print neither alerts nor summary"},
+    [OPTION_QUIET] = {"quiet", 'q', KIND_FLAG, ALL, GROUP_OUTPUT, NULL, "print neither alerts nor summary",
+                      .initial = NULL},
 
     /* ── how packets are taken ───────────────────────────────────── */
     [OPTION_DEALING] =
@@ -88,7 +91,7 @@ static const struct option_spec table[OPTION_COUNT] = {
     [OPTION_SNAP_LENGTH] = {"snap-length", 0, KIND_NUMBER, LIVE, GROUP_CAPTURE, "BYTES",
                             "how much of a packet is taken", .initial = "65535", .least = 96, .most = 262144},
     [OPTION_NO_PROMISCUOUS] = {"no-promiscuous", 0, KIND_FLAG, LIVE, GROUP_CAPTURE, NULL,
-                               "take only what is sent to this machine"},
+                               "take only what is sent to this machine", .initial = NULL},
 
     /* ── bounds ──────────────────────────────────────────────────── */
     [OPTION_MAX_FLOWS] = {"max-flows", 0, KIND_NUMBER, ALL, GROUP_BOUNDS, "N",
@@ -135,13 +138,14 @@ static const struct option_spec table[OPTION_COUNT] = {
                             .most = 86400},
     [OPTION_NO_WATCH] =
         {"no-watch", 0, KIND_FLAG, CLOCKED, GROUP_SERVICE, NULL,
-         "do not reload when a script, its data or the configuration changes: wait for SIGHUP"},
+         "do not reload when a script, its data or the configuration changes: wait for SIGHUP",
+         .initial = NULL},
     [OPTION_USER] = {"user", 0, KIND_TEXT, LIVE, GROUP_SERVICE, "NAME",
                      "become this user once the interfaces are open", .check = check_not_empty},
     [OPTION_NO_SECCOMP] = {"no-seccomp", 0, KIND_FLAG, LIVE, GROUP_SERVICE, NULL,
-                           "do not bound the system calls (Linux)"},
+                           "do not bound the system calls (Linux)", .initial = NULL},
     [OPTION_NO_SUPERVISOR] = {"no-supervisor", 0, KIND_FLAG, LIVE, GROUP_SERVICE, NULL,
-                              "one process: nobody starts it anew if it dies"},
+                              "one process: nobody starts it anew if it dies", .initial = NULL},
     [OPTION_STALL_LIMIT] = {"stall-limit", 0, KIND_DURATION, LIVE, GROUP_SERVICE, "TIME",
                             "how long the sensor may be silent before the supervisor ends it; 0: for ever",
                             .initial = "30", .most = 86400},
