@@ -56,6 +56,10 @@ static int service_run(struct service *service) {
         .first_wait = 0.5,
         .longest_wait = 60,
     };
+    if (privilege_reduce(&err) < 0) {
+        log_failure(err.text);
+        return EXIT_SOMETHING_FAILED;
+    }
     return supervisor_run(&options, sensor, service);
 }
 

@@ -4,15 +4,14 @@
 #include "sensor/sensor.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "script/reload.h"
 
-#include <errno.h>
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -181,9 +180,13 @@ static void reload_now(struct sensor *sensor, bool reread_config) {
 static void on_signal(uv_signal_t *handle, int number) {
     struct sensor *sensor = handle->data;
     if (number == SIGHUP) {
+        supervised_reloading(sensor->self);
         reload_now(sensor, true);
+        supervised_ready(sensor->self);
     } else if (number == SIGUSR1) {
         outputs_rotate(sensor->outputs);
+    } else if (number == SIGUSR2) {
+        return; /* nothing is asked for with it */
     } else if (sensor->ending) {
         _exit(1); /* told twice */
     } else {
@@ -252,27 +255,44 @@ static int stations_open(struct sensor *sensor, struct error *err) {
     return 0;
 }
 
-static int folder_make(const char *path, struct error *err) {
-    if (mkdir(path, 0750) == 0 || errno == EEXIST) return 0;
-    return error_set(err, "cannot make the folder %s: %s", path, strerror(errno));
+/* Folders that the sensor writes to become its user's, if they are there for it alone (privilege.h). */
+struct folders {
+    const char *paths[BOARD_OUTPUTS + 4];
+    uint32_t count;
+    char text[BOARD_OUTPUTS + 4][PATH_MAX]; /* of those that are cut from a file's path */
+};
+
+static void folder_add(struct folders *folders, const char *path) {
+    if (path) folders->paths[folders->count++] = path;
 }
 
-/* Folders that the sensor writes to become its user's. */
+static void folder_add_of(struct folders *folders, const char *file) {
+    if (!file) return;
+    char *text = folders->text[folders->count];
+    text_copy(text, PATH_MAX, file);
+    folder_add(folders, dirname(text));
+}
+
+static void folders_gather(const struct live_options *options, struct folders *folders) {
+    folders->count = 0;
+    folder_add(folders, options->state_folder);
+    folder_add(folders, options->recall.folder);
+    folder_add(folders, options->outputs.receiver.spool_folder);
+    folder_add_of(folders, options->control);
+    for (size_t i = 0; i < options->outputs.record_count && i < BOARD_OUTPUTS; i++) {
+        const char *file = receiver_path(options->outputs.records[i]);
+        if (file && options->privilege.user && access(file, F_OK) != 0) folder_add_of(folders, file);
+    }
+}
+
 static int privileges_drop(struct sensor *sensor, struct error *err) {
     const struct live_options *options = sensor->options;
-    const char *folders[4];
-    uint32_t count = 0;
-    char control[PATH_MAX] = "";
-    if (options->state_folder) folders[count++] = options->state_folder;
-    if (options->recall.folder) folders[count++] = options->recall.folder;
-    if (options->outputs.receiver.spool_folder) folders[count++] = options->outputs.receiver.spool_folder;
-    if (options->control) {
-        snprintf(control, sizeof control, "%s", options->control);
-        folders[count++] = dirname(control);
-    }
-    for (uint32_t i = 0; i < count; i++)
-        if (folder_make(folders[i], err) < 0) return -1;
-    if (privilege_drop(&options->privilege, folders, count, err) < 0) return -1;
+    struct folders *folders = malloc(sizeof *folders);
+    if (!folders) return error_set(err, "out of memory");
+    folders_gather(options, folders);
+    int outcome = privilege_drop(&options->privilege, folders->paths, folders->count, err);
+    free(folders);
+    if (outcome < 0) return -1;
     char left[256];
     privilege_describe(left, sizeof left);
     log_line(LOG_INFO, "runs as %s", left);
@@ -336,7 +356,7 @@ static int sensor_open(struct sensor *sensor, struct error *err) {
 }
 
 static void loop_listen(struct sensor *sensor) {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGQUIT};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGQUIT};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         uv_signal_init(&sensor->loop, &sensor->signals[i]);
         sensor->signals[i].data = sensor;
@@ -452,12 +472,15 @@ static int sensor_run(struct sensor *sensor, struct error *err) {
     supervised_ready(sensor->self);
     uv_run(&sensor->loop, UV_RUN_DEFAULT);
 
-    supervised_stopping(sensor->self);
+    if (sensor->exit_code != SENSOR_ANEW) supervised_stopping(sensor->self);
     sensor_errands_end(sensor);
     if (sensor->control) control_close(sensor->control);
     sensor->control = NULL;
     sensor_save(sensor);
-    for (uint32_t i = 0; i < sensor->station_count; i++) station_stop(sensor->stations[i]);
+    for (uint32_t i = 0; i < sensor->station_count; i++) {
+        station_stop(sensor->stations[i]);
+        supervised_alive(sensor->self);
+    }
     sensor_gather(sensor);
     if (sensor->options->stats_interval > 0) sensor_stats(sensor);
     bool failed = detectors_failed(sensor) > 0;

@@ -52,7 +52,7 @@ struct sensor {
     struct script_options scripts; /* as they are now: reconfigure may change them */
 
     uv_loop_t loop;
-    uv_signal_t signals[5];
+    uv_signal_t signals[6];
     uv_timer_t second;
     uv_async_t knock; /* another thread wants something */
     uv_poll_t supervisor;
