@@ -53,7 +53,7 @@ static int service_run(struct service *service) {
     if (value_flag(service->values, OPTION_NO_SUPERVISOR)) return sensor(service, &nobody);
     const struct supervisor_options options = {
         .silence_limit = value_number(service->values, OPTION_STALL_LIMIT),
-        .first_wait = 0.5,
+        .first_wait = 0.1,
         .longest_wait = 60,
     };
     if (privilege_reduce(&err) < 0) {

@@ -301,7 +301,6 @@ static int privileges_drop(struct sensor *sensor, struct error *err) {
 
 static int outputs_start(struct sensor *sensor, struct error *err) {
     struct output_options outputs = sensor->options->outputs;
-    outputs.live = true;
     outputs.show_progress = false;
     sensor->outputs = outputs_open(&outputs, sensor->station_count, err);
     if (!sensor->outputs) return -1;
