@@ -357,12 +357,18 @@ def test_packets_that_come_while_it_opens_are_not_seen_twice(lab, tap, dealing):
 @pytest.mark.parametrize("dealing", [[], ["-s"]], ids=["fanout", "share"])
 def test_workers_out_of_order_lose_nothing(lab, tap, dealing):
     lab.link("v0")
-    t = tap("-w", "2", *dealing, "v0")
-    t.command("rescan 1")
-    t.command("rescan 0")
+    t = tap("-w", "3", *dealing, "v0")
+    for worker in (2, 0, 1):
+        t.command(f"rescan {worker}")
+    lab.link("v1")
+    u = tap("-w", "3", *dealing, "v1")
+    for worker in (0, 2, 1):
+        u.command(f"rescan {worker}")
     sent = programme()
-    lab.send("v0", [data for _, data in sent] + marks())
-    check_dealt(t, sent, 2)
+    for each, name in (t, "v0"), (u, "v1"):
+        settle(lab, name)
+        lab.send(name, [data for _, data in sent] + marks())
+        check_dealt(each, sent, 3)
 
 
 @pytest.mark.parametrize("dealing", [[], ["-s"]], ids=["fanout", "share"])
