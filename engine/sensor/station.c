@@ -78,8 +78,8 @@ static bool handle_drain(struct station *station, uint32_t handle) {
     struct packet packets[PACKET_BURST];
     for (int turn = 0; turn < BURSTS_A_TURN; turn++) {
         int n = tap_next_burst(station->tap, handle, packets);
-        if (n == 0) return false;
         worker_packets(station->worker, packets, n);
+        if (n < PACKET_BURST) return false;
     }
     return true;
 }
@@ -121,9 +121,12 @@ static void on_hurry(uv_idle_t *hurry) {
 
 static void on_readable(uv_poll_t *poll, int status, int events) {
     struct descriptor *d = (struct descriptor *)poll;
-    (void)status, (void)events; /* an error shows itself when the handle is read */
+    (void)events;
     if (!d->wanted) return;
     if (handle_drain(d->station, d->handle)) uv_idle_start(&d->station->hurry, on_hurry);
+    /* libuv stops a poll that met an error, as when the interface goes down; what it means the handle knows
+     */
+    if (status < 0 && d->wanted) uv_poll_start(poll, UV_READABLE | UV_DISCONNECT, on_readable);
     atomic_fetch_add_explicit(&d->station->beats, 1, memory_order_relaxed);
 }
 

@@ -156,6 +156,11 @@ static bool is_mine(const struct worker *worker, const struct decoded *decoded) 
            home_worker_of(options->home, decoded, options->workers) == options->index;
 }
 
+/* What belongs to no flow is counted by one worker: by whoever it is dealt to, or by the first. */
+static bool is_for_one(const struct worker *worker) {
+    return worker->options->dealt || worker->options->index == 0;
+}
+
 /* A fragment counts for its flow (the first one has ports); its payload waits for the rest. Returns true if
  * the burst must be worked on before the next fragment is looked at. */
 static bool fragment_join(struct worker *worker, const struct packet *packet, struct decoded *decoded) {
@@ -195,7 +200,7 @@ static void burst_add(struct worker *worker, const struct packet *packet, const 
     struct burst *burst = &worker->burst;
     struct decoded *place = &burst->decoded[burst->count];
     if (place != decoded) *place = *decoded;
-    bool mine = decoded->kind == DECODED_TRANSPORT ? is_mine(worker, decoded) : worker->options->index == 0;
+    bool mine = decoded->kind == DECODED_TRANSPORT ? is_mine(worker, decoded) : is_for_one(worker);
     if (!mine) {
         place->kind = DECODED_NOTHING;
         place->anomaly = NULL;
