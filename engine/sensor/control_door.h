@@ -24,7 +24,8 @@ struct control_door_options {
 };
 
 /* Puts the door where callbacks find it, before the first is called. -1 leaves NULL there. */
-int control_door_open(struct control_door **out, const struct control_door_options *options, struct error *err);
+int control_door_open(struct control_door **out, const struct control_door_options *options,
+                      struct error *err);
 
 /* Listens on another socket from now on. */
 void control_door_move(struct control_door *door, int listener);

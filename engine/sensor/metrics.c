@@ -224,8 +224,10 @@ static void put_workers(struct buffer *b, const struct board *board) {
         put_head(b, families[f].name, families[f].type, families[f].help);
         for (uint32_t i = 0; i < count; i++) {
             const struct board_worker *w = &board->workers[i];
-            /* A worker that has seen no packet has no clock yet. */
-            double lag = w->clock ? ns_to_seconds(board->now - w->clock) : NAN;
+            /* A worker that has seen no packet has no clock yet; a capture's clock has nothing to do with
+             * ours. */
+            bool comparable = w->clock && strcmp(board->mode, "live") == 0;
+            double lag = comparable ? ns_to_seconds(board->now - w->clock) : NAN;
             double values[] = {(double)w->packets, (double)w->bytes, (double)w->events, w->cpu_seconds, lag};
             buffer_format(b, "lunette_%s{worker=\"%u\"}", families[f].name, i);
             put_value(b, values[f]);
