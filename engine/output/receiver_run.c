@@ -268,22 +268,23 @@ static long send_some(struct receiver *r, struct error *err) {
     return n > 0 ? (long)(prefix + body) : n;
 }
 
-/* Sends until nothing goes any more. */
-static void pump(struct course *c) {
+/* Sends until nothing goes any more. True if there may be more that would go. */
+static bool pump(struct course *c) {
     struct receiver *r = c->r;
     struct error err;
-    for (int i = 0; i < PUMPS && link_state(r->link) == LINK_UP;) {
+    for (int i = 0; i < PUMPS;) {
         if (r->sent == r->out.length) {
             forget_taken(c);
-            if (!refill(c)) return;
+            if (!refill(c)) return false;
             i++;
         }
         long n = send_some(r, &err);
         if (n < 0) went_down(c, err.text);
-        if (n <= 0) return;
+        if (n <= 0) return false;
         r->sent += (size_t)n;
         if (link_is_datagram(r->link)) forget_taken(c);
     }
+    return true;
 }
 
 static bool is_done(const struct course *c, size_t waiting) {
@@ -308,10 +309,10 @@ static void wait_for_something(struct course *c, const struct orders *orders) {
     if (state == LINK_OVER) polls[1].fd = -1;
     if (state == LINK_DOWN) until = c->connect_at;
     /* Nothing tells when bytes are taken: it is looked at, often if others wait for it. */
-    if (state == LINK_UP && r->out.length && !more)
-        until = now + (orders->waiting || orders->closing ? 10 : 100) * NS_PER_MILLISECOND;
+    bool pressed = !more && (orders->waiting || orders->closing);
+    if (state == LINK_UP && r->out.length) until = now + (pressed ? 10 : 100) * NS_PER_MILLISECOND;
     if (r->shelf.length) until = sooner(until, c->shelve_at > now ? c->shelve_at : now + retry_interval);
-    if (orders->closing) until = sooner(until, orders->deadline);
+    if (orders->closing) until = sooner(until, now + 10 * NS_PER_MILLISECOND); /* it may be done by now */
     if (poll(polls, 2, milliseconds_until(until)) <= 0) return;
     struct error err;
     enum link_state before = link_state(r->link);
@@ -350,13 +351,11 @@ void *receiver_run_link(void *context) {
             }
             if (link_state(r->link) == LINK_UP) receiver_is_up(r);
         }
-        if (link_state(r->link) == LINK_UP) {
-            pump(&c);
-            forget_taken(&c);
-        }
+        bool goes_on = link_state(r->link) == LINK_UP && pump(&c);
+        if (link_state(r->link) == LINK_UP) forget_taken(&c);
         if (link_state(r->link) == LINK_OVER) lose_rest(r);
         shelve(&c, orders.waiting);
-        wait_for_something(&c, &orders);
+        if (!goes_on) wait_for_something(&c, &orders);
     }
     put_away(&c);
     return NULL;

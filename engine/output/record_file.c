@@ -21,7 +21,6 @@
 enum {
     STAMP_LENGTH = 16,  /* 20240501T120000Z */
     RETRY_SECONDS = 60, /* after a rotation that failed */
-    SAME_SECOND_MOST = 100000,
 };
 
 struct record_file {
@@ -160,46 +159,57 @@ static void remove_oldest(const struct record_file *f, struct old_file *old, siz
     }
 }
 
-static void keep_few(const struct record_file *f) {
-    if (!f->options.rotate_keep) return;
+/* All that are there, in no order. NULL if there is none; the caller frees. */
+static struct old_file *list_old(const struct record_file *f, size_t *count) {
     char folder[PATH_MAX];
     const char *slash = strrchr(f->path, '/');
     const char *base = slash ? slash + 1 : f->path;
     int length = slash ? (int)(slash - f->path) + 1 : 1;
     snprintf(folder, sizeof folder, "%.*s", length, slash ? f->path : ".");
-    DIR *listing = opendir(folder);
-    if (!listing) return;
     struct old_file *old = NULL;
-    size_t count = 0, capacity = 0;
-    for (struct dirent *entry; (entry = readdir(listing));) {
+    size_t capacity = 0;
+    *count = 0;
+    DIR *listing = opendir(folder);
+    for (struct dirent *entry; listing && (entry = readdir(listing));) {
         struct old_file one;
         if (!parse_old(entry->d_name, base, &one)) continue;
-        if (count == capacity) {
+        if (*count == capacity) {
             capacity = capacity ? capacity * 2 : 64;
             struct old_file *more = realloc(old, capacity * sizeof *more);
             if (!more) break;
             old = more;
         }
-        old[count++] = one;
+        old[(*count)++] = one;
     }
-    closedir(listing);
-    if (old) remove_oldest(f, old, count);
+    if (listing) closedir(listing);
+    return old;
+}
+
+static void keep_few(const struct record_file *f) {
+    size_t count;
+    if (!f->options.rotate_keep) return;
+    struct old_file *old = list_old(f, &count);
+    remove_oldest(f, old, count);
     free(old);
 }
 
-/* A name that is free. */
+/* A name that is free and sorts behind those of the same second, also when the first of them are gone
+ * already. */
 static bool find_name(const struct record_file *f, int64_t now, char out[PATH_MAX]) {
-    struct old_file old = {.number = 0};
+    struct old_file fresh = {.number = 0};
     time_t seconds = (time_t)now;
     struct tm utc;
     gmtime_r(&seconds, &utc);
-    if (strftime(old.stamp, sizeof old.stamp, "%Y%m%dT%H%M%SZ", &utc) != STAMP_LENGTH) return false;
-    for (; old.number < SAME_SECOND_MOST; old.number++) {
-        struct stat status;
-        name_old(f, &old, out);
-        if (lstat(out, &status) != 0) return errno == ENOENT;
-    }
-    return false;
+    if (strftime(fresh.stamp, sizeof fresh.stamp, "%Y%m%dT%H%M%SZ", &utc) != STAMP_LENGTH) return false;
+    size_t count;
+    struct old_file *old = list_old(f, &count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(old[i].stamp, fresh.stamp) == 0 && old[i].number >= fresh.number)
+            fresh.number = old[i].number + 1;
+    free(old);
+    struct stat status;
+    name_old(f, &fresh, out);
+    return lstat(out, &status) != 0 && errno == ENOENT;
 }
 
 static bool was_moved_away(const struct record_file *f) {
