@@ -1,23 +1,21 @@
-"""The lab: three Macs, a gateway that all they say passes, and servers outside, all real programs.
+"""The lab: three Macs, a tap that all they say passes, and servers outside, all real programs.
 
       mac1  192.168.7.11 fd07::11 ─┐
-      mac2  192.168.7.12 fd07::12 ─┤ lan0 (bridge)  gateway  wan0 ── servers   198.51.100.x, 2001:db8:5::x
-      mac3  192.168.7.13 fd07::13 ─┘ 192.168.7.1              .1
+      mac2  192.168.7.12 fd07::12 ─┤ gateway ── in0 tap out0 ── servers   198.51.100.x, 2001:db8:5::x
+      mac3  192.168.7.13 fd07::13 ─┘
 
-The sensor and tcpdump watch `lan0` in the gateway. A server that is not installed, or that this kernel cannot carry,
+The sensor and tcpdump watch `in0` in the tap. A server that is not installed, or that this kernel cannot carry,
 is left out, and `lab.missing` says why: the deeds that need it are not done and the tests name them as skipped."""
 
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
-from rooms import Rooms, wait_for
+from rooms import HERE, Rooms, wait_for
 
-HERE = pathlib.Path(__file__).resolve().parent
 MACS = {name: (f"192.168.7.1{i}", f"fd07::1{i}") for i, name in ((1, "mac1"), (2, "mac2"), (3, "mac3"))}
-WATCHED = "lan0"
+TAP, WATCHED = "tap", "in0"
 
 
 def outside(number):
@@ -76,24 +74,30 @@ class Lab(Rooms):
 
     # ------------------------------------------------------------ wires
     def _wire(self):
-        self.add("gateway", "servers", *MACS)
-        self.run("gateway", "ip", "link", "add", "name", WATCHED, "type", "bridge")
+        self.add("gateway", "tap", "servers", *MACS)
+        self.run("gateway", "ip", "link", "add", "name", "lan0", "type", "bridge")
         for name, (v4, v6) in MACS.items():
             self.cable(name, "en0", "gateway", name)
-            self.run("gateway", "ip", "link", "set", name, "master", WATCHED)
-            self.configure(name, "en0", v4 + "/24", v6 + "/64", "192.168.7.1", "fd07::1")
-        self.configure("gateway", WATCHED, "192.168.7.1/24", "fd07::1/64")
-        self.run("gateway", "ip", "link", "set", WATCHED, "up")
-        self.cable("gateway", "wan0", "servers", "eth0")
-        self.configure("gateway", "wan0", "198.51.100.1/24", "2001:db8:5::1/64")
+            self.run("gateway", "ip", "link", "set", name, "master", "lan0")
+            self.address(name, "en0", v4 + "/24", v6 + "/64")
+            self.route(name, "default", "192.168.7.1", "default", "fd07::1")
+        self.address("gateway", "lan0", "192.168.7.1/24", "fd07::1/64")
+        self.run("gateway", "ip", "link", "set", "lan0", "up")
+        self.cable("gateway", "up0", TAP, WATCHED)
+        self.cable(TAP, "out0", "servers", "eth0")
+        self.address("gateway", "up0", "100.64.0.1/30", "fd07:f::1/64")
+        self.address(TAP, WATCHED, "100.64.0.2/30", "fd07:f::2/64")
+        self.address(TAP, "out0", "198.51.100.1/24", "2001:db8:5::1/64")
         for number in SERVERS:
             v4, v6 = outside(number)
-            self.configure("servers", "eth0", v4 + "/24", v6 + "/64")
-        self.run("servers", "ip", "route", "add", "default", "via", "198.51.100.1")
-        self.run("servers", "ip", "-6", "route", "add", "default", "via", "2001:db8:5::1")
-        self.sysctl("gateway", net__ipv4__ip_forward=1)
-        self.sysctl("gateway", net__ipv6__conf__all__forwarding=1)
-        self.sysctl("servers", net__ipv4__icmp_ratelimit=0)
+            self.address("servers", "eth0", v4 + "/24", v6 + "/64")
+        self.route("gateway", "default", "100.64.0.2", "default", "fd07:f::2")
+        self.route(TAP, "192.168.7.0/24", "100.64.0.1", "fd07::/64", "fd07:f::1")
+        self.route("servers", "default", "198.51.100.1", "default", "2001:db8:5::1")
+        for room in ("gateway", TAP):
+            self.sysctl(room, net__ipv4__ip_forward=1)
+            self.sysctl(room, net__ipv6__conf__all__forwarding=1)
+        self._know_each_other(("gateway", "up0", "100.64.0.1", "fd07:f::1"), (TAP, WATCHED, "100.64.0.2", "fd07:f::2"))
         # Names are asked of the lab's own server.
         resolver = self.folder / "resolv.conf"
         resolver.write_text(f"nameserver {DNS}\noptions timeout:2 attempts:3\n")
@@ -102,12 +106,25 @@ class Lab(Rooms):
         for name, (v4, v6) in MACS.items():
             wait_for(lambda: self.run(name, "ping", "-c", "1", "-W", "1", DNS, check=False).returncode == 0, what=f"{name} to be wired")
 
-    def configure(self, room, interface, v4, v6, gateway4=None, gateway6=None):
+    def address(self, room, interface, v4, v6):
         self.run(room, "ip", "addr", "add", v4, "dev", interface)
         self.run(room, "ip", "addr", "add", v6, "dev", interface, "nodad")
-        if gateway4:
-            self.run(room, "ip", "route", "add", "default", "via", gateway4)
-            self.run(room, "ip", "-6", "route", "add", "default", "via", gateway6)
+
+    def route(self, room, to4, via4, to6, via6):
+        self.run(room, "ip", "route", "add", to4, "via", via4)
+        self.run(room, "ip", "-6", "route", "add", to6, "via", via6)
+
+    def _know_each_other(self, *ends):
+        """Neighbours for good: nobody asks who has an address, so nothing passes the tap when nobody talks."""
+        for (room, interface, *_), (other, other_interface, v4, v6) in zip(ends, reversed(ends)):
+            hardware = self.run(other, "ip", "-br", "link", "show", other_interface).stdout.split()[2]
+            for address in (v4, v6):
+                self.run(room, "ip", "neigh", "replace", address, "lladdr", hardware, "nud", "permanent", "dev", interface)
+
+    def plug(self, state):
+        """The Macs' cables in ("up") or out ("down"): when they are out nothing passes the tap."""
+        for mac in MACS:
+            self.run("gateway", "ip", "link", "set", mac, state)
 
     def listening(self, server, port, kind="t"):
         """Waits until somebody listens on the port in the servers' room; `kind`: t for TCP, u for UDP."""

@@ -29,9 +29,10 @@ BIG = 6_000_000  # bytes copied by scp: beyond lolbin's bound for a bulk transfe
 
 
 class Programme:
-    """run() does everything once. `implant` calls: how often the implant calls home meanwhile."""
+    """run() does everything once. `implant` calls: how often the implant calls home meanwhile; the
+    beacon detector looks at the 4th, 8th, 16th … call."""
 
-    def __init__(self, lab, implant_calls=12):
+    def __init__(self, lab, implant_calls=17):
         self.lab = lab
         self.implant_calls = implant_calls
         self.done = {kind: collections.Counter() for kind in SHAPES}
@@ -347,8 +348,9 @@ class Programme:
             return
         script = f"""for i in $(seq {self.implant_calls}); do
             curl -s -4 -o /dev/null --cacert {self.lab.folder}/ca.pem https://sync.delta.example/health || exit 1
-            [ $i = {self.implant_calls} ] || sleep 2.$((i * 7 % 3))
+            [ $i = {self.implant_calls} ] || sleep 2.0$((i * 7 % 3))
         done"""
         self.lab.run(mac, "sh", "-c", script, timeout=60 + 4 * self.implant_calls)
         self.note("tls", v4, WEB, 443, "sync.delta.example", times=self.implant_calls)
+        self.alert("beacon", v4, "sync.delta.example", "Beacon to a rare server")
         self.note("connections", v4, WEB, 443, times=self.implant_calls)

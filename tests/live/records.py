@@ -3,14 +3,15 @@
 Two runs over the same traffic must give the same records, but for what says who watched and not what happened."""
 
 import collections
+import datetime
 import json
+import os
 import pathlib
 import subprocess
 
 import pytest
 
-from lab import HERE
-import os
+from rooms import HERE
 
 ROOT = HERE.parents[1]
 BINARY = pathlib.Path(os.environ.get("LUNETTE", ROOT / "build" / "lunette"))
@@ -51,21 +52,55 @@ def tuples(records, fields):
     return collections.Counter(tuple(field(r, f) for f in fields) for r in records)
 
 
+# What is read off the clock. Each packet socket reads it for itself (unless the packet brings a stamp along, which TCP's do
+# not: they carry the time at which they were to leave), so two who watch the same interface differ by some microseconds.
+TIMES = {"timestamp", "start", "end", "age", "rtt", "duration"}
+TOLERANCE = 0.001
+
+
+def seconds(value):
+    return datetime.datetime.fromisoformat(value).timestamp() if isinstance(value, str) else value
+
+
+def without_times(value, times):
+    if not isinstance(value, dict):
+        return value
+    times += [(k, seconds(v)) for k, v in sorted(value.items()) if k in TIMES]
+    return {k: without_times(v, times) for k, v in value.items() if k not in TIMES}
+
+
 def comparable(records, leave_out=()):
-    """The records as a multiset of lines, without flow numbers and interface names (a capture file has none of ours)."""
-    counted = collections.Counter()
+    """The records as {a line without its times: [the times of each such record]}; flow numbers, which depend on the order of
+    workers, and the interface's name, which a pcap file does not have, are left out. A capture ends with its last packet;
+    live the clock goes on until somebody ends it, so that of two silent flows one may be said to have timed out."""
+    found = collections.defaultdict(list)
     for record in records:
         if record["event_type"] in OWN or record.get("lunette", {}).get("detector") in leave_out:
             continue
-        record = {k: v for k, v in record.items() if k not in ("flow_id", "in_iface")}
-        counted[json.dumps(record, sort_keys=True)] += 1
-    return counted
+        times = []
+        record = without_times({k: v for k, v in record.items() if k not in ("flow_id", "in_iface")}, times)
+        line = json.dumps(record, sort_keys=True).replace('"reason": "timeout"', '"reason": "end_of_capture"')
+        found[line].append(times)
+    return found
 
 
-def difference(one, other, names=("the one", "the other"), most=4):
-    """What only one of two multisets has, as text; "" if they are equal."""
+def same_records(one, other, names):
+    """Fails the test unless both are made of the same records at the same times."""
+    same(*(collections.Counter({line: len(times) for line, times in found.items()}) for found in (one, other)), names)
+    apart = 0.0
+    for line in one:
+        for left, right in zip(sorted(one[line]), sorted(other[line])):
+            assert [k for k, _ in left] == [k for k, _ in right], line
+            apart = max([apart] + [abs(a - b) for (_, a), (_, b) in zip(left, right)])
+    assert apart < TOLERANCE
+    return apart
+
+
+def same(one, other, names=("the one", "the other"), most=4):
+    """Fails the test if two multisets differ, and shows what only one of them has."""
     lines = []
     for left, right, name in ((one, other, names[0]), (other, one, names[1])):
-        only = sorted((left - right).elements())
-        lines += [f"{len(only)} only in {name}:"] + only[:most] if only else []
-    return "\n".join(lines)
+        only = sorted((left - right).elements(), key=str)
+        lines += [f"{len(only)} only in {name}:", *map(str, only[:most])] if only else []
+    if lines:
+        pytest.fail("\n".join(lines), pytrace=False)

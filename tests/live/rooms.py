@@ -32,6 +32,7 @@ import time
 
 import pytest
 
+HERE = pathlib.Path(__file__).resolve().parent
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

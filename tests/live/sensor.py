@@ -54,7 +54,7 @@ class Sensor:
         Sensor.number += 1
         self.rooms, self.room, self.words, self.under = rooms, room, [str(w) for w in words], [str(w) for w in under]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"sensor{Sensor.number}-", dir=rooms.folder))
-        self.folder.chmod(0o777)
+        self.folder.chmod(0o755)
         self.output = pathlib.Path(output) if output else self.folder / "records.jsonl"
         self.socket = self.folder / "control"
         self.state = self.folder / "state"
