@@ -311,7 +311,8 @@ static void wait_for_something(struct course *c, const struct orders *orders) {
     /* Nothing tells when bytes are taken: it is looked at, often if others wait for it. */
     bool queued = orders->waiting || r->shelf.length || (r->spool && !spool_is_read_out(r->spool));
     bool pressed = !more && (queued || orders->closing);
-    if (state == LINK_UP && (r->out.length || pressed)) until = now + (pressed ? 10 : 100) * NS_PER_MILLISECOND;
+    if (state == LINK_UP && (r->out.length || pressed))
+        until = now + (pressed ? 10 : 100) * NS_PER_MILLISECOND;
     if (r->shelf.length) until = sooner(until, c->shelve_at > now ? c->shelve_at : now + retry_interval);
     if (orders->closing) until = sooner(until, now + 10 * NS_PER_MILLISECOND); /* it may be done by now */
     if (poll(polls, 2, milliseconds_until(until)) <= 0) return;
