@@ -309,8 +309,10 @@ static void wait_for_something(struct course *c, const struct orders *orders) {
     if (state == LINK_OVER) polls[1].fd = -1;
     if (state == LINK_DOWN) until = c->connect_at;
     /* Nothing tells when bytes are taken: it is looked at, often if others wait for it. */
-    bool pressed = !more && (orders->waiting || orders->closing);
-    if (state == LINK_UP && r->out.length) until = now + (pressed ? 10 : 100) * NS_PER_MILLISECOND;
+    bool queued = orders->waiting || r->shelf.length || (r->spool && !spool_is_read_out(r->spool));
+    bool pressed = !more && (queued || orders->closing);
+    if (state == LINK_UP && (r->out.length || pressed))
+        until = now + (pressed ? 10 : 100) * NS_PER_MILLISECOND;
     if (r->shelf.length) until = sooner(until, c->shelve_at > now ? c->shelve_at : now + retry_interval);
     if (orders->closing) until = sooner(until, now + 10 * NS_PER_MILLISECOND); /* it may be done by now */
     if (poll(polls, 2, milliseconds_until(until)) <= 0) return;

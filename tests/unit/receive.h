@@ -30,13 +30,13 @@ enum { LINE = 100, GIVE_UP_SECONDS = 30 };
 
 static char folder[64];
 
-static int make_folder(void **state) {
+__attribute__((unused)) static int make_folder(void **state) {
     (void)state;
     strcpy(folder, "/tmp/lunette-test-XXXXXX");
     return mkdtemp(folder) ? 0 : -1;
 }
 
-static void empty_folder(const char *path) {
+__attribute__((unused)) static void empty_folder(const char *path) {
     DIR *listing = opendir(path);
     for (struct dirent *entry; listing && (entry = readdir(listing));) {
         char inner[512];
@@ -48,13 +48,13 @@ static void empty_folder(const char *path) {
     rmdir(path);
 }
 
-static int remove_folder(void **state) {
+__attribute__((unused)) static int remove_folder(void **state) {
     (void)state;
     empty_folder(folder);
     return 0;
 }
 
-static const char *in_folder(const char *name) {
+__attribute__((unused)) static const char *in_folder(const char *name) {
     static char paths[4][256];
     static int turn;
     char *path = paths[turn++ % 4];
@@ -63,7 +63,7 @@ static const char *in_folder(const char *name) {
 }
 
 /* Lines "000042 ......\n" of LINE bytes. */
-static void put_lines(struct buffer *b, int from, int count) {
+__attribute__((unused)) static void put_lines(struct buffer *b, int from, int count) {
     for (int i = from; i < from + count; i++) {
         buffer_format(b, "%06d ", i);
         buffer_fill(b, '.', LINE - 8);
@@ -71,7 +71,7 @@ static void put_lines(struct buffer *b, int from, int count) {
     }
 }
 
-static void write_lines(struct receiver *r, int from, int count) {
+__attribute__((unused)) static void write_lines(struct receiver *r, int from, int count) {
     struct buffer b = {0};
     put_lines(&b, from, count);
     receiver_write(r, b.at, b.length);
@@ -83,14 +83,15 @@ __attribute__((unused)) static void trickle_lines(struct receiver *r, int from, 
     for (int i = 0; i < count; i += 50) write_lines(r, from + i, count - i < 50 ? count - i : 50);
 }
 
-static struct receiver *open_receiver(const char *word, struct receiver_options options) {
+__attribute__((unused)) static struct receiver *open_receiver(const char *word,
+                                                              struct receiver_options options) {
     struct error err = {.text = ""};
     struct receiver *r = receiver_open(word, &options, &err);
     if (!r) fail_msg("%s", err.text);
     return r;
 }
 
-static struct receiver_figures figures_of(struct receiver *r) {
+__attribute__((unused)) static struct receiver_figures figures_of(struct receiver *r) {
     struct receiver_figures figures;
     receiver_figures(r, &figures);
     return figures;
@@ -139,7 +140,7 @@ __attribute__((unused)) static int accept_one(int listener) {
 }
 
 /* Reads until `wanted` more bytes are in, or to the end. */
-static void read_more(int fd, struct buffer *in, size_t wanted) {
+__attribute__((unused)) static void read_more(int fd, struct buffer *in, size_t wanted) {
     size_t until = in->length + wanted;
     while (in->length < until) {
         struct pollfd look = {.fd = fd, .events = POLLIN};
@@ -163,7 +164,7 @@ __attribute__((unused)) static void read_file(const char *path, struct buffer *i
 }
 
 /* The number of the line at `at`, which must be whole. */
-static int line_number(const struct buffer *b, size_t at) {
+__attribute__((unused)) static int line_number(const struct buffer *b, size_t at) {
     assert_true(b->length >= at + LINE);
     assert_int_equal(b->at[at + LINE - 1], '\n');
     assert_int_equal(b->at[at + 6], ' ');
@@ -172,13 +173,13 @@ static int line_number(const struct buffer *b, size_t at) {
 }
 
 /* All of them, in order, once. */
-static void expect_lines(const struct buffer *b, int from, int count) {
+__attribute__((unused)) static void expect_lines(const struct buffer *b, int from, int count) {
     assert_int_equal(b->length, (size_t)count * LINE);
     for (int i = 0; i < count; i++) assert_int_equal(line_number(b, (size_t)i * LINE), from + i);
 }
 
 /* Whole lines in order, some missing. Returns how many. */
-static int expect_some(const struct buffer *b) {
+__attribute__((unused)) static int expect_some(const struct buffer *b) {
     int last = -1, count = 0;
     assert_int_equal(b->length % LINE, 0);
     for (size_t at = 0; at < b->length; at += LINE, count++) {
