@@ -15,12 +15,12 @@ struct handover_figures {
     uint64_t written; /* entries */
 };
 
-/* Appends to `out`. -1 and why if there is no memory (the detector goes on), or none of the detector is left.
- */
-int handover_write(struct detector *detector, struct outgoing *out, struct handover_figures *figures,
-                   struct error *err);
+/* Appends to `out`. `by_reference`: for a reader in this process, who reads while the detector is as it is: its records are not
+ * copied. -1 and why if there is no memory (the detector goes on), or none of the detector is left. */
+int handover_write(struct detector *detector, bool by_reference, struct outgoing *out,
+                   struct handover_figures *figures, struct error *err);
 
-/* Fills a detector that was loaded and not started. `trusted`: the bytes come from this process. -1 and why
+/* Fills a detector that was loaded and not started. `trusted`: the bytes come from this process and were written by reference. -1 and why
  * if they make no sense or do not fit into its bound: then the detector is in no fit state, and to be freed.
  */
 int handover_read(struct detector *detector, const void *bytes, size_t size, bool trusted,
@@ -30,9 +30,10 @@ int handover_read(struct detector *detector, const void *bytes, size_t size, boo
  * popped. */
 void handover_prepare(lua_State *lua, struct detector *detector);
 
-/* A frame around bytes for the disk: version, length and checksum. The caller frees the result; NULL without
- * memory. */
-char *handover_seal(const struct outgoing *out, size_t *size);
+/* A frame for the disk, with version, length and checksum: opened before anything is written, sealed after. */
+void handover_open(struct outgoing *out);
+void handover_seal(struct outgoing *out);
+
 /* What is in the frame. -1 and why if it is damaged, or of another version. */
 int handover_unseal(const void *bytes, size_t size, struct slice *inside, struct error *err);
 

@@ -201,7 +201,7 @@ static int hand_over(struct script_reload *reload, struct detector *old, struct 
     int outcome = 0;
     detector_succeed(new, old);
     if (old->lua) {
-        outcome = handover_write(old, &bytes, &figures, err);
+        outcome = handover_write(old, true, &bytes, &figures, err);
         if (outcome == 0) {
             new->feed->now = old->feed->now;
             outcome = handover_read(new, bytes.bytes, bytes.used, true, &figures, err);
@@ -307,8 +307,12 @@ struct state_blob script_host_save(struct script_host *host, uint32_t index) {
     struct handover_figures figures = {0};
     struct outgoing bytes = {0};
     struct detector *detector = host->detectors[index];
-    if (!detector->off && handover_write(detector, &bytes, &figures, NULL) == 0 && figures.written > 0)
-        blob.bytes = handover_seal(&bytes, &blob.size);
+    if (detector->off) return blob;
+    handover_open(&bytes);
+    if (handover_write(detector, false, &bytes, &figures, NULL) == 0 && figures.written > 0) {
+        handover_seal(&bytes);
+        return (struct state_blob){.bytes = bytes.bytes, .size = bytes.used};
+    }
     free(bytes.bytes);
     return blob;
 }

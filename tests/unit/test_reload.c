@@ -243,7 +243,7 @@ static void a_smaller_max_keeps_whom_the_clock_spares(void **state) {
     add_script("a.lua", "local s = lunette.state('s', { max = 10 }); local r = lunette.records('r', { max = 10, fields = { n = 'u8' } })", look);
     start(16);
     for (int i = 0; i < 10; i++) {
-        char name[8];
+        char name[32];
         snprintf(name, sizeof name, "n%d", i);
         bench_dns(&bench, 1001 + i, 1, name);
     }
@@ -452,7 +452,7 @@ static void state_that_does_not_fit_leaves_the_old_one_running(void **state) {
     bench.memory = 64 << 20;
     start(16);
     for (int i = 0; i < 60; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "%d.test", i);
         bench_dns(&bench, 1001 + i, 1, name);
     }
@@ -480,7 +480,7 @@ static void nothing_is_left_behind_by_many_reloads(void **state) {
     start(16);
     size_t memory = 0;
     for (int i = 0; i < 200; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "%d.test", i % 50);
         bench_dns(&bench, 1001 + i, 1, name);
         must_reload(true);
@@ -593,7 +593,7 @@ static void try_bytes(char *bytes, size_t size) {
     if (script_host_restore(bench.host, "a", bytes, size, &err) < 0) assert_true(strlen(err.text) > 10);
     script_host_start(bench.host, 1045 * NS_PER_SECOND);
     for (int i = 0; i < 40; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "%d.test", i);
         bench_dns(&bench, 1050 + i * 9, i % 12, name);
     }
