@@ -75,7 +75,7 @@ function state:evicted() end
 function state:each() end
 
 ---@param name string
----@param options { max: integer, ttl?: number }
+---@param options { max: integer, ttl?: number, keep?: boolean }
 ---@return lunette.State
 function lunette.state(name, options) end
 
@@ -114,7 +114,7 @@ function records:size() end
 function records:each() end
 
 ---@param name string
----@param options { max: integer, ttl?: number, fields: table<string, string> } a field is "u8", "u16", "u32", "f32", "f64" or an array like "u16[80]"
+---@param options { max: integer, ttl?: number, keep?: boolean, fields: table<string, string> } a field is "u8", "u16", "u32", "f32", "f64" or an array like "u16[80]"
 ---@return lunette.Records
 function lunette.records(name, options) end
 

@@ -4,8 +4,8 @@
  * building sets, reading data files, alerts. What compiled loops call is in lunette_api, reached through the
  * FFI.
  *
- * Whatever allocates in Lua may not come back (script/heap.h): nothing may be held meanwhile that the detector
- * does not know of. */
+ * Whatever allocates in Lua may not come back (script/heap.h): nothing may be held meanwhile that the
+ * detector does not know of. */
 #include "script/state.h"
 
 #include "base/log.h"
@@ -37,8 +37,8 @@ static int push_outcome(lua_State *lua, int outcome, const struct error *err) {
     return 1;
 }
 
-/* Memory beside the Lua state may be asked for until the detector's bound is passed: what is asked for then is
- * refused, with a message. */
+/* Memory beside the Lua state may be asked for until the detector's bound is passed: what is asked for then
+ * is refused, with a message. */
 static int beside_heap_check(const struct detector *detector, struct error *err) {
     if (detector->beside_heap <= detector->options.memory_limit) return 0;
     return error_set(err, "not enough memory for sets and filters: the detector's bound is %zu MiB",
@@ -207,7 +207,8 @@ static int host_read(lua_State *lua) {
     struct stat status;
     if (stat(path, &status) < 0) return push_file_error(lua, detector, path, NULL, strerror(errno));
     if (!S_ISREG(status.st_mode)) return push_file_error(lua, detector, path, NULL, "no regular file");
-    if (status.st_size > DATA_FILE_LIMIT) return push_file_error(lua, detector, path, &status, "larger than 32 MiB");
+    if (status.st_size > DATA_FILE_LIMIT)
+        return push_file_error(lua, detector, path, &status, "larger than 32 MiB");
     char *text = lua_newuserdata(lua, (size_t)status.st_size + 1);
     FILE *file = fopen(path, "rb");
     if (!file) return push_file_error(lua, detector, path, &status, strerror(errno));
@@ -289,8 +290,8 @@ static struct alert_place current_place(const struct detector *detector) {
     };
 }
 
-/* What Lua calls now. Its seconds are rounded to some 240 ns; what is said at the end must not seem to be older
- * than the last events. */
+/* What Lua calls now. Its seconds are rounded to some 240 ns; what is said at the end must not seem to be
+ * older than the last events. */
 static nanoseconds current_clock(const struct detector *detector, const struct event_head_body *head) {
     if (head) return head->clock;
     return detector->end ? detector->end : (nanoseconds)llround(detector->feed->now * 1e9);
@@ -394,12 +395,18 @@ static int host_report(lua_State *lua) {
 
 void bindings_push(lua_State *lua, struct detector *detector) {
     static const luaL_Reg functions[] = {
-        {"subscribe", host_subscribe}, {"unsubscribe", host_unsubscribe},
-        {"where", host_where},         {"where_bpf", host_where_bpf},
-        {"set_new", host_set_new},     {"set_add", host_set_add},
-        {"read", host_read},           {"embedded", host_embedded},
-        {"log", host_log},             {"failed", host_failed},
-        {"place", host_place},         {"alert", host_alert},
+        {"subscribe", host_subscribe},
+        {"unsubscribe", host_unsubscribe},
+        {"where", host_where},
+        {"where_bpf", host_where_bpf},
+        {"set_new", host_set_new},
+        {"set_add", host_set_add},
+        {"read", host_read},
+        {"embedded", host_embedded},
+        {"log", host_log},
+        {"failed", host_failed},
+        {"place", host_place},
+        {"alert", host_alert},
         {"report", host_report},
     };
     lua_newtable(lua);

@@ -15,13 +15,15 @@ struct handover_figures {
     uint64_t written; /* entries */
 };
 
-/* Appends to `out`. `by_reference`: for a reader in this process, who reads while the detector is as it is: its records are not
- * copied. -1 and why if there is no memory (the detector goes on), or none of the detector is left. */
+/* Appends to `out`. `by_reference`: for a reader in this process, who reads while the detector is as it is:
+ * its records are not copied. -1 and why if there is no memory (the detector goes on), or none of the
+ * detector is left. */
 int handover_write(struct detector *detector, bool by_reference, struct outgoing *out,
                    struct handover_figures *figures, struct error *err);
 
-/* Fills a detector that was loaded and not started. `trusted`: the bytes come from this process and were written by reference. -1 and why
- * if they make no sense or do not fit into its bound: then the detector is in no fit state, and to be freed.
+/* Fills a detector that was loaded and not started. `trusted`: the bytes come from this process and were
+ * written by reference. -1 and why if they make no sense or do not fit into its bound: then the detector is
+ * in no fit state, and to be freed.
  */
 int handover_read(struct detector *detector, const void *bytes, size_t size, bool trusted,
                   struct handover_figures *figures, struct error *err);
@@ -30,7 +32,8 @@ int handover_read(struct detector *detector, const void *bytes, size_t size, boo
  * popped. */
 void handover_prepare(lua_State *lua, struct detector *detector);
 
-/* A frame for the disk, with version, length and checksum: opened before anything is written, sealed after. */
+/* A frame for the disk, with version, length and checksum: opened before anything is written, sealed after.
+ */
 void handover_open(struct outgoing *out);
 void handover_seal(struct outgoing *out);
 

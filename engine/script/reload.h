@@ -17,7 +17,10 @@
 
 struct script_reload;
 
-/* Looks at the paths anew and loads what is to be loaded, for this worker. May run on another thread than the
+/* After a commit, whoever made the host's detectors ready before (names on a board, paths that are watched) asks anew. Free the reload on
+ * the main thread: taking a large state apart takes a while.
+ *
+ * Looks at the paths anew and loads what is to be loaded, for this worker. May run on another thread than the
  * worker's, but not while another reload of the same host is on its way. NULL and why (file and line) if a
  * script cannot be loaded, a path is gone, or two detectors have the same name: the old ones stay.
  * `force`: load all anew, changed or not. `options` with its paths and settings is borrowed for the host's life. */
@@ -30,6 +33,7 @@ bool script_reload_is_empty(const struct script_reload *reload);
 /* On the worker's thread: flushes the batch, hands state over. -1 and why if a new one cannot take it (its
  * memory bound); then abandon. No packet may be worked on between stage and commit or abandon. */
 int script_reload_stage(struct script_reload *reload, struct error *err);
+/* Names and figures in a detector_status of before are good until the reload is freed. */
 void script_reload_commit(struct script_reload *reload);
 void script_reload_abandon(struct script_reload *reload);
 
@@ -37,7 +41,7 @@ void script_reload_abandon(struct script_reload *reload);
 struct reload_figures {
     uint32_t loaded, added, removed, unchanged; /* detectors */
     uint64_t entries_kept;                      /* of named state */
-    uint64_t entries_lost;                      /* a smaller max, a field or name that is gone */
+    uint64_t entries_lost;                      /* whole (a smaller max, a name that is gone, no plain value) or in part (a field that is gone) */
     uint64_t timers_lost;                       /* set by handlers */
     nanoseconds pause;                          /* from stage to commit, without waiting for other workers */
 };

@@ -3,11 +3,11 @@
 #include "script/reload.h"
 #include "script_bench.h"
 
-#include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -179,7 +179,6 @@ static void a_reload_changes_no_result(void **state) {
     assert_string_equal(bench.said, expected);
 }
 
-
 /* -------------------------------------------------------------- what is handed over */
 
 /* Says what is in its state at each event, with what the test adds to `body` and `handler`. */
@@ -187,7 +186,8 @@ static void counting_script(const char *name, const char *body, const char *hand
     char *text = NULL;
     if (asprintf(&text,
                  LUNETTE "%s\nlunette.on('dns', function(e)\n"
-                         "local function say(...) local t = { ... }; for i = 1, select('#', ...) do t[i] = tostring(t[i]) end\n"
+                         "local function say(...) local t = { ... }; for i = 1, select('#', ...) do t[i] = "
+                         "tostring(t[i]) end\n"
                          "  lunette.alert { title = 'x', why = table.concat(t, ' ') } end\n%s\nend)\n",
                  body, handler) < 0)
         abort();
@@ -217,13 +217,17 @@ static void add_script(const char *name, const char *body, const char *handler) 
 
 static void fields_of_the_same_name_and_type_are_kept(void **state) {
     (void)state;
-    add_script("a.lua", "local r = lunette.records('r', { max = 9, fields = { n='u32', gone='f64', h='u8[3]', turns='u16' } })",
+    add_script("a.lua",
+               "local r = lunette.records('r', { max = 9, fields = { n='u32', gone='f64', h='u8[3]', "
+               "turns='u16' } })",
                "local q = r:make(e.rrname); q.n = q.n + 1; q.gone = 5; q:put('h', 1, 7); q.turns = 3");
     start(16);
     bench_dns(&bench, 1001, 1, "one.test");
     bench_dns(&bench, 1002, 1, "two.test");
     bench_dns(&bench, 1003, 1, "two.test");
-    counting_script("a.lua", "local r = lunette.records('r', { max = 9, fields = { n='u32', h='u8[3]', turns='u32', more='f64', a='u8' } })",
+    counting_script("a.lua",
+                    "local r = lunette.records('r', { max = 9, fields = { n='u32', h='u8[3]', turns='u32', "
+                    "more='f64', a='u8' } })",
                     "local q = r:get(e.rrname); say(q.n, q:at('h', 1), q.turns, q.more, q.a)");
     must_reload(false);
     assert_int_equal(figures.loaded, 1);
@@ -236,18 +240,26 @@ static void fields_of_the_same_name_and_type_are_kept(void **state) {
 
 static void a_smaller_max_keeps_whom_the_clock_spares(void **state) {
     (void)state;
-    const char *look = "if e.rrname == 'look' then local t = {}; for k, v in s:each() do t[#t + 1] = k .. v end\n"
-                       "for k, q in r:each() do t[#t + 1] = k .. q.n end say(s:count(), r:count(), table.concat(t, ' ')) return end\n"
-                       "s:set(e.rrname, 1); r:make(e.rrname).n = 2\n"
-                       "if e.rrname == 'n9' then s:get('n4'); r:get('n4') end";
-    add_script("a.lua", "local s = lunette.state('s', { max = 10 }); local r = lunette.records('r', { max = 10, fields = { n = 'u8' } })", look);
+    const char *look =
+        "if e.rrname == 'look' then local t = {}; for k, v in s:each() do t[#t + 1] = k .. v end\n"
+        "for k, q in r:each() do t[#t + 1] = k .. q.n end say(s:count(), r:count(), table.concat(t, ' ')) "
+        "return end\n"
+        "s:set(e.rrname, 1); r:make(e.rrname).n = 2\n"
+        "if e.rrname == 'n9' then s:get('n4'); r:get('n4') end";
+    add_script("a.lua",
+               "local s = lunette.state('s', { max = 10 }); local r = lunette.records('r', { max = 10, "
+               "fields = { n = 'u8' } })",
+               look);
     start(16);
     for (int i = 0; i < 10; i++) {
         char name[32];
         snprintf(name, sizeof name, "n%d", i);
         bench_dns(&bench, 1001 + i, 1, name);
     }
-    counting_script("a.lua", "local s = lunette.state('s', { max = 4 }); local r = lunette.records('r', { max = 4, fields = { n = 'u8' } })", look);
+    counting_script("a.lua",
+                    "local s = lunette.state('s', { max = 4 }); local r = lunette.records('r', { max = 4, "
+                    "fields = { n = 'u8' } })",
+                    look);
     must_reload(false);
     assert_int_equal(figures.entries_kept, 8);
     assert_int_equal(figures.entries_lost, 12);
@@ -262,16 +274,21 @@ static void a_smaller_max_keeps_whom_the_clock_spares(void **state) {
 
 static void names_that_are_gone_and_values_that_are_not_plain_are_counted(void **state) {
     (void)state;
-    add_script("a.lua", "local s = lunette.state('s', { max = 10 }); local t = lunette.state('t', { max = 10 })\n"
-                        "local r = lunette.records('r', { max = 10, fields = { n = 'u8' } })",
+    add_script("a.lua",
+               "local s = lunette.state('s', { max = 10 }); local t = lunette.state('t', { max = 10 })\n"
+               "local r = lunette.records('r', { max = 10, fields = { n = 'u8' } })",
                "if s:get('plain') then say('again') return end\n"
-               "s:set('f', function() end); s:set('view', e); s:set('meta', setmetatable({}, {})); s:set('deep', { { { function() end } } })\n"
-               "local loop = { 1 }; loop.self = loop; s:set('plain', loop); s:set('nan', 0/0); s:set(7, { [1] = 'a', [2] = 'b', x = false })\n"
+               "s:set('f', function() end); s:set('view', e); s:set('meta', setmetatable({}, {})); "
+               "s:set('deep', { { { function() end } } })\n"
+               "local loop = { 1 }; loop.self = loop; s:set('plain', loop); s:set('nan', 0/0); s:set(7, { "
+               "[1] = 'a', [2] = 'b', x = false })\n"
                "t:set('a', 1); t:set('b', 2); r:make('c')");
     start(16);
     bench_dns(&bench, 1001, 1, "x.test");
-    counting_script("a.lua", "local s = lunette.state('s', { max = 10 }); local r = lunette.state('r', { max = 3 })",
-                    "local p = s:get('plain'); local n = s:get('nan'); say(s:get('f'), s:get('view'), s:get('meta'), s:get('deep'), p[1], p.self == p, n ~= n,\n"
+    counting_script("a.lua",
+                    "local s = lunette.state('s', { max = 10 }); local r = lunette.state('r', { max = 3 })",
+                    "local p = s:get('plain'); local n = s:get('nan'); say(s:get('f'), s:get('view'), "
+                    "s:get('meta'), s:get('deep'), p[1], p.self == p, n ~= n,\n"
                     "#s:get(7), s:get(7)[2], s:get(7).x, s:count(), r:count()); s:set('one more', 1)");
     must_reload(false);
     assert_int_equal(figures.entries_kept, 3);
@@ -285,12 +302,17 @@ static void names_that_are_gone_and_values_that_are_not_plain_are_counted(void *
 
 static void what_the_body_holds_is_filled_and_what_it_adds_stays(void **state) {
     (void)state;
-    add_script("a.lua", "local mine = { n = 0, dropped = 1 }; local s = lunette.state('s', { max = 10 }); s:set('mine', mine); s:set('list', 'old')",
+    add_script("a.lua",
+               "local mine = { n = 0, dropped = 1 }; local s = lunette.state('s', { max = 10 }); "
+               "s:set('mine', mine); s:set('list', 'old')",
                "mine.n = mine.n + 1; mine.dropped = nil; s:set('list', nil)");
     start(16);
     for (int i = 0; i < 5; i++) bench_dns(&bench, 1001 + i, 1, "x.test");
-    counting_script("a.lua", "local mine = { n = 0, dropped = 1, added = 4 }; local s = lunette.state('s', { max = 10 }); s:set('mine', mine); s:set('list', 'old'); s:set('fresh', 'yes')",
-                    "mine.n = mine.n + 1; say(mine.n, mine.dropped, mine.added, s:get('mine') == mine, s:get('list'), s:get('fresh'), s:count())");
+    counting_script("a.lua",
+                    "local mine = { n = 0, dropped = 1, added = 4 }; local s = lunette.state('s', { max = 10 "
+                    "}); s:set('mine', mine); s:set('list', 'old'); s:set('fresh', 'yes')",
+                    "mine.n = mine.n + 1; say(mine.n, mine.dropped, mine.added, s:get('mine') == mine, "
+                    "s:get('list'), s:get('fresh'), s:count())");
     must_reload(false);
     bench_dns(&bench, 1010, 1, "x.test");
     assert_string_equal(said_last(), "6 nil 4 true nil yes 2");
@@ -298,8 +320,10 @@ static void what_the_body_holds_is_filled_and_what_it_adds_stays(void **state) {
 
 static void timers_of_the_body_keep_their_phase_and_those_of_handlers_are_counted(void **state) {
     (void)state;
-    const char *body = "local ticks = 0; lunette.every(10, function(now) lunette.alert { title = 'tick', why = '' .. now } end)\n"
-                       "lunette.after(15, function(now) lunette.alert { title = 'after', why = '' .. now } end)";
+    const char *body =
+        "local ticks = 0; lunette.every(10, function(now) lunette.alert { title = 'tick', why = '' .. now } "
+        "end)\n"
+        "lunette.after(15, function(now) lunette.alert { title = 'after', why = '' .. now } end)";
     add_script("a.lua", body, "lunette.after(50, function() end); lunette.every(60, function() end)");
     start(16);
     bench_dns(&bench, 1003, 1, "x.test");
@@ -309,15 +333,18 @@ static void timers_of_the_body_keep_their_phase_and_those_of_handlers_are_counte
     assert_int_equal(figures.timers_lost, 4);
     bench_dns(&bench, 1041, 1, "x.test");
     script_host_tick(bench.host);
-    assert_string_equal(bench.said, "a|tick|2|||1010|{}|+0\na|after|2|||1015|{}|+0\na|tick|2|||1020|{}|+0\na|tick|2|||1030|{}|+0\n"
-                                    "a|tick|2|||1040|{}|+0\na|x|2|||new|{}|+0\n");
+    assert_string_equal(
+        bench.said,
+        "a|tick|2|||1010|{}|+0\na|after|2|||1015|{}|+0\na|tick|2|||1020|{}|+0\na|tick|2|||1030|{}|+0\n"
+        "a|tick|2|||1040|{}|+0\na|x|2|||new|{}|+0\n");
 }
 
 /* ------------------------------------------------------------------ what is loaded */
 
 static void only_what_has_changed_is_loaded(void **state) {
     (void)state;
-    add_script("a.lua", "local set = lunette.set.strings(lunette.lines('names.txt'))", "if set:has(e.rrname) then say('a has it') end");
+    add_script("a.lua", "local set = lunette.set.strings(lunette.lines('names.txt'))",
+               "if set:has(e.rrname) then say('a has it') end");
     add_script("b.lua", "local n = 0", "n = n + 1; say('b', n)");
     bench_file(&bench, "data/names.txt", "x.test\n");
     start(16);
@@ -426,7 +453,8 @@ static void one_that_was_left_out_waits_for_its_mending(void **state) {
 static void settings_and_being_switched_off_are_reasons(void **state) {
     (void)state;
     add_script("a.lua", "local t = lunette.tunables { n = 1 }", "say(t.n)");
-    add_script("b.lua", "local s = lunette.state('s', { max = 2 })", "s:set('n', (s:get('n') or 0) + 1); error('no ' .. s:get('n'))");
+    add_script("b.lua", "local s = lunette.state('s', { max = 2 })",
+               "s:set('n', (s:get('n') or 0) + 1); error('no ' .. s:get('n'))");
     start(1);
     for (int i = 0; i < 25; i++) bench_dns(&bench, 1001 + i, 1, "x.test");
     assert_true(status_of(1).off);
@@ -446,8 +474,9 @@ static void settings_and_being_switched_off_are_reasons(void **state) {
 
 static void state_that_does_not_fit_leaves_the_old_one_running(void **state) {
     (void)state;
-    add_script("a.lua", "local s = lunette.state('s', { max = 100000 })",
-               "for i = 1, 1000 do s:set(e.rrname .. i, { i, ('x'):rep(40) .. i .. e.rrname }) end say(s:count())");
+    add_script(
+        "a.lua", "local s = lunette.state('s', { max = 100000 })",
+        "for i = 1, 1000 do s:set(e.rrname .. i, { i, ('x'):rep(40) .. i .. e.rrname }) end say(s:count())");
     add_script("b.lua", "", "say('b')");
     bench.memory = 64 << 20;
     start(16);
@@ -476,7 +505,8 @@ static void state_that_does_not_fit_leaves_the_old_one_running(void **state) {
 
 static void nothing_is_left_behind_by_many_reloads(void **state) {
     (void)state;
-    add_script("a.lua", "local s = lunette.state('s', { max = 100 }); lunette.every(5, function() end)", "s:set(e.rrname, { e.time }); say(s:count())");
+    add_script("a.lua", "local s = lunette.state('s', { max = 100 }); lunette.every(5, function() end)",
+               "s:set(e.rrname, { e.time }); say(s:count())");
     start(16);
     size_t memory = 0;
     for (int i = 0; i < 200; i++) {
@@ -491,20 +521,65 @@ static void nothing_is_left_behind_by_many_reloads(void **state) {
     assert_string_equal(said_last(), "50");
 }
 
+/* As it is live: the main thread loads, the worker works on. */
+struct loading {
+    struct script_reload *reload;
+    atomic_bool done;
+};
+
+static void *load_beside(void *context) {
+    struct loading *loading = context;
+    struct error err = {.text = ""};
+    const struct script_options options = options_now();
+    loading->reload = script_reload_prepare(bench.host, &options, true, &err);
+    loading->done = true;
+    return NULL;
+}
+
+static void loading_goes_on_beside_the_work(void **state) {
+    (void)state;
+    bench_script(&bench, "busy.lua", busy_script);
+    bench_script(&bench, "other.lua", other_script);
+    start(16);
+    uint32_t made = 0;
+    for (int round = 0; round < 10; round++) {
+        struct loading loading = {.reload = NULL};
+        struct error err = {.text = ""};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, load_beside, &loading), 0);
+        while (!loading.done)
+            bench_dns(&bench, 1001 + 0.01 * made++, 1 + made % 9, made % 2 ? "a.test" : "b.test");
+        pthread_join(thread, NULL);
+        assert_non_null(loading.reload);
+        assert_int_equal(script_reload_stage(loading.reload, &err), 0);
+        script_reload_commit(loading.reload);
+        script_reload_free(loading.reload);
+    }
+    script_host_tick(bench.host);
+    assert_int_equal(status_of(0).events, made);
+    assert_int_equal(status_of(0).errors, 0);
+}
+
 /* ------------------------------------------------------------------------- on disk */
 
-static const char saved_body[] = "local mine = { n = 0 }; local s = lunette.state('s', { max = 50, ttl = 100 }); s:set('mine', mine)\n"
-                                 "local r = lunette.records('r', { max = 9, fields = { n = 'u32', t = 'f64', x = 'f32', h = 'f64[2]' } })\n"
-                                 "lunette.every(10, function(now) lunette.alert { title = 'tick', why = '' .. now } end)";
-static const char saved_handler[] = "mine.n = mine.n + 1; s:set(e.rrname, { e.client_ip, deep = { mine.n } }); local q = r:make(e.client_ip); q.n = q.n + 1; q.t = e.time\n"
+static const char saved_body[] =
+    "local mine = { n = 0 }; local s = lunette.state('s', { max = 50, ttl = 100 }); s:set('mine', mine)\n"
+    "local r = lunette.records('r', { max = 9, fields = { n = 'u32', t = 'f64', x = 'f32', h = 'f64[2]' } "
+    "})\n"
+    "lunette.every(10, function(now) lunette.alert { title = 'tick', why = '' .. now } end)";
+static const char saved_handler[] = "mine.n = mine.n + 1; s:set(e.rrname, { e.client_ip, deep = { mine.n } "
+                                    "}); local q = r:make(e.client_ip); q.n = q.n + 1; q.t = e.time\n"
                                     "lunette.alert { title = 'cool', key = 'k', cooldown = 100 }\n"
-                                    "say(mine.n, s:count(), s:get('a.test') and s:get('a.test').deep[1], r:get('192.168.0.1').n, r:get('192.168.0.1').t)";
+                                    "say(mine.n, s:count(), s:get('a.test') and s:get('a.test').deep[1], "
+                                    "r:get('192.168.0.1').n, r:get('192.168.0.1').t)";
 
 /* A host of its own, not started. */
 static struct script_host *host_anew(struct batch **batch) {
     struct error err = {.text = ""};
-    const struct script_sink sink = {
-        .context = &bench, .on_event = bench_on_event, .on_alert = bench_on_alert, .on_report = bench_on_report};
+    const struct script_sink sink = {.context = &bench,
+                                     .on_event = bench_on_event,
+                                     .on_alert = bench_on_alert,
+                                     .on_report = bench_on_report};
     const struct script_options options = options_now();
     *batch = batch_new(16, &err);
     struct script_host *host = script_host_new(&options, *batch, &sink, &err);
@@ -543,10 +618,10 @@ static void state_comes_back_after_a_restart(void **state) {
     bench_dns(&bench, 1050, 1, "c.test");
     bench_dns(&bench, 1102, 1, "d.test"); /* a.test is older than its 100 s, counted from its own time */
     script_host_tick(bench.host);
-    assert_string_equal(bench.said,
-                        "a|tick|2|||1050|{}|+0\na|x|2|||3 4 1 3 1050|{}|+0\n"
-                        "a|tick|2|||1060|{}|+0\na|tick|2|||1070|{}|+0\na|tick|2|||1080|{}|+0\na|tick|2|||1090|{}|+0\na|tick|2|||1100|{}|+0\n"
-                        "a|cool|2||||{}|+2\na|x|2|||4 5 nil 4 1102|{}|+0\n");
+    assert_string_equal(bench.said, "a|tick|2|||1050|{}|+0\na|x|2|||3 4 1 3 1050|{}|+0\n"
+                                    "a|tick|2|||1060|{}|+0\na|tick|2|||1070|{}|+0\na|tick|2|||1080|{}|+0\na|"
+                                    "tick|2|||1090|{}|+0\na|tick|2|||1100|{}|+0\n"
+                                    "a|cool|2||||{}|+2\na|x|2|||4 5 nil 4 1102|{}|+0\n");
     free(blob.bytes);
 }
 
@@ -612,10 +687,12 @@ static void hostile_bytes_do_no_harm(void **state) {
         memcpy(bytes, blob.bytes, blob.size);
         /* Nearly all of it is records; what comes before them is more fragile. */
         size_t reach = round % 4 ? 700 : blob.size - FRAME;
-        for (int n = 0; n <= round % 3; n++) bytes[FRAME + (size_t)rand_r(&seed) % reach] = (char)rand_r(&seed);
+        for (int n = 0; n <= round % 3; n++)
+            bytes[FRAME + (size_t)rand_r(&seed) % reach] = (char)rand_r(&seed);
         try_bytes(bytes, blob.size);
     }
-    /* In each place the four bytes that LuaJIT might take for the tag of a pointer, and a length beyond all. */
+    /* In each place the four bytes that LuaJIT might take for the tag of a pointer, and a length beyond all.
+     */
     for (size_t at = FRAME; at + 4 < FRAME + 700; at += 3) {
         memcpy(bytes, blob.bytes, blob.size);
         memset(bytes + at, 0xff, 4);
@@ -634,9 +711,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_reload_changes_no_result, begin, end),
         cmocka_unit_test_setup_teardown(fields_of_the_same_name_and_type_are_kept, begin, end),
         cmocka_unit_test_setup_teardown(a_smaller_max_keeps_whom_the_clock_spares, begin, end),
-        cmocka_unit_test_setup_teardown(names_that_are_gone_and_values_that_are_not_plain_are_counted, begin, end),
+        cmocka_unit_test_setup_teardown(names_that_are_gone_and_values_that_are_not_plain_are_counted, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(what_the_body_holds_is_filled_and_what_it_adds_stays, begin, end),
-        cmocka_unit_test_setup_teardown(timers_of_the_body_keep_their_phase_and_those_of_handlers_are_counted, begin, end),
+        cmocka_unit_test_setup_teardown(timers_of_the_body_keep_their_phase_and_those_of_handlers_are_counted,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(only_what_has_changed_is_loaded, begin, end),
         cmocka_unit_test_setup_teardown(what_cannot_be_loaded_leaves_all_as_they_were, begin, end),
         cmocka_unit_test_setup_teardown(detectors_come_and_go_in_the_order_of_the_paths, begin, end),
@@ -644,6 +723,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(settings_and_being_switched_off_are_reasons, begin, end),
         cmocka_unit_test_setup_teardown(state_that_does_not_fit_leaves_the_old_one_running, begin, end),
         cmocka_unit_test_setup_teardown(nothing_is_left_behind_by_many_reloads, begin, end),
+        cmocka_unit_test_setup_teardown(loading_goes_on_beside_the_work, begin, end),
         cmocka_unit_test_setup_teardown(state_comes_back_after_a_restart, begin, end),
         cmocka_unit_test_setup_teardown(a_clock_that_was_set_back_counts_as_now, begin, end),
         cmocka_unit_test_setup_teardown(damaged_bytes_are_refused, begin, end),
