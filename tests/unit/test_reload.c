@@ -547,8 +547,8 @@ static void loading_goes_on_beside_the_work(void **state) {
         struct error err = {.text = ""};
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, load_beside, &loading), 0);
-        while (!loading.done)
-            bench_dns(&bench, 1001 + 0.01 * made++, 1 + made % 9, made % 2 ? "a.test" : "b.test");
+        for (; !loading.done; made++)
+            bench_dns(&bench, 1001 + 0.01 * made, 1 + (int)(made % 9), made % 2 ? "a.test" : "b.test");
         pthread_join(thread, NULL);
         assert_non_null(loading.reload);
         assert_int_equal(script_reload_stage(loading.reload, &err), 0);
