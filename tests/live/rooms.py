@@ -99,7 +99,7 @@ class Rooms:
         self.keeper = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "sh", "-c",
              "mount -t tmpfs -o mode=755 none /run && mkdir -p /run/netns && echo ready && exec cat"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         if self.keeper.stdout.readline() != b"ready\n":
             raise RuntimeError("the keeper of the rooms did not start")
         children = pathlib.Path(f"/proc/{self.keeper.pid}/task/{self.keeper.pid}/children").read_text().split()
@@ -118,11 +118,13 @@ class Rooms:
                     except OSError:
                         pass
         if self.keeper:
-            self.keeper.kill()
+            if self.init:
+                os.kill(self.init, signal.SIGKILL)  # and the kernel all below it
+            else:
+                self.keeper.kill()
             self.keeper.wait()
             self.keeper.stdin.close()
             self.keeper.stdout.close()
-            wait_for(lambda: not self.init or not os.path.exists(f"/proc/{self.init}"), what="the rooms' end")
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 

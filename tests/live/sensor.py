@@ -157,13 +157,17 @@ class Sensor:
         return wait_for(holds, seconds, lambda: f"{what}\n{json.dumps(last.get('status'), indent=1)}\n{self.tail()}")
 
     # ------------------------------------------------------------ what it wrote
+    def files(self):
+        """The files of records, oldest first: those that were rotated have a time behind their name."""
+        return sorted(self.output.parent.glob(self.output.name + "-*")) + [self.output]
+
     def records(self):
-        return records.read(self.output)
+        return [record for path in self.files() for record in records.read(path)]
 
     def whole_records(self):
         """While it runs: the lines that are complete by now."""
         try:
-            text = self.output.read_text()
+            text = "".join(path.read_text() for path in self.files())
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
