@@ -28,12 +28,15 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
-
-import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Trouble(AssertionError):
+    """What a test fails with when the lab does not do what it should."""
 
 
 def wait_for(condition, seconds=20.0, what="it"):
@@ -45,7 +48,7 @@ def wait_for(condition, seconds=20.0, what="it"):
         if value:
             return value
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:.0f} s in vain: {what() if callable(what) else what}")
+            raise Trouble(f"waited {seconds:.0f} s in vain: {what() if callable(what) else what}")
         time.sleep(pause)  # between two looks; no result depends on it
         pause = min(pause * 1.5, 0.1)
 
@@ -67,7 +70,6 @@ def why_not():
 
 
 REASON = why_not()
-needs_rooms = pytest.mark.skipif(REASON is not None, reason=REASON or "")
 
 
 def end_on_sigterm():
@@ -156,7 +158,7 @@ class Rooms:
         """Runs to the end and gives subprocess' result; fails the test if it fails and `check` is asked for."""
         done = subprocess.run(self._enter(room, *words), capture_output=True, text=True, timeout=timeout, **more)
         if check and done.returncode:
-            pytest.fail(f"in {room}: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+            raise Trouble(f"in {room}: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
     def serve(self, room, *words, log):
@@ -201,7 +203,6 @@ class Rooms:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
                 result.append(act(control))
 
-        import threading
         thread = threading.Thread(target=wander)
         thread.start()
         thread.join()

@@ -18,9 +18,9 @@ import time
 import pytest
 
 import load
+from needs import needs_rooms, needs_sensor
 from records import BINARY, kind, replay
-from rooms import HERE, needs_rooms, wait_for
-from sensor import UnixConnection, needs_sensor
+from rooms import HERE, wait_for
 from wire import Wire, check_counts, counted, expected_alerts, of_counting
 
 pytestmark = [needs_rooms, needs_sensor]

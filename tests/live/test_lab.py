@@ -16,10 +16,11 @@ import subprocess
 import pytest
 
 from lab import DNS, Lab, TAP, WATCHED
+from needs import needs_rooms, needs_sensor
 from programme import Programme, SHAPES
 from records import SCRIPTS, comparable, kind, replay, same, same_records, tuples
-from rooms import needs_rooms, wait_for
-from sensor import Sensor, needs_sensor
+from rooms import wait_for
+from sensor import Sensor
 
 pytestmark = [needs_rooms, needs_sensor]
 

@@ -7,9 +7,8 @@ import os
 
 import pytest
 
+from needs import needs_rooms, needs_sensor
 from records import kind
-from rooms import needs_rooms
-from sensor import needs_sensor
 from wire import Wire, check_counts, of_counting
 
 pytestmark = [needs_rooms, needs_sensor]
