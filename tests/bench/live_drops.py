@@ -4,7 +4,7 @@
     live_drops.py --build build [--seconds 3] [--steps 6] [--mix FILE] [--json FILE]
 
 A cable between two network namespaces; packet_sender at one end, the receiver at the other: bare_pcap, lunette
-without scripts, lunette with all detectors and records to a file. For each a search, from the sender's own limit
+without scripts, lunette with all detectors (records are made and written to /dev/null). For each a search, from the sender's own limit
 downwards: a rate passes if of everything sent nothing is missing. All receivers take turns in one run. The sender has
 a processor of its own and so has the receiver, if there are two: on veth the kernel's part of receiving is done on
 the sender's side, so the sender's limit is often the lower one; the table says so by "≥". Beside the rate stands what

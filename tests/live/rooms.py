@@ -28,12 +28,15 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
-
-import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Trouble(AssertionError):
+    """What a test fails with when the lab does not do what it should."""
 
 
 def wait_for(condition, seconds=20.0, what="it"):
@@ -45,7 +48,7 @@ def wait_for(condition, seconds=20.0, what="it"):
         if value:
             return value
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {seconds:.0f} s in vain: {what() if callable(what) else what}")
+            raise Trouble(f"waited {seconds:.0f} s in vain: {what() if callable(what) else what}")
         time.sleep(pause)  # between two looks; no result depends on it
         pause = min(pause * 1.5, 0.1)
 
@@ -67,7 +70,6 @@ def why_not():
 
 
 REASON = why_not()
-needs_rooms = pytest.mark.skipif(REASON is not None, reason=REASON or "")
 
 
 def end_on_sigterm():
@@ -99,7 +101,7 @@ class Rooms:
         self.keeper = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "sh", "-c",
              "mount -t tmpfs -o mode=755 none /run && mkdir -p /run/netns && echo ready && exec cat"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         if self.keeper.stdout.readline() != b"ready\n":
             raise RuntimeError("the keeper of the rooms did not start")
         children = pathlib.Path(f"/proc/{self.keeper.pid}/task/{self.keeper.pid}/children").read_text().split()
@@ -118,11 +120,13 @@ class Rooms:
                     except OSError:
                         pass
         if self.keeper:
-            self.keeper.kill()
+            if self.init:
+                os.kill(self.init, signal.SIGKILL)  # and the kernel all below it
+            else:
+                self.keeper.kill()
             self.keeper.wait()
             self.keeper.stdin.close()
             self.keeper.stdout.close()
-            wait_for(lambda: not self.init or not os.path.exists(f"/proc/{self.init}"), what="the rooms' end")
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -154,7 +158,7 @@ class Rooms:
         """Runs to the end and gives subprocess' result; fails the test if it fails and `check` is asked for."""
         done = subprocess.run(self._enter(room, *words), capture_output=True, text=True, timeout=timeout, **more)
         if check and done.returncode:
-            pytest.fail(f"in {room}: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+            raise Trouble(f"in {room}: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
     def serve(self, room, *words, log):
@@ -199,7 +203,6 @@ class Rooms:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
                 result.append(act(control))
 
-        import threading
         thread = threading.Thread(target=wander)
         thread.start()
         thread.join()

@@ -17,11 +17,9 @@ import socket
 import subprocess
 import tempfile
 
-import pytest
-
 import records
 from records import BINARY, SCRIPTS
-from rooms import wait_for
+from rooms import Trouble, wait_for
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -44,7 +42,6 @@ def why_not():
 
 
 REASON = why_not()
-needs_sensor = pytest.mark.skipif(REASON is not None, reason=REASON or "")
 
 
 class Sensor:
@@ -87,7 +84,7 @@ class Sensor:
         """Until it answers, with its interfaces open; `other_than`: and is not the process of that number any more."""
         def ready():
             if self.process.poll() is not None:
-                pytest.fail(f"the sensor ended with {self.process.returncode}\n{self.tail()}")
+                raise Trouble(f"the sensor ended with {self.process.returncode}\n{self.tail()}")
             try:
                 status = self.status()
             except (OSError, http.client.HTTPException):
@@ -107,7 +104,7 @@ class Sensor:
         try:
             return self.process.wait(40)
         except subprocess.TimeoutExpired:
-            pytest.fail("the sensor did not end\n" + self.tail())
+            raise Trouble("the sensor did not end\n" + self.tail())
 
     # ------------------------------------------------------------ questions
     def ask(self, path, method="GET", timeout=30):
@@ -157,13 +154,17 @@ class Sensor:
         return wait_for(holds, seconds, lambda: f"{what}\n{json.dumps(last.get('status'), indent=1)}\n{self.tail()}")
 
     # ------------------------------------------------------------ what it wrote
+    def files(self):
+        """The files of records, oldest first: those that were rotated have a time behind their name."""
+        return sorted(self.output.parent.glob(self.output.name + "-*")) + [self.output]
+
     def records(self):
-        return records.read(self.output)
+        return [record for path in self.files() for record in records.read(path)]
 
     def whole_records(self):
         """While it runs: the lines that are complete by now."""
         try:
-            text = self.output.read_text()
+            text = "".join(path.read_text() for path in self.files())
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]

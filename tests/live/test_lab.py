@@ -16,10 +16,11 @@ import subprocess
 import pytest
 
 from lab import DNS, Lab, TAP, WATCHED
+from needs import needs_rooms, needs_sensor
 from programme import Programme, SHAPES
 from records import SCRIPTS, comparable, kind, replay, same, same_records, tuples
-from rooms import needs_rooms, wait_for
-from sensor import Sensor, needs_sensor
+from rooms import wait_for
+from sensor import Sensor
 
 pytestmark = [needs_rooms, needs_sensor]
 
@@ -44,13 +45,18 @@ def tcpdump(lab, path):
 
 
 def packets_in(path):
-    """Packets in a pcap file that is still being written, and whether the end's marker is among them."""
+    """Packets in a pcap file that is still being written, and the time of the end's marker, if it is there."""
     data = path.read_bytes()
-    at, count = 24, 0
+    at, count, end = 24, 0, None
     while at + 16 <= len(data):
-        at += 16 + struct.unpack_from("<I", data, at + 8)[0]
-        count += at <= len(data)
-    return count, END in data
+        whole, fraction, size = struct.unpack_from("<3I", data, at)
+        at += 16 + size
+        if at > len(data):
+            break
+        count += 1
+        if data.endswith(END, 0, at):
+            end = whole + fraction * 1e-9
+    return count, end
 
 
 END = b"this is the end of the programme"
@@ -84,9 +90,9 @@ def watched():
         mark_end(lab)
 
         def agree():
-            w.packets, whole = packets_in(w.capture)
+            w.packets, w.end = packets_in(w.capture)
             w.status = {name: sensor.status() for name, sensor in sensors.items()}
-            return whole and all(status["packets"] == w.packets for status in w.status.values())
+            return w.end and all(status["packets"] == w.packets for status in w.status.values())
         wait_for(agree, 30, lambda: f"all watchers to have the same packets: tcpdump {w.packets}, " +
                  ", ".join(f"{name} {status['packets']}, {status['dropped']} dropped" for name, status in w.status.items()))
         w.metrics = {name: sensor.metrics() for name, sensor in sensors.items()}
@@ -124,7 +130,7 @@ def test_no_packet_is_lost(watched, name):
 @pytest.mark.parametrize("name", SENSORS)
 def test_live_tells_what_replay_tells(watched, name):
     leave_out = SPANS_HOSTS if name != "one" else ()
-    live, replayed = comparable(watched.live[name], leave_out), comparable(watched.replayed, leave_out)
+    live, replayed = comparable(watched.live[name], watched.end, leave_out), comparable(watched.replayed, watched.end, leave_out)
     apart = same_records(live, replayed, ("live", "replay"))
     kinds = collections.Counter(r["event_type"] for r in watched.live[name])
     print(f"\n{name}: {dict(kinds)}; the times are at most {1e6 * apart:.0f} us apart")
