@@ -71,7 +71,6 @@ struct board {
     uint32_t descriptors;        /* open */
     double cpu_seconds;          /* user and system, of the process */
     uint64_t alerts[5];          /* by severity, [1] high … [4] info */
-    uint64_t alerts_lost;
     uint64_t reloads, reloads_failed;
     nanoseconds last_reload;     /* 0: never */
     char last_reload_summary[BOARD_TEXT * 2];

@@ -87,7 +87,6 @@ static void put_alert_counts(struct buffer *b, const struct board *board) {
     begin(b, "alerts", '{');
     for (uint8_t i = SEVERITY_HIGH; i <= SEVERITY_INFO; i++)
         json_pair_u64(b, severity_name(i), board->alerts[i]);
-    json_pair_u64(b, "lost", board->alerts_lost);
     buffer_char(b, '}');
 }
 

@@ -196,8 +196,6 @@ void sensor_gather(struct sensor *sensor) {
         board->interface_dropped += board->interfaces[i].interface_dropped;
     }
     board->output_count = outputs_figures(sensor->outputs, board->outputs, BOARD_OUTPUTS);
-    board->alerts_lost = 0;
-    for (uint32_t i = 0; i < board->output_count; i++) board->alerts_lost += board->outputs[i].lost;
     rates_gather(sensor, board);
     process_gather(board);
     pthread_mutex_unlock(&sensor->board_mutex);

@@ -275,7 +275,6 @@ static void put_alerts(struct buffer *b, const struct board *board) {
     for (uint8_t i = SEVERITY_HIGH; i <= SEVERITY_INFO; i++)
         severities[i - 1] = (struct part){severity_name(i), board->alerts[i]};
     parts(b, "alerts_total", "Alerts.", "severity", severities, SEVERITY_INFO);
-    counter(b, "alerts_lost_total", "Alerts that reached no output.", board->alerts_lost);
 }
 
 static void put_process(struct buffer *b, const struct board *board) {
