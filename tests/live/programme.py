@@ -336,6 +336,7 @@ class Programme:
             self.lab.run(mac, "ping", "-n", "-c", 3, "-i", "0.02", "10.98.0.1")
         if self.needs("OpenVPN", "openvpn", "ping"):
             log = self.lab.log("openvpn-client")
+            log.unlink(missing_ok=True)
             client = self.lab.talk(mac, "openvpn", "--config", self.lab.folder / "vpn-client.conf", "--log", log)
             wait_for(lambda: log.exists() and "Initialization Sequence Completed" in log.read_text(), what="the VPN")
             self.lab.run(mac, "ping", "-n", "-c", 3, "-i", "0.02", "10.99.0.1")

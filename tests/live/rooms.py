@@ -18,6 +18,7 @@ Everything in the rooms but what asks otherwise runs on one processor. So packet
 who watch an interface see them in the same order."""
 
 import array
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -75,7 +76,21 @@ REASON = why_not()
 def end_on_sigterm():
     """A test that is asked to end (ctest's timeout, a build machine's) leaves in good order."""
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def unhurried():
+    """Cleaning up is not cut short by being asked to end once more."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Rooms:
@@ -108,6 +123,10 @@ class Rooms:
         self.init = int(children[0])
 
     def __exit__(self, *_):
+        with unhurried():
+            self._close()
+
+    def _close(self):
         for child in self.children:
             if child.poll() is None:
                 child.kill()
