@@ -51,7 +51,6 @@ static void add_host(struct top *hosts, const struct ip *address, uint64_t sent,
 void recent_flow(struct recent *recent, const struct event_flow *flow, const struct batch *batch) {
     const struct event_flow_body *f = &flow->body;
     struct window *window = &recent->now;
-    if (!window->hosts) return;
     if (flow->head.client_local)
         add_host(window->hosts, &flow->head.client_ip, f->client_bytes, f->server_bytes);
     if (flow->head.server_local && f->server_packets > 0)
