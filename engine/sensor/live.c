@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOMENT_MILLISECONDS = 10 };
+enum { MOMENT_MILLISECONDS = 10, WARNINGS_MAX = 8 };
 
 static nanoseconds clock_read(clockid_t clock) {
     struct timespec t;
@@ -461,12 +461,25 @@ static void summary_figures(struct sensor *sensor, struct summary *summary) {
         summary->undecoded += figures->undecoded;
     }
     summary->seconds = ns_to_seconds(sensor_wall() - sensor->board.started);
+    summary->interrupted = !sensor->options->interfaces && atomic_load(&sensor->over) < sensor->station_count;
+}
+
+/* What is wrong with a capture is said on standard error too: the summary may go nowhere. */
+static void warnings_tell(struct sensor *sensor, struct summary *summary,
+                          const char *warnings[WARNINGS_MAX]) {
+    uint32_t count = 0;
+    while (count < WARNINGS_MAX && (warnings[count] = station_warning(sensor->stations[0], count)))
+        log_line(LOG_WARNING, "%s", warnings[count++]);
+    summary->warnings = warnings;
+    summary->warning_count = count;
 }
 
 static int outputs_end(struct sensor *sensor, struct error *err) {
     struct summary summary;
     if (summary_init(&summary, err) < 0) return -1;
+    const char *warnings[WARNINGS_MAX];
     summary_figures(sensor, &summary);
+    warnings_tell(sensor, &summary, warnings);
     for (uint32_t i = 0; i < sensor->station_count; i++) outputs_done(outputs_worker(sensor->outputs, i));
     int outcome = outputs_close(sensor->outputs, &summary, err);
     sensor->outputs = NULL;

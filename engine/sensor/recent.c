@@ -60,9 +60,7 @@ void recent_flow(struct recent *recent, const struct event_flow *flow, const str
                 f->server_bytes);
 }
 
-void recent_advance(struct recent *recent, nanoseconds now) {
-    if (recent->began == 0 || now < recent->began) recent->began = now;
-    if (now - recent->began < WINDOW_SECONDS * NS_PER_SECOND) return;
+static void turn(struct recent *recent, nanoseconds now) {
     recent->began = now;
     struct window fresh = {0};
     if (!window_open(&fresh)) { /* short of memory: this window goes on */
@@ -72,6 +70,14 @@ void recent_advance(struct recent *recent, nanoseconds now) {
     window_free(&recent->before);
     recent->before = recent->now;
     recent->now = fresh;
+}
+
+void recent_advance(struct recent *recent, nanoseconds now) {
+    const nanoseconds window = WINDOW_SECONDS * NS_PER_SECOND;
+    if (recent->began == 0 || now < recent->began) recent->began = now;
+    nanoseconds gone = now - recent->began;
+    if (gone >= window) turn(recent, now);
+    if (gone >= 2 * window) turn(recent, now); /* held up for long: what was before is old as well */
 }
 
 static int compare_bytes(const void *left, const void *right) {

@@ -475,6 +475,10 @@ struct worker *station_worker(struct station *station) {
     return station->worker;
 }
 
+const char *station_warning(const struct station *station, size_t index) {
+    return station->pace ? pace_warning(station->pace, index) : NULL;
+}
+
 void station_figures(struct station *station, struct station_figures *out) {
     pthread_mutex_lock(&station->mutex);
     *out = station->figures;

@@ -87,6 +87,10 @@ struct station_figures {
     struct board_top hosts[BOARD_TOP], names[BOARD_TOP];
     struct recall_figures recall;
 };
+/* What is wrong with the capture that is played, one at a time; NULL when there is no more. Once it has
+ * ended. */
+const char *station_warning(const struct station *station, size_t index);
+
 /* Any thread. */
 void station_figures(struct station *station, struct station_figures *out);
 uint64_t station_beats(const struct station *station);
