@@ -71,11 +71,14 @@ static void state_discard(struct detector *detector) {
 int detector_enter(struct detector *detector, int arguments) {
     jmp_buf escape;
     if (setjmp(escape) != 0) {
+        atomic_store_explicit(&detector->inside, false, memory_order_relaxed);
         state_discard(detector);
         return -1;
     }
     heap_escape_to(detector->heap, &escape);
+    atomic_store_explicit(&detector->inside, true, memory_order_relaxed);
     int status = lua_pcall(detector->lua, arguments, 0, 0);
+    atomic_store_explicit(&detector->inside, false, memory_order_relaxed);
     heap_escape_to(detector->heap, NULL);
     return status;
 }
@@ -386,6 +389,15 @@ void detector_succeed(struct detector *detector, const struct detector *old) {
 
 void detector_renumber(struct detector *detector, uint32_t index) {
     detector->options.index = index;
+}
+
+bool detector_whereabouts(const struct detector *detector, char *out, size_t size) {
+    if (!atomic_load_explicit(&detector->inside, memory_order_relaxed)) return false;
+    uint32_t place = __atomic_load_n(&detector->feed->place, __ATOMIC_RELAXED);
+    bool known = place > 0 && place <= detector->place_count;
+    snprintf(out, size, "detector %s, %s%s", detector->name, known ? "the handler at " : "",
+             known ? detector->places[place - 1] : detector->options.path);
+    return true;
 }
 
 bool detector_is_off(const struct detector *detector) {

@@ -84,4 +84,8 @@ struct detector_status {
 };
 void detector_status(const struct detector *detector, struct detector_status *out);
 
+/* "detector beacon, the handler at beacon.lua:12", while Lua has control; else false. From another thread than
+ * the worker's: only for one that has been in there for long. */
+bool detector_whereabouts(const struct detector *detector, char *out, size_t size);
+
 #endif

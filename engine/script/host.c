@@ -246,6 +246,12 @@ void script_host_status(const struct script_host *host, uint32_t index, struct d
     detector_status(host->detectors[index], out);
 }
 
+void script_host_whereabouts(const struct script_host *host, char *out, size_t size) {
+    for (uint32_t i = 0; i < host->count; i++)
+        if (detector_whereabouts(host->detectors[i], out, size)) return;
+    snprintf(out, size, "no detector");
+}
+
 /* ----------------------------------------------------------------- running */
 
 void script_host_start(struct script_host *host, nanoseconds clock) {

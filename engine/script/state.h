@@ -52,6 +52,7 @@ struct detector {
     size_t alert_bytes; /* raised since Lua was entered */
     bool alerts_cut;
     uint32_t log_lines;
+    atomic_bool inside; /* Lua has control; another thread may look, to tell what a stuck worker is in */
     atomic_bool off; /* another thread may look before a reload */
     bool error_logged;
     char last_error[256];

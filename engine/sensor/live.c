@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { MOMENT_MILLISECONDS = 10, WARNINGS_MAX = 8 };
+
 static nanoseconds clock_read(clockid_t clock) {
     struct timespec t;
     clock_gettime(clock, &t);
@@ -32,6 +34,9 @@ nanoseconds sensor_monotonic(void) {
     return clock_read(CLOCK_MONOTONIC);
 #endif
 }
+
+/* timeout(1) and terminals send the first one twice. */
+static const nanoseconds SECOND_STOP = 500 * NS_PER_MILLISECOND;
 
 static nanoseconds seconds(double s) {
     return (nanoseconds)(s * 1e9);
@@ -58,7 +63,10 @@ struct live_options live_options_defaults(void) {
 }
 
 void sensor_end(struct sensor *sensor, int exit_code) {
-    if (!sensor->ending) sensor->exit_code = exit_code;
+    if (!sensor->ending) {
+        sensor->exit_code = exit_code;
+        sensor->ending_since = sensor_monotonic();
+    }
     sensor->ending = true;
     uv_stop(&sensor->loop);
 }
@@ -113,7 +121,7 @@ static void interfaces_rescan(struct sensor *sensor) {
     for (uint32_t i = 0; i < sensor->station_count; i++) {
         struct rescan rescan = {.letter = {.run = rescan_run}};
         rescan.letter.context = &rescan;
-        if (station_ask(sensor->stations[i], &rescan.letter, LETTER_SECONDS) < 0) return;
+        if (station_ask(sensor->stations[i], &rescan.letter, RESCAN_SECONDS) < 0) return;
     }
 }
 
@@ -134,14 +142,38 @@ static void clock_check(struct sensor *sensor) {
     if (back && sensor->options->interfaces) sensor_end(sensor, SENSOR_ANEW);
 }
 
-static void alive_tell(struct sensor *sensor) {
-    bool moved = true;
+void sensor_alive(struct sensor *sensor) {
+    bool all = true;
     for (uint32_t i = 0; i < sensor->station_count; i++) {
+        struct pulse *pulse = &sensor->pulses[i];
         uint64_t beats = station_beats(sensor->stations[i]);
-        moved &= beats != sensor->beats[i];
-        sensor->beats[i] = beats;
+        if (beats != pulse->beats) pulse->moved = true, pulse->still = 0;
+        pulse->beats = beats;
+        all &= pulse->moved;
     }
-    if (moved) supervised_alive(sensor->self);
+    if (!all) return;
+    for (uint32_t i = 0; i < sensor->station_count; i++) sensor->pulses[i].moved = false;
+    supervised_alive(sensor->self);
+}
+
+static bool all_move(const struct sensor *sensor) {
+    for (uint32_t i = 0; i < sensor->station_count; i++)
+        if (sensor->pulses[i].still > 1) return false;
+    return true;
+}
+
+/* What a worker is stuck in is known now only: the supervisor will kill the sensor, and the next one cannot
+ * say. Counted in turns of this loop, so that sleep of the machine is no stillness. */
+static void stillness_tell(struct sensor *sensor) {
+    for (uint32_t i = 0; i < sensor->station_count; i++) {
+        if (++sensor->pulses[i].still != STILL_TURNS + 1) continue;
+        char where[300], message[400], json[64];
+        script_host_whereabouts(worker_scripts(station_worker(sensor->stations[i])), where, sizeof where);
+        snprintf(message, sizeof message, "worker %u has not moved for %d s: it is in %s", i, STILL_TURNS,
+                 where);
+        snprintf(json, sizeof json, "{\"worker\":%u}", i);
+        sensor_say(sensor, "stuck", SEVERITY_MEDIUM, message, json);
+    }
 }
 
 static void socket_mend(struct sensor *sensor) {
@@ -155,15 +187,16 @@ static void socket_mend(struct sensor *sensor) {
 static void on_second(uv_timer_t *timer) {
     struct sensor *sensor = timer->data;
     nanoseconds now = sensor_monotonic();
-    alive_tell(sensor);
-    interfaces_rescan(sensor);
+    sensor_alive(sensor);
+    stillness_tell(sensor);
+    if (all_move(sensor)) interfaces_rescan(sensor); /* who does not move answers no letter */
     sensor_gather(sensor);
     socket_mend(sensor);
     if (sensor->options->stats_interval > 0 && now >= sensor->next_stats) {
         sensor->next_stats = now + seconds(sensor->options->stats_interval);
         sensor_stats(sensor);
     }
-    if (sensor->options->state_folder && now >= sensor->next_state) {
+    if (sensor->options->state_folder && now >= sensor->next_state && all_move(sensor)) {
         sensor->next_state = now + seconds(sensor->options->state_interval);
         sensor_save(sensor);
     }
@@ -179,6 +212,8 @@ static void reload_now(struct sensor *sensor, bool reread_config) {
 
 static void on_signal(uv_signal_t *handle, int number) {
     struct sensor *sensor = handle->data;
+    bool stop = number != SIGHUP && number != SIGUSR1 && number != SIGUSR2;
+    if (sensor->ending && !stop) return;
     if (number == SIGHUP) {
         supervised_reloading(sensor->self);
         reload_now(sensor, true);
@@ -188,7 +223,9 @@ static void on_signal(uv_signal_t *handle, int number) {
     } else if (number == SIGUSR2) {
         return; /* nothing is asked for with it */
     } else if (sensor->ending) {
-        _exit(1); /* told twice */
+        if (sensor_monotonic() - sensor->ending_since < SECOND_STOP) return;
+        log_line(LOG_WARNING, "asked to stop a second time: the sensor ends at once");
+        _exit(1);
     } else {
         sensor_end(sensor, 0);
     }
@@ -395,8 +432,8 @@ static void restart_tell(struct sensor *sensor) {
     char message[400], json[160];
     double gap = ns_to_seconds(sensor_wall() - self->died_at);
     snprintf(message, sizeof message,
-             "the sensor was started again (%u so far): the one before was %s; %.2f s were not watched",
-             self->restarts, self->last_exit, gap);
+             "the sensor was started again (%u so far): the one before %s%s; %.2f s were not watched",
+             self->restarts, strncmp(self->last_exit, "killed", 6) == 0 ? "was " : "", self->last_exit, gap);
     snprintf(json, sizeof json, "{\"restarts\":%u,\"gap_seconds\":%.3f}", self->restarts, gap);
     sensor_say(sensor, "restart", SEVERITY_HIGH, message, json);
 }
@@ -424,12 +461,25 @@ static void summary_figures(struct sensor *sensor, struct summary *summary) {
         summary->undecoded += figures->undecoded;
     }
     summary->seconds = ns_to_seconds(sensor_wall() - sensor->board.started);
+    summary->interrupted = !sensor->options->interfaces && atomic_load(&sensor->over) < sensor->station_count;
+}
+
+/* What is wrong with a capture is said on standard error too: the summary may go nowhere. */
+static void warnings_tell(struct sensor *sensor, struct summary *summary,
+                          const char *warnings[WARNINGS_MAX]) {
+    uint32_t count = 0;
+    while (count < WARNINGS_MAX && (warnings[count] = station_warning(sensor->stations[0], count)))
+        log_line(LOG_WARNING, "%s", warnings[count++]);
+    summary->warnings = warnings;
+    summary->warning_count = count;
 }
 
 static int outputs_end(struct sensor *sensor, struct error *err) {
     struct summary summary;
     if (summary_init(&summary, err) < 0) return -1;
+    const char *warnings[WARNINGS_MAX];
     summary_figures(sensor, &summary);
+    warnings_tell(sensor, &summary, warnings);
     for (uint32_t i = 0; i < sensor->station_count; i++) outputs_done(outputs_worker(sensor->outputs, i));
     int outcome = outputs_close(sensor->outputs, &summary, err);
     sensor->outputs = NULL;
@@ -443,6 +493,7 @@ static void close_walk(uv_handle_t *handle, void *context) {
 }
 
 static void sensor_close(struct sensor *sensor) {
+    sensor_errands_end(sensor);
     if (sensor->control) control_close(sensor->control);
     if (sensor->watch) watch_close(sensor->watch);
     for (uint32_t i = 0; i < sensor->station_count; i++) station_free(sensor->stations[i]);
@@ -456,6 +507,25 @@ static void sensor_close(struct sensor *sensor) {
     pthread_mutex_destroy(&sensor->errand.mutex);
     pthread_cond_destroy(&sensor->errand.done);
     free(sensor);
+}
+
+static void on_moment(uv_timer_t *timer) {
+    (void)timer; /* makes the loop go round */
+}
+
+/* The workers end side by side, and the loop goes on: a second signal must be heard while one of them takes
+ * long. */
+static void stations_end(struct sensor *sensor) {
+    if (sensor->watch) watch_close(sensor->watch);
+    sensor->watch = NULL;
+    uv_timer_start(&sensor->second, on_moment, MOMENT_MILLISECONDS, MOMENT_MILLISECONDS);
+    for (uint32_t i = 0; i < sensor->station_count; i++) station_end(sensor->stations[i]);
+    for (uint32_t i = 0; i < sensor->station_count; i++) {
+        while (!station_has_ended(sensor->stations[i])) uv_run(&sensor->loop, UV_RUN_ONCE);
+        station_stop(sensor->stations[i]);
+        supervised_alive(sensor->self);
+    }
+    uv_timer_stop(&sensor->second);
 }
 
 /* From the threads' start to their end. */
@@ -476,10 +546,8 @@ static int sensor_run(struct sensor *sensor, struct error *err) {
     if (sensor->control) control_close(sensor->control);
     sensor->control = NULL;
     sensor_save(sensor);
-    for (uint32_t i = 0; i < sensor->station_count; i++) {
-        station_stop(sensor->stations[i]);
-        supervised_alive(sensor->self);
-    }
+    stations_end(sensor);
+    sensor->drops_told_at = 0; /* the last ones are told, however lately others were */
     sensor_gather(sensor);
     if (sensor->options->stats_interval > 0) sensor_stats(sensor);
     bool failed = detectors_failed(sensor) > 0;
@@ -499,7 +567,7 @@ int live_run(const struct live_options *options, const struct supervised *self, 
         .context = sensor, .on_alert = on_alert, .on_interface = on_interface, .on_over = on_over};
     pthread_mutex_init(&sensor->board_mutex, NULL);
     pthread_mutex_init(&sensor->errand.mutex, NULL);
-    pthread_cond_init(&sensor->errand.done, NULL);
+    patience_condition(&sensor->errand.done);
     uv_loop_init(&sensor->loop);
     uv_async_init(&sensor->loop, &sensor->knock, on_knock);
     sensor->knock.data = sensor;

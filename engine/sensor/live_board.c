@@ -102,7 +102,9 @@ static void detector_add(struct board *board, const struct board_detector *more)
     if (!to->trouble[0]) memcpy(to->trouble, more->trouble, sizeof to->trouble);
 }
 
-static void station_add(struct board *board, uint32_t index, const struct station_figures *figures) {
+/* Of a capture that is played every worker reads every packet. */
+static void station_add(struct board *board, uint32_t index, const struct station_figures *figures,
+                        bool all_see_all) {
     board->workers[index] = (struct board_worker){
         .packets = figures->worker.packets,
         .bytes = figures->worker.bytes,
@@ -110,8 +112,10 @@ static void station_add(struct board *board, uint32_t index, const struct statio
         .cpu_seconds = figures->cpu_seconds,
         .clock = figures->clock,
     };
-    board->packets += figures->worker.packets;
-    board->bytes += figures->worker.bytes;
+    if (index == 0 || !all_see_all) {
+        board->packets += figures->worker.packets;
+        board->bytes += figures->worker.bytes;
+    }
     flows_add(&board->flow, &figures->flow);
     for (uint32_t i = 0; i < figures->interface_count; i++) interface_add(board, &figures->interfaces[i]);
     for (uint32_t i = 0; i < figures->detector_count; i++) detector_add(board, &figures->detectors[i]);
@@ -189,7 +193,7 @@ void sensor_gather(struct sensor *sensor) {
     board->now = sensor_wall();
     for (uint32_t i = 0; i < sensor->station_count; i++) {
         station_figures(sensor->stations[i], &sensor->figures);
-        station_add(board, i, &sensor->figures);
+        station_add(board, i, &sensor->figures, sensor->options->interfaces == NULL);
     }
     for (uint32_t i = 0; i < board->interface_count; i++) {
         board->dropped += board->interfaces[i].dropped;

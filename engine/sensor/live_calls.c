@@ -108,23 +108,22 @@ static int call_flows(void *context, const char *host, uint32_t limit, struct bu
 static int call_reload(void *context, bool force, char *summary, size_t size, struct error *err) {
     struct sensor *sensor = context;
     struct errand *errand = &sensor->errand;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += RELOAD_SECONDS;
+    const struct timespec until = patience_until(RELOAD_SECONDS);
     pthread_mutex_lock(&errand->mutex);
     if (errand->closed) {
         pthread_mutex_unlock(&errand->mutex);
         return error_set(err, "the sensor is ending");
     }
-    errand->reload = true;
+    uint64_t number = ++errand->asked;
     errand->force |= force;
-    errand->answered = false;
     uv_async_send(&sensor->knock);
     int late = 0;
-    while (!errand->answered && !late) late = pthread_cond_timedwait(&errand->done, &errand->mutex, &until);
-    int outcome = errand->answered ? errand->outcome
-                                   : error_set(err, "the reload was not done within %d s", RELOAD_SECONDS);
-    if (errand->answered && outcome < 0) *err = errand->err;
+    while (errand->answered < number && !late)
+        late = pthread_cond_timedwait(&errand->done, &errand->mutex, &until);
+    bool answered = errand->answered >= number;
+    int outcome =
+        answered ? errand->outcome : error_set(err, "the reload was not done within %d s", RELOAD_SECONDS);
+    if (answered && outcome < 0) *err = errand->err;
     if (outcome == 0) snprintf(summary, size, "%s", errand->summary);
     pthread_mutex_unlock(&errand->mutex);
     return outcome;
@@ -145,8 +144,9 @@ static void call_stop(void *context) {
 void sensor_errands(struct sensor *sensor) {
     struct errand *errand = &sensor->errand;
     pthread_mutex_lock(&errand->mutex);
-    bool stop = errand->stop, reload = errand->reload, force = errand->force;
-    errand->reload = errand->force = false;
+    bool stop = errand->stop, reload = errand->asked > errand->answered, force = errand->force;
+    uint64_t asked = errand->asked;
+    errand->force = false;
     pthread_mutex_unlock(&errand->mutex);
     if (reload) {
         struct error err = {.text = ""};
@@ -156,7 +156,7 @@ void sensor_errands(struct sensor *sensor) {
         errand->outcome = outcome;
         errand->err = err;
         memcpy(errand->summary, summary, sizeof summary);
-        errand->answered = true;
+        errand->answered = asked;
         pthread_cond_broadcast(&errand->done);
         pthread_mutex_unlock(&errand->mutex);
     }
@@ -167,8 +167,8 @@ void sensor_errands_end(struct sensor *sensor) {
     struct errand *errand = &sensor->errand;
     pthread_mutex_lock(&errand->mutex);
     errand->closed = true;
-    if (!errand->answered) {
-        errand->answered = true;
+    if (errand->answered < errand->asked) {
+        errand->answered = errand->asked;
         errand->outcome = error_set(&errand->err, "the sensor is ending");
     }
     pthread_cond_broadcast(&errand->done);

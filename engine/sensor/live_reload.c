@@ -56,9 +56,7 @@ static void part_run(struct letter *letter, struct station *station) {
 
 /* True if all workers staged in time and none failed. */
 static bool round_gather(struct round *round, uint32_t count) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += LETTER_SECONDS;
+    const struct timespec until = patience_until(LETTER_SECONDS);
     pthread_mutex_lock(&round->mutex);
     int late = 0;
     while (round->staged < count && !late)
@@ -79,7 +77,7 @@ static bool round_gather(struct round *round, uint32_t count) {
 static int round_run(struct sensor *sensor, struct part *parts, struct error *err) {
     struct round round = {.decision = UNDECIDED};
     pthread_mutex_init(&round.mutex, NULL);
-    pthread_cond_init(&round.changed, NULL);
+    patience_condition(&round.changed);
     for (uint32_t i = 0; i < sensor->station_count; i++) {
         parts[i].round = &round;
         parts[i].letter = (struct letter){.run = part_run, .context = &parts[i]};
@@ -102,6 +100,7 @@ static int prepare_all(struct sensor *sensor, const struct script_options *scrip
         parts[i].reload = script_reload_prepare(host, scripts, force, err);
         if (!parts[i].reload) return -1;
         *empty &= script_reload_is_empty(parts[i].reload);
+        sensor_alive(sensor);
     }
     return 0;
 }

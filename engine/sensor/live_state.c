@@ -76,14 +76,15 @@ static int worker_save(struct sensor *sensor, uint32_t worker, struct error *err
     for (uint32_t index = 0;; index++) {
         struct saving saving = {.letter = {.run = saving_run}, .index = index};
         saving.letter.context = &saving;
-        if (station_ask(sensor->stations[worker], &saving.letter, LETTER_SECONDS) < 0)
-            return error_set(err, "worker %u did not answer within %d s", worker, LETTER_SECONDS);
+        if (station_ask(sensor->stations[worker], &saving.letter, SAVE_SECONDS) < 0)
+            return error_set(err, "worker %u did not answer within %d s", worker, SAVE_SECONDS);
         if (!saving.there) return outcome;
         if (!saving.blob.bytes) continue;
         char path[PATH_MAX];
         state_path(sensor, saving.name, worker, path);
         if (blob_write(path, &saving.blob, err) < 0) outcome = -1;
         free(saving.blob.bytes);
+        sensor_alive(sensor);
     }
 }
 

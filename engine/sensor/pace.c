@@ -43,7 +43,9 @@ void pace_begin(struct pace *pace, nanoseconds monotonic) {
 }
 
 nanoseconds pace_now(const struct pace *pace, nanoseconds monotonic) {
-    return pace->first + (nanoseconds)((double)(monotonic - pace->begun) * pace->speed);
+    const double furthest = 4e18; /* in nanoseconds that is a century, and more than a capture may last */
+    double gone = (double)(monotonic - pace->begun) * pace->speed;
+    return pace->first + (nanoseconds)(gone < furthest ? gone : furthest);
 }
 
 int pace_next_burst(struct pace *pace, nanoseconds monotonic, struct packet burst[PACKET_BURST]) {

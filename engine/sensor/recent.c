@@ -51,7 +51,6 @@ static void add_host(struct top *hosts, const struct ip *address, uint64_t sent,
 void recent_flow(struct recent *recent, const struct event_flow *flow, const struct batch *batch) {
     const struct event_flow_body *f = &flow->body;
     struct window *window = &recent->now;
-    if (!window->hosts) return;
     if (flow->head.client_local)
         add_host(window->hosts, &flow->head.client_ip, f->client_bytes, f->server_bytes);
     if (flow->head.server_local && f->server_packets > 0)
@@ -61,9 +60,7 @@ void recent_flow(struct recent *recent, const struct event_flow *flow, const str
                 f->server_bytes);
 }
 
-void recent_advance(struct recent *recent, nanoseconds now) {
-    if (recent->began == 0 || now < recent->began) recent->began = now;
-    if (now - recent->began < WINDOW_SECONDS * NS_PER_SECOND) return;
+static void turn(struct recent *recent, nanoseconds now) {
     recent->began = now;
     struct window fresh = {0};
     if (!window_open(&fresh)) { /* short of memory: this window goes on */
@@ -73,6 +70,14 @@ void recent_advance(struct recent *recent, nanoseconds now) {
     window_free(&recent->before);
     recent->before = recent->now;
     recent->now = fresh;
+}
+
+void recent_advance(struct recent *recent, nanoseconds now) {
+    const nanoseconds window = WINDOW_SECONDS * NS_PER_SECOND;
+    if (recent->began == 0 || now < recent->began) recent->began = now;
+    nanoseconds gone = now - recent->began;
+    if (gone >= window) turn(recent, now);
+    if (gone >= 2 * window) turn(recent, now); /* held up for long: what was before is old as well */
 }
 
 static int compare_bytes(const void *left, const void *right) {

@@ -10,6 +10,7 @@
 #include "sensor/control.h"
 #include "sensor/deal.h"
 #include "sensor/live.h"
+#include "sensor/patience.h"
 #include "sensor/station.h"
 #include "sensor/watch.h"
 
@@ -19,6 +20,9 @@
 enum {
     RATE_SECONDS = 10,
     LETTER_SECONDS = 10, /* a worker that does not answer for so long is stuck */
+    RESCAN_SECONDS = 1,  /* looking for interfaces can wait for the next second */
+    SAVE_SECONDS = 2,    /* so can saving; and the main thread has to tell of a worker that is stuck */
+    STILL_TURNS = 3,     /* a worker that did not move for so many seconds is told of */
     DROPS_QUIET_SECONDS = 60,
     STEP_SECONDS = 5, /* a clock set back by more makes the sensor start anew */
 };
@@ -28,12 +32,13 @@ struct rate_sample {
     uint64_t packets, bytes, dropped, events;
 };
 
-/* What the control thread asks the main thread to do. */
+/* What the control thread asks the main thread to do. Each reload asked for has a number: an answer is to all
+ * that were asked for before its reload began, and to none that came while it was on its way. */
 struct errand {
     pthread_mutex_t mutex;
     pthread_cond_t done;
-    bool stop, reload, force;
-    bool answered, closed;
+    bool stop, force, closed;
+    uint64_t asked, answered;
     int outcome;
     char summary[BOARD_TEXT * 2];
     struct error err;
@@ -62,13 +67,18 @@ struct sensor {
     _Atomic uint32_t over; /* stations whose capture has ended */
     int exit_code;
     bool ending;
+    nanoseconds ending_since; /* monotonic */
 
     pthread_mutex_t board_mutex; /* board and latest alerts */
     struct board board;
     struct station_figures figures; /* scratch of the main thread, too large for a stack */
     struct rate_sample samples[RATE_SECONDS];
     uint32_t sample_count;
-    uint64_t beats[BOARD_WORKERS];
+    struct pulse {
+        uint64_t beats;
+        bool moved;     /* since the supervisor was last told that all are alive */
+        uint32_t still; /* seconds without a beat */
+    } pulses[BOARD_WORKERS];
     uint64_t drops_told, interface_drops_told;
     nanoseconds drops_told_at;
     nanoseconds next_stats, next_state; /* monotonic */
@@ -79,9 +89,13 @@ struct sensor {
 nanoseconds sensor_wall(void);
 nanoseconds sensor_monotonic(void); /* counts sleep as well, where the system can */
 
-/* What the sensor has to say of itself: to the log, as a record, and, with a severity, as an alert too. `json`: an
- * object whose members the record gets, or NULL. Any thread. */
+/* What the sensor has to say of itself: to the log, as a record, and, with a severity, as an alert too.
+ * `json`: an object whose members the record gets, or NULL. Any thread. */
 void sensor_say(struct sensor *sensor, const char *what, int severity, const char *message, const char *json);
+
+/* Tells the supervisor that all is well, if all workers have moved since it was last told. Cheap: for
+ * whatever keeps the main thread from its loop for long. */
+void sensor_alive(struct sensor *sensor);
 
 /* Ends the loop; the process will end with that code. */
 void sensor_end(struct sensor *sensor, int exit_code);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "sensor/pace.h"
+#include "sensor/patience.h"
 #include "sensor/recent.h"
 
 #include <pthread.h>
@@ -51,7 +52,7 @@ struct station {
     } * descriptors[TAP_HANDLES];
     uint64_t next_second; /* uv_now() of the next once-a-second work */
     bool over;            /* the paced capture has ended */
-    _Atomic bool stopping;
+    _Atomic bool stopping, ended;
     _Atomic uint64_t beats;
     pthread_mutex_t mutex; /* letters and figures */
     pthread_cond_t done;
@@ -308,10 +309,7 @@ static void letters_read(struct station *station) {
 }
 
 int station_wait(struct station *station, struct letter *letter, double seconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    nanoseconds at = until.tv_sec * NS_PER_SECOND + until.tv_nsec + (nanoseconds)(seconds * 1e9);
-    until = (struct timespec){.tv_sec = at / NS_PER_SECOND, .tv_nsec = at % NS_PER_SECOND};
+    const struct timespec until = patience_until(seconds);
     int outcome = 0;
     pthread_mutex_lock(&station->mutex);
     while (letter->state != LETTER_DONE) {
@@ -404,14 +402,10 @@ struct station *station_new(struct station_options *options, struct error *err) 
     station->shared = options->shared;
     station->last = &station->first;
     pthread_mutex_init(&station->mutex, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-#ifdef __linux__ /* elsewhere the default clock has to do: a step may cut a wait short */
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-#endif
-    pthread_cond_init(&station->done, &attributes);
-    pthread_condattr_destroy(&attributes);
+    patience_condition(&station->done);
     uv_loop_init(&station->loop);
+    uv_async_init(&station->loop, &station->mail, on_mail); /* letters may come before the thread is there */
+    station->mail.data = station;
     if (source_open(station, err) == 0) return station;
     station_free(station);
     return NULL;
@@ -439,14 +433,14 @@ static void *station_main(void *context) {
     worker_finish(station->worker);
     figures_publish(station);
     letters_read(station);
+    atomic_store(&station->ended, true);
     return NULL;
 }
 
 int station_start(struct station *station, struct error *err) {
     uint64_t every = station->pace ? PACE_TICK_MILLISECONDS : TICK_MILLISECONDS;
     if (station->pace) pace_begin(station->pace, station->shared->play_began);
-    station->mail.data = station->tick.data = station->hurry.data = station;
-    uv_async_init(&station->loop, &station->mail, on_mail);
+    station->tick.data = station->hurry.data = station;
     uv_idle_init(&station->loop, &station->hurry);
     uv_timer_init(&station->loop, &station->tick);
     uv_timer_start(&station->tick, on_tick, 0, every);
@@ -461,16 +455,28 @@ int station_start(struct station *station, struct error *err) {
     return error_set(err, "cannot start a worker's thread: %s", strerror(failure));
 }
 
-void station_stop(struct station *station) {
-    if (!station || !station->running) return;
+void station_end(struct station *station) {
     atomic_store(&station->stopping, true);
     uv_async_send(&station->mail);
+}
+
+bool station_has_ended(const struct station *station) {
+    return atomic_load(&station->ended);
+}
+
+void station_stop(struct station *station) {
+    if (!station || !station->running) return;
+    station_end(station);
     pthread_join(station->thread, NULL);
     station->running = false;
 }
 
 struct worker *station_worker(struct station *station) {
     return station->worker;
+}
+
+const char *station_warning(const struct station *station, size_t index) {
+    return station->pace ? pace_warning(station->pace, index) : NULL;
 }
 
 void station_figures(struct station *station, struct station_figures *out) {

@@ -19,8 +19,8 @@ struct station;
 
 /* What stations of one sensor share. */
 struct station_shared {
-    _Atomic nanoseconds begun;  /* time of the first packet that any of them saw, 0: none yet */
-    nanoseconds play_began;     /* monotonic; paced captures */
+    _Atomic nanoseconds begun; /* time of the first packet that any of them saw, 0: none yet */
+    nanoseconds play_began;    /* monotonic; paced captures */
     void *context;
     void (*on_alert)(void *context, const struct alert *alert);
     /* An interface came (`why` NULL) or went; told by the first station only. */
@@ -30,7 +30,7 @@ struct station_shared {
 
 struct station_options {
     struct worker_options worker;
-    struct tap_options tap;       /* patterns NULL: a capture is played */
+    struct tap_options tap; /* patterns NULL: a capture is played */
     const char *const *captures;
     size_t capture_count;
     double pace;
@@ -44,7 +44,8 @@ struct station *station_new(struct station_options *options, struct error *err);
 /* Makes the worker: loads its scripts. Apart from the source, since privileges may be given up in between. */
 int station_employ(struct station *station, struct error *err);
 
-/* Opens interfaces that have come. Before station_start() from the caller's thread, later by a letter; in the order of the stations. */
+/* Opens interfaces that have come. Before station_start() from the caller's thread, later by a letter; in the
+ * order of the stations. */
 int station_rescan(struct station *station, struct error *err);
 
 int station_start(struct station *station, struct error *err);
@@ -62,7 +63,10 @@ void station_post(struct station *station, struct letter *letter);
 int station_wait(struct station *station, struct letter *letter, double seconds);
 int station_ask(struct station *station, struct letter *letter, double seconds); /* both */
 
-/* Ends the thread in good order: what has come is worked on, flows are ended. Waits. */
+/* Ends the thread in good order: what has come is worked on, flows are ended. station_stop() waits for it;
+ * who has something else to do meanwhile says station_end(), and stops it when it has ended. */
+void station_end(struct station *station);
+bool station_has_ended(const struct station *station);
 void station_stop(struct station *station);
 
 /* For letters, and before the start. */
@@ -83,6 +87,10 @@ struct station_figures {
     struct board_top hosts[BOARD_TOP], names[BOARD_TOP];
     struct recall_figures recall;
 };
+/* What is wrong with the capture that is played, one at a time; NULL when there is no more. Once it has
+ * ended. */
+const char *station_warning(const struct station *station, size_t index);
+
 /* Any thread. */
 void station_figures(struct station *station, struct station_figures *out);
 uint64_t station_beats(const struct station *station);
