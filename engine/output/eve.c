@@ -220,7 +220,7 @@ static void put_list(struct buffer *b, const char *text, const struct list_ref *
         struct text_ref item;
         memcpy(&item, text + list->at + i * sizeof item, sizeof item);
         if (i) buffer_char(b, ',');
-        json_string(b, text + item.at, item.length);
+        json_quote(b, text + item.at, item.length);
     }
     buffer_char(b, ']');
 }
@@ -311,7 +311,7 @@ static void put_value(struct walk *w, const struct step *step, const void *at) {
         json_text(b, *(const char *const *)at);
         return;
     case FIELD_str:
-        json_string(b, w->text + ref->at, ref->length);
+        json_quote(b, w->text + ref->at, ref->length);
         return;
     case FIELD_bytes:
         json_hex(b, w->text + ref->at, ref->length);
@@ -379,7 +379,7 @@ static void put_techniques(struct buffer *b, const char *attack) {
         size_t length = strcspn(p, ", ");
         if (!length) break;
         json_item(b);
-        json_string(b, p, length);
+        json_quote(b, p, length);
         p += length;
     }
     buffer_string(b, "]}");
@@ -514,7 +514,7 @@ void eve_stats(struct buffer *b, nanoseconds time, const struct stat_figure *fig
         buffer_fill(b, '}', dots_in(before + (rest - figures[i].name)));
         for (const char *dot; (dot = strchr(rest, '.')); rest = dot + 1) {
             json_item(b);
-            json_string(b, rest, (size_t)(dot - rest));
+            json_quote(b, rest, (size_t)(dot - rest));
             buffer_string(b, ":{");
         }
         json_pair_u64(b, rest, figures[i].value);

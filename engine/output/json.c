@@ -65,7 +65,7 @@ static void put_escaped(struct buffer *b, const uint8_t *p, size_t length) {
     }
 }
 
-void json_string(struct buffer *b, const void *bytes, size_t length) {
+void json_quote(struct buffer *b, const void *bytes, size_t length) {
     if (!buffer_reserve(b, length + 10)) return;
     char *out = b->at + b->length;
     out[0] = '"';
@@ -76,7 +76,7 @@ void json_string(struct buffer *b, const void *bytes, size_t length) {
 }
 
 void json_text(struct buffer *b, const char *text) {
-    json_string(b, text, strlen(text));
+    json_quote(b, text, strlen(text));
 }
 
 void json_item(struct buffer *b) {

@@ -15,7 +15,7 @@ void json_key(struct buffer *b, const char *key);
 /* The comma before an array's element, where one is needed. */
 void json_item(struct buffer *b);
 
-void json_string(struct buffer *b, const void *bytes, size_t length);
+void json_quote(struct buffer *b, const void *bytes, size_t length);
 void json_text(struct buffer *b, const char *text);
 void json_hex(struct buffer *b, const void *bytes, size_t length);
 void json_u64(struct buffer *b, uint64_t value);

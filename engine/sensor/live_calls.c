@@ -49,7 +49,7 @@ static void flow_put(struct buffer *b, const struct flow_view *flow) {
     if (flow->app_proto) json_pair_text(b, "app_proto", flow->app_proto);
     if (flow->name_length) {
         json_key(b, "server_name");
-        json_string(b, flow->name, flow->name_length);
+        json_quote(b, flow->name, flow->name_length);
     }
     if (flow->interface && flow->interface[0]) json_pair_text(b, "in_iface", flow->interface);
     json_key(b, "flow");

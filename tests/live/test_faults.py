@@ -86,6 +86,23 @@ def test_interface_deleted_and_made_anew(wire):
     assert [r["open"] for r in told(records, "interface")] == [False, True]
 
 
+def test_a_sensor_that_is_late_says_what_it_lost(wire):
+    """The process is stopped while more comes than the ring holds. Lost: what found no room, counted to the packet, and told by an
+    alert."""
+    sensor = wire.sensor("--ring", 4).start()
+    pid = sensor.status()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    wire.send(60000)
+    os.kill(pid, signal.SIGCONT)
+    status = sensor.wait_status(lambda s: s["packets"] + s["dropped"] >= 60000, "all packets to be taken or counted", 60)
+    assert status["dropped"] > 0 and status["packets"] + status["dropped"] == 60000
+    sensor.wait_status(lambda s: s["alerts"]["medium"] > 0, "the alert")
+    assert sensor.stop() == 0, sensor.tail()
+    records = sensor.records()
+    assert sum(r["dropped"] for r in told(records, "drops")) == status["dropped"]
+    assert [r["lunette"]["detector"] for r in kind(records, "alert") if r["alert"]["signature"] == "drops"] == ["lunette"]
+
+
 # ---------------------------------------------------------------------- receivers
 
 

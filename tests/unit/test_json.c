@@ -19,7 +19,7 @@ static void expect(struct buffer *b, const char *wanted) {
 
 static void expect_escaped(const void *bytes, size_t length, const char *wanted) {
     struct buffer b = {0};
-    json_string(&b, bytes, length);
+    json_quote(&b, bytes, length);
     expect(&b, wanted);
 }
 
