@@ -9,7 +9,7 @@
 A keeper process holds a mount, a pid and a network namespace. Names of rooms are bind mounts in its private /run,
 long-running servers live in its pid namespace, and it dies with this process however this process dies. The kernel
 then kills the servers and takes all namespaces, interfaces and mounts away: nothing is left to be cleaned up, even
-after kill -9.
+after kill -9, but for a folder in /tmp, which the next run removes.
 
 Programs that the test itself wants to send signals to (the sensor, tcpdump, clients) are started by popen(): in the
 room's network and the keeper's mounts, but as plain children of the test, which also die with it.
@@ -33,6 +33,7 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+FOLDERS = "lunette-lab-"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -93,6 +94,14 @@ def unhurried():
             signal.signal(number, handler)
 
 
+def remove_orphans():
+    """Folders of runs that were killed: all that a kill -9 leaves behind."""
+    for path in pathlib.Path(tempfile.gettempdir()).glob(FOLDERS + "*"):
+        owner = path.name[len(FOLDERS):].split("-")[0]
+        if owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 class Rooms:
     def __init__(self, one_processor=True):
         allowed = sorted(os.sched_getaffinity(0))
@@ -103,7 +112,8 @@ class Rooms:
 
     def __enter__(self):
         end_on_sigterm()
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lunette-lab-"))
+        remove_orphans()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{FOLDERS}{os.getpid()}-"))
         self.folder.chmod(0o755)
         try:
             self._keep()
