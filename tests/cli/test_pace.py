@@ -29,7 +29,7 @@ DETECTOR = """
 local lunette = require "lunette"
 lunette.detector { title = "Test", category = "Test" }
 lunette.on("flow_start", function(e)
-    lunette.alert { severity = "low", title = "a flow", flow = e, who = e.client_ip, why = "port " .. e.server_port }
+    lunette.alert { severity = "low", title = "a flow", who = e.client_ip, why = "port " .. e.server_port }
 end)
 """
 
