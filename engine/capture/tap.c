@@ -398,6 +398,7 @@ static int filter_check(const char *expression, struct error *err) {
     return error_is_usage(err);
 }
 
+/* No wrong use: the name may be right and the interface late, and a service manager may try again. */
 static int no_such_interface(const char *name, struct error *err) {
     char list[512] = "";
     size_t used = 0;
@@ -407,7 +408,7 @@ static int no_such_interface(const char *name, struct error *err) {
     if (present) if_freenameindex(present);
     error_set(err, "there is no interface %s; there are: %s. A pattern such as '%.3s*' waits for one", name,
               list, name);
-    return error_is_usage(err);
+    return -1;
 }
 
 static int plain_add(struct tap *tap, const char *name, struct error *err) {
@@ -417,7 +418,7 @@ static int plain_add(struct tap *tap, const char *name, struct error *err) {
     }
     if (place_of(tap, name)) return 0;
     if (!is_special(name) && if_nametoindex(name) == 0) {
-        if (!is_tunnel(name)) return no_such_interface(name, err);
+        if (!tap->options->patient && !is_tunnel(name)) return no_such_interface(name, err);
         log_line(LOG_INFO, "there is no interface %s yet: waiting for it", name);
     }
     struct place *place = place_new(tap, name);

@@ -48,6 +48,7 @@ struct tap_options {
     uint32_t ring_bytes;  /* of each handle */
     uint32_t snap_length; /* bytes kept of a packet */
     bool promiscuous;
+    bool patient; /* a plain name that is not there is waited for too: a sensor that was started again */
     uint32_t worker, workers;
     enum tap_dealing dealing;    /* with several workers */
     const struct tap_deal *deal; /* may be NULL for one worker */

@@ -72,7 +72,8 @@ struct board {
     double cpu_seconds;          /* user and system, of the process */
     uint64_t alerts[5];          /* by severity, [1] high … [4] info */
     uint64_t reloads, reloads_failed;
-    nanoseconds last_reload;     /* 0: never */
+    nanoseconds last_reload;     /* or the last try; 0: never */
+    bool last_reload_failed;
     char last_reload_summary[BOARD_TEXT * 2];
     double longest_pause;        /* seconds, of reloads */
     nanoseconds state_saved;     /* 0: never */

@@ -214,6 +214,7 @@ static void on_signal(uv_signal_t *handle, int number) {
     struct sensor *sensor = handle->data;
     bool stop = number != SIGHUP && number != SIGUSR1 && number != SIGUSR2;
     if (sensor->ending && !stop) return;
+    log_line(LOG_INFO, "received %s", strsignal(number));
     if (number == SIGHUP) {
         supervised_reloading(sensor->self);
         reload_now(sensor, true);
@@ -242,7 +243,9 @@ static void on_supervisor(uv_poll_t *poll, int status, int events) {
     struct sensor *sensor = poll->data;
     (void)status, (void)events;
     uv_poll_stop(poll);
-    sensor_say(sensor, "supervisor", SEVERITY_MEDIUM, "it is gone: the sensor ends, its state is saved",
+    sensor_say(sensor, "supervisor", SEVERITY_MEDIUM,
+               sensor->options->state_folder ? "it is gone: the sensor ends, its state is saved"
+                                             : "it is gone: the sensor ends",
                NULL);
     sensor_end(sensor, 1);
 }
@@ -275,6 +278,7 @@ static int stations_open(struct sensor *sensor, struct error *err) {
                     .ring_bytes = options->ring_bytes,
                     .snap_length = options->snap_length,
                     .promiscuous = options->promiscuous,
+                    .patient = sensor->self->restarts > 0,
                     .dealing = options->dealing,
                     .deal = deal_programs(sensor->deal),
                 },
@@ -384,6 +388,7 @@ static int sensor_open(struct sensor *sensor, struct error *err) {
     if (!sensor->deal) return -1;
     if (stations_open(sensor, err) < 0) return -1;
     if (privileges_drop(sensor, err) < 0) return -1;
+    if (sensor_lock_state(sensor, err) < 0) return -1;
     if (outputs_start(sensor, err) < 0) return -1;
     if (stations_employ(sensor, err) < 0) return -1;
     sensor_restore(sensor);
@@ -498,6 +503,7 @@ static void sensor_close(struct sensor *sensor) {
     if (sensor->watch) watch_close(sensor->watch);
     for (uint32_t i = 0; i < sensor->station_count; i++) station_free(sensor->stations[i]);
     if (sensor->outputs) outputs_close(sensor->outputs, NULL, NULL);
+    if (sensor->state_lock >= 0) close(sensor->state_lock);
     deal_free(sensor->deal);
     home_free(sensor->home);
     uv_walk(&sensor->loop, close_walk, NULL);
@@ -561,6 +567,7 @@ int live_run(const struct live_options *options, const struct supervised *self, 
     if (!sensor) return error_set(err, "out of memory"), 1;
     sensor->options = options;
     sensor->self = self;
+    sensor->state_lock = -1;
     sensor->scripts = options->scripts;
     sensor->station_count = options->workers;
     sensor->shared = (struct station_shared){

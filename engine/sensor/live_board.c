@@ -184,6 +184,36 @@ static void drops_tell(struct sensor *sensor, const struct board *board) {
     sensor->drops_told_at = now;
 }
 
+/* --------------------------------------------------------------- detectors that went */
+
+static bool *told_of(struct sensor *sensor, const char *name) {
+    uint32_t at = 0;
+    while (at < sensor->off_count && strcmp(sensor->off[at].name, name) != 0) at++;
+    if (at == sensor->off_count) {
+        if (at == BOARD_DETECTORS) return NULL;
+        sensor->off_count++;
+        text_copy(sensor->off[at].name, sizeof sensor->off[at].name, name);
+        sensor->off[at].told = false;
+    }
+    return &sensor->off[at].told;
+}
+
+/* One that is switched off sees nothing any more: that must not go unnoticed for months. */
+static void off_tell(struct sensor *sensor, const struct board *board) {
+    for (uint32_t i = 0; i < board->detector_count; i++) {
+        const struct board_detector *detector = &board->detectors[i];
+        bool *told = detector->off || sensor->off_count > 0 ? told_of(sensor, detector->name) : NULL;
+        if (!told) continue;
+        if (detector->off && !*told) {
+            char message[BOARD_TEXT + 128];
+            snprintf(message, sizeof message, "%s is switched off until it is reloaded: %s", detector->name,
+                     detector->trouble);
+            sensor_say(sensor, "detector", SEVERITY_MEDIUM, message, NULL);
+        }
+        *told = detector->off;
+    }
+}
+
 /* ------------------------------------------------------------------- the board */
 
 void sensor_gather(struct sensor *sensor) {
@@ -203,7 +233,8 @@ void sensor_gather(struct sensor *sensor) {
     rates_gather(sensor, board);
     process_gather(board);
     pthread_mutex_unlock(&sensor->board_mutex);
-    drops_tell(sensor, board); /* only this thread changes what it reads */
+    drops_tell(sensor, board); /* only this thread changes what they read */
+    off_tell(sensor, board);
 }
 
 /* Workers' threads. */

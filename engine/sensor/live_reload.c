@@ -140,6 +140,7 @@ static void tell_done(struct sensor *sensor, const struct part *parts, const cha
     pthread_mutex_lock(&sensor->board_mutex);
     board->reloads++;
     board->last_reload = sensor_wall();
+    board->last_reload_failed = false;
     snprintf(board->last_reload_summary, sizeof board->last_reload_summary, "%s", summary);
     if (ns_to_seconds(tally.pause) > board->longest_pause) board->longest_pause = ns_to_seconds(tally.pause);
     pthread_mutex_unlock(&sensor->board_mutex);
@@ -153,6 +154,8 @@ static void tell_failed(struct sensor *sensor, const struct error *err) {
     struct board *board = &sensor->board;
     pthread_mutex_lock(&sensor->board_mutex);
     board->reloads_failed++;
+    board->last_reload = sensor_wall();
+    board->last_reload_failed = true;
     snprintf(board->last_reload_summary, sizeof board->last_reload_summary, "failed: %.*s",
              (int)sizeof board->last_reload_summary - 9, err->text);
     pthread_mutex_unlock(&sensor->board_mutex);
@@ -164,11 +167,14 @@ static int reload_with(struct sensor *sensor, const struct script_options *scrip
     bool empty;
     int outcome = prepare_all(sensor, scripts, force, parts, &empty, err);
     if (outcome == 0 && !empty) outcome = round_run(sensor, parts, err);
+    bool mended = empty && sensor->board.last_reload_failed;
+    const char *unchanged =
+        mended ? "what was wrong is put right; what runs had not changed" : "nothing has changed";
     if (outcome == 0) {
-        snprintf(summary, size, "%s", empty ? "nothing has changed" : script_reload_summary(parts[0].reload));
+        snprintf(summary, size, "%s", empty ? unchanged : script_reload_summary(parts[0].reload));
         sensor->scripts = *scripts;
     }
-    if (outcome == 0 && !empty) tell_done(sensor, parts, summary);
+    if (outcome == 0 && (mended || !empty)) tell_done(sensor, parts, summary);
     for (uint32_t i = 0; i < sensor->station_count; i++) script_reload_free(parts[i].reload);
     return outcome;
 }

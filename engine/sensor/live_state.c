@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,18 @@ static void state_path(const struct sensor *sensor, const char *detector, uint32
                        char out[PATH_MAX]) {
     snprintf(out, PATH_MAX, "%s/%s.%u-of-%u.state", sensor->options->state_folder, detector, worker,
              sensor->station_count);
+}
+
+/* Two sensors would write each other's state over. The lock goes with the process. */
+int sensor_lock_state(struct sensor *sensor, struct error *err) {
+    char path[PATH_MAX];
+    if (!sensor->options->state_folder) return 0;
+    snprintf(path, sizeof path, "%s/lock", sensor->options->state_folder);
+    sensor->state_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (sensor->state_lock < 0) return error_set(err, "cannot write %s: %s", path, strerror(errno));
+    if (flock(sensor->state_lock, LOCK_EX | LOCK_NB) == 0) return 0;
+    return error_set(err, "another sensor keeps its state in %s: give this one a folder of its own (--state)",
+                     sensor->options->state_folder);
 }
 
 /* ------------------------------------------------------------------- saving */

@@ -41,7 +41,7 @@ struct station {
     bool running;
     uv_loop_t loop;
     uv_async_t mail;
-    uv_timer_t tick;
+    uv_timer_t tick, parting;
     uv_idle_t hurry; /* active while packets may be waiting */
     struct descriptor {
         uv_poll_t poll; /* first: libuv hands it back */
@@ -90,6 +90,12 @@ static bool taps_drain(struct station *station) {
     for (uint32_t i = 0; i < TAP_HANDLES; i++)
         if (station->descriptors[i] && station->descriptors[i]->wanted) more |= handle_drain(station, i);
     return more;
+}
+
+/* At the end: all that waits, unless it comes faster than it can be taken. */
+static void taps_empty(struct station *station) {
+    nanoseconds until = clock_read(CLOCK_MONOTONIC) + NS_PER_SECOND;
+    while (taps_drain(station) && clock_read(CLOCK_MONOTONIC) < until) continue;
 }
 
 static bool pace_drain(struct station *station) {
@@ -334,10 +340,16 @@ int station_ask(struct station *station, struct letter *letter, double seconds) 
     return station_wait(station, letter, seconds);
 }
 
+/* Told to stop: what had come by then has retired from the ring by now. */
+static void on_parting(uv_timer_t *parting) {
+    uv_stop(parting->loop);
+}
+
 static void on_mail(uv_async_t *mail) {
     struct station *station = mail->data;
     if (atomic_load(&station->stopping)) {
-        uv_stop(&station->loop);
+        uint64_t wait = station->tap ? (uint64_t)(TAP_LATENCY / NS_PER_MILLISECOND) : 0;
+        uv_timer_start(&station->parting, on_parting, wait, 0);
         return;
     }
     letters_read(station);
@@ -429,7 +441,7 @@ static void *station_main(void *context) {
     for (uint32_t i = 0; i < TAP_HANDLES; i++)
         if (station->descriptors[i]) descriptor_poll(station->descriptors[i]);
     uv_run(&station->loop, UV_RUN_DEFAULT);
-    if (station->tap) taps_drain(station);
+    if (station->tap) taps_empty(station);
     worker_finish(station->worker);
     figures_publish(station);
     letters_read(station);
@@ -443,6 +455,7 @@ int station_start(struct station *station, struct error *err) {
     station->tick.data = station->hurry.data = station;
     uv_idle_init(&station->loop, &station->hurry);
     uv_timer_init(&station->loop, &station->tick);
+    uv_timer_init(&station->loop, &station->parting);
     uv_timer_start(&station->tick, on_tick, 0, every);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);

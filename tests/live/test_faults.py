@@ -103,6 +103,32 @@ def test_a_sensor_that_is_late_says_what_it_lost(wire):
     assert [r["lunette"]["detector"] for r in kind(records, "alert") if r["alert"]["signature"] == "drops"] == ["lunette"]
 
 
+def test_told_to_stop_it_works_on_what_has_come(wire):
+    """Packets that the kernel still holds when the signal comes belong to the records. Lost: nothing."""
+    sensor = wire.sensor().start()
+    wire.send(5000)
+    assert sensor.stop() == 0, sensor.tail()  # at once: most are still in the ring
+    check_counts(sensor.records(), 5000)
+
+
+def test_a_name_that_is_gone_is_waited_for_after_a_crash(wire):
+    """The worker process dies while the interface is away. Lost: what was sent before it was back."""
+    sensor = wire.sensor().start()
+    wire.send(500)
+    pid = packets(sensor, 500)["pid"]
+    wire.run("tap", "ip", "link", "del", "tap0")
+    sensor.wait_status(lambda s: not s["interfaces"][0]["open"], "the interface to be let go of")
+    os.kill(pid, signal.SIGKILL)
+    sensor.wait_ready(opened=False, other_than=pid)
+    wire.sender.close()
+    wire.plug()
+    sensor.wait_status(lambda s: any(i["open"] for i in s["interfaces"]), "the interface to be picked up")
+    wire.send(500)
+    packets(sensor, 500)
+    assert sensor.stop() == 0, sensor.tail()
+    assert [r["restarts"] for r in told(sensor.records(), "restart")] == [1]
+
+
 # ---------------------------------------------------------------------- receivers
 
 
