@@ -355,6 +355,7 @@ static int stations_employ(struct sensor *sensor, struct error *err) {
         worker->scripts = sensor->scripts;
         worker->scripts.quiet = i > 0;
         if (station_employ(sensor->stations[i], err) < 0) return -1;
+        supervised_alive(sensor->self); /* one that was started again is watched while it starts, too */
     }
     return 0;
 }

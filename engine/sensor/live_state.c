@@ -168,6 +168,7 @@ void sensor_restore(struct sensor *sensor) {
             struct detector_status status;
             script_host_status(host, i, &status);
             restored += detector_restore(sensor, worker, status.name);
+            supervised_alive(sensor->self);
         }
     }
     if (restored > 0)
