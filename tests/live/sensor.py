@@ -1,7 +1,7 @@
 """A live sensor under test: started in a room, asked over its control socket, stopped, its records read.
 
     sensor = Sensor(rooms, "gateway", ["lan0"], "-w", 2)
-    sensor.start()                              # returns when it captures and its control socket answers
+    sensor.start()                              # returns when its interfaces are open and it answers
     sensor.status()["packets"]; sensor.metrics()["lunette_packets_total"]
     sensor.stop()
     sensor.records()
@@ -47,7 +47,7 @@ REASON = why_not()
 class Sensor:
     number = 0
 
-    def __init__(self, rooms, room, interfaces, *words, scripts=(SCRIPTS,), output=None, outputs=(), under=(), sanitized_ok=True):
+    def __init__(self, rooms, room, interfaces, *words, scripts=(SCRIPTS,), output=None, outputs=(), under=()):
         Sensor.number += 1
         self.rooms, self.room, self.words, self.under = rooms, room, [str(w) for w in words], [str(w) for w in under]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"sensor{Sensor.number}-", dir=rooms.folder))
@@ -75,13 +75,13 @@ class Sensor:
                                             stdin=subprocess.DEVNULL)
         return self
 
-    def start(self, opened=True):
+    def start(self):
         self.launch()
-        self.wait_ready(opened)
+        self.wait_ready()
         return self
 
-    def wait_ready(self, opened=True, other_than=None):
-        """Until it answers, with its interfaces open; `other_than`: and is not the process of that number any more."""
+    def wait_ready(self, other_than=None):
+        """Until it answers: its interfaces are open by then. `other_than`: and is not the process of that number any more."""
         def ready():
             if self.process.poll() is not None:
                 raise Trouble(f"the sensor ended with {self.process.returncode}\n{self.tail()}")
@@ -89,9 +89,7 @@ class Sensor:
                 status = self.status()
             except (OSError, http.client.HTTPException):
                 return None
-            if status["pid"] == other_than:
-                return None
-            return status if not opened or (status["interfaces"] and all(i["open"] for i in status["interfaces"])) else None
+            return status if status["pid"] != other_than else None
         return wait_for(ready, 40, lambda: "the sensor to answer\n" + self.tail())
 
     def stop(self, how=signal.SIGTERM):

@@ -147,7 +147,7 @@ def test_full_disk(wire):
     ballast.write_bytes(bytes(512 << 10))
     sensor = wire.sensor(output=small / "records.jsonl").start()
     wire.send(3000)
-    full = sensor.wait_status(lambda s: not s["outputs"][0]["healthy"], "the disk to be full")
+    full = sensor.wait_status(lambda s: s["outputs"] and not s["outputs"][0]["healthy"], "the disk to be full")
     assert "space" in full["outputs"][0]["trouble"].lower() and full["outputs"][0]["lost"] == 0
     wire.send(2 * QUEUE // LINE)
     lost = sensor.wait_status(lambda s: s["packets"] == wire.sent and s["outputs"][0]["lost"] > 0, "lines to be lost")["outputs"][0]["lost"]
