@@ -9,9 +9,8 @@
 
 import http.client
 import json
-import os
 import pathlib
-import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -47,11 +46,13 @@ REASON = why_not()
 class Sensor:
     number = 0
 
-    def __init__(self, rooms, room, interfaces, *words, scripts=(SCRIPTS,), output=None, outputs=(), under=()):
+    def __init__(self, rooms, room, interfaces, *words, scripts=(SCRIPTS,), output=None, outputs=(), under=(), owner=None):
         Sensor.number += 1
         self.rooms, self.room, self.words, self.under = rooms, room, [str(w) for w in words], [str(w) for w in under]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"sensor{Sensor.number}-", dir=rooms.folder))
         self.folder.chmod(0o755)
+        if owner:
+            shutil.chown(self.folder, owner)
         self.output = pathlib.Path(output) if output else self.folder / "records.jsonl"
         self.socket = self.folder / "control"
         self.state = self.folder / "state"

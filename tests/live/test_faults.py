@@ -297,6 +297,33 @@ def test_supervisor_killed(wire):
     assert sorted(counted(records) + counted(again.records())) == sorted(expected_alerts(800))
 
 
+CAP_NET_RAW = 1 << 13
+
+
+def test_without_privileges(wire):
+    """As nobody, with cap_net_raw and nothing else: an interface that comes back is still opened, a sensor that was killed is
+    still started again, state and records are still written. Lost: nothing."""
+    sensor = wire.sensor("--user", "nobody", "--state-every", 1, owner="nobody").start()
+    wire.send(300)
+    pid = packets(sensor, 300)["pid"]
+    status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+    assert set(status["Uid"].split()) == {"65534"} and set(status["Gid"].split()) == {"65534"}
+    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == CAP_NET_RAW and int(status["NoNewPrivs"]) == 1
+    assert SANITIZED or int(status["Seccomp"]) == 2
+    wire.run("tap", "ip", "link", "set", "tap0", "down")
+    sensor.wait_status(lambda s: not s["interfaces"][0]["open"], "the interface to be let go of")
+    wire.run("tap", "ip", "link", "set", "tap0", "up")
+    then = sensor.wait_status(lambda s: s["interfaces"][0]["open"], "the interface to be picked up")["now"]
+    sensor.wait_status(lambda s: s["state_saved"] and s["state_saved"] > then, "the state to be saved")
+    wait_for(lambda: len(queries(sensor.whole_records())) == 300, what="the records to be written")
+    os.kill(pid, signal.SIGKILL)
+    sensor.wait_ready(other_than=pid)
+    wire.send(300)
+    packets(sensor, 300)
+    assert sensor.stop() == 0, sensor.tail()
+    check_counts(sensor.records(), 600)
+
+
 # ---------------------------------------------------------------------- the clock
 
 
