@@ -4,8 +4,8 @@
     live_drops.py --build build [--seconds 3] [--steps 6] [--mix FILE] [--json FILE]
 
 A cable between two network namespaces; packet_sender at one end, the receiver at the other: bare_pcap, lunette
-without scripts, lunette with all detectors (records are made and written to /dev/null). For each a search, from the sender's own limit
-downwards: a rate passes if of everything sent nothing is missing. All receivers take turns in one run. The sender has
+without scripts, lunette with all detectors (records are made and written to /dev/null). For each a search, from the
+sender's own limit downwards: a rate passes if of everything sent nothing is missing. All receivers take turns in one run. The sender has
 a processor of its own and so has the receiver, if there are two: on veth the kernel's part of receiving is done on
 the sender's side, so the sender's limit is often the lower one; the table says so by "≥". Beside the rate stands what
 a packet costs the receiver, which does not depend on the sender.
@@ -166,7 +166,8 @@ def main():
         for room, end in (("far", "far0"), ("tap", "tap0")):
             rooms.sysctl(room, net__ipv6__conf__all__disable_ipv6=1)
             rooms.run(room, "ip", "link", "set", end, "mtu", 9000)
-        for title, traffic in (("64-byte packets, %d flows" % FLOWS, ("flows", FLOWS)), ("mixed packets", ("capture", make_mix(options, rooms.folder)))):
+        traffics = {f"64-byte packets, {FLOWS} flows": ("flows", FLOWS), "mixed packets": ("capture", make_mix(options, rooms.folder))}
+        for title, traffic in traffics.items():
             bare = None
             print(f"\n{title:32}{'packets/s without loss':>24}{'ratio':>8}{'CPU ns/packet':>16}")
             for kind in (Bare, Engine, Detectors):
@@ -176,8 +177,9 @@ def main():
                 finally:
                     receiver.close()
                 bare = bare or rate
-                print(f"{kind.name:32}{('≥ ' if limited else '') + format(rate, ',.0f'):>24}{rate / bare if bare else 0:8.2f}{cost:16.0f}", flush=True)
-                results.append({"traffic": title, "receiver": kind.name, "rate": rate, "sender_was_the_limit": limited, "ratio": rate / bare if bare else None,
+                ratio = rate / bare if bare else 0
+                print(f"{kind.name:32}{('≥ ' if limited else '') + format(rate, ',.0f'):>24}{ratio:8.2f}{cost:16.0f}", flush=True)
+                results.append({"traffic": title, "receiver": kind.name, "rate": rate, "sender_was_the_limit": limited, "ratio": ratio,
                                 "cpu_ns": cost})
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(results, indent=1) + "\n")

@@ -1,7 +1,8 @@
 /* A wall clock that can be set without setting the machine's: preloaded into the sensor by test_faults.py.
  *
- * CLOCK_REALTIME is read with the seconds added that the file named by CLOCK_STEP_FILE holds (a double, mapped,
- * so that a change acts at once). The other clocks are left alone, as they are when a clock is set. */
+ * CLOCK_REALTIME is read with the seconds added that the file named by CLOCK_STEP_FILE holds (a double,
+ * mapped, so that a change acts at once). The other clocks are left alone, as they are when a clock is set.
+ */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>

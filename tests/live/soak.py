@@ -26,21 +26,24 @@ from rooms import HERE  # noqa: E402
 
 def figures(sensor, began, rounds):
     m = sensor.metrics()
+
+    def total(name):
+        return sum(value for key, value in m.items() if key.startswith(f"lunette_{name}"))
     return {
-        "minute": (time.monotonic() - began) / 60, "resident": m["lunette_process_resident_memory_bytes"], "descriptors": m["lunette_process_open_fds"],
-        "packets": m["lunette_packets_total"], "dropped": sum(v for k, v in m.items() if k.startswith("lunette_dropped_packets_total")),
-        "flows": m["lunette_flows_active"], "scripts": sum(v for k, v in m.items() if k.startswith("lunette_detector_memory_bytes")),
-        "alerts": sum(v for k, v in m.items() if k.startswith("lunette_alerts_total")), "rounds": rounds,
-        "cpu": m["lunette_process_cpu_seconds_total"], "restarts": m["lunette_restarts_total"],
+        "minute": (time.monotonic() - began) / 60, "resident": total("process_resident_memory_bytes"), "scripts": total("detector_memory_bytes"),
+        "descriptors": total("process_open_fds"), "packets": total("packets_total"), "dropped": total("dropped_packets_total"),
+        "flows": m["lunette_flows_active"], "alerts": total("alerts_total"), "cpu": total("process_cpu_seconds_total"), "rounds": rounds,
+        "restarts": total("restarts_total"),
     }
 
 
-HEAD = f"{'minute':>7}{'resident MiB':>14}{'scripts MiB':>13}{'descriptors':>13}{'packets':>13}{'dropped':>9}{'flows':>8}{'alerts':>8}{'CPU s':>8}{'rounds':>8}"
+COLUMNS = {"minute": (8, 1, 1), "resident": (10, 1, 2**20), "scripts": (9, 1, 2**20), "descriptors": (13, 0, 1), "packets": (12, 0, 1),
+           "dropped": (9, 0, 1), "flows": (8, 0, 1), "alerts": (8, 0, 1), "cpu": (7, 0, 1), "rounds": (8, 0, 1)}
+HEAD = "".join(f"{name:>{width}}" for name, (width, *_) in COLUMNS.items()) + "      (resident, scripts: MiB; cpu: seconds)"
 
 
 def line(f):
-    return (f"{f['minute']:7.1f}{f['resident'] / 2**20:14.1f}{f['scripts'] / 2**20:13.1f}{f['descriptors']:13.0f}{f['packets']:13,.0f}{f['dropped']:9.0f}"
-            f"{f['flows']:8.0f}{f['alerts']:8.0f}{f['cpu']:8.0f}{f['rounds']:8d}")
+    return "".join(f"{f[name] / unit:{width}.{digits}f}" for name, (width, digits, unit) in COLUMNS.items())
 
 
 def forget(lab):
@@ -54,6 +57,7 @@ def soak(options):
             print("left out: " + "; ".join(lab.missing.values()))
         sensor = sensors.Sensor(lab, TAP, [WATCHED], "-w", options.workers, "--rotate-size", 16, "--rotate-keep", 2, "--state-every", 60,
                                 "--stats-every", 60).start()
+        sensor.wait_status(lambda s: s["resident"] > 0, "the first figures")
         # The numbered load enters where the Macs' traffic does, from the gateway's end of the cable.
         load = lab.popen("gateway", sys.executable, HERE / "load.py", "up0", options.rate, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         began, rounds, broken, told, next_minute = time.monotonic(), 0, 0, [figures(sensor, time.monotonic(), 0)], 1

@@ -2,7 +2,6 @@
 
 Load is numbered (load.py), so "nothing lost" means that each query came to the detector once and in order."""
 
-import http.client
 import json
 import os
 import pathlib
@@ -13,13 +12,12 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 
 import pytest
 
 import load
 from needs import needs_rooms, needs_sensor
-from records import BINARY, kind, replay
+from records import BINARY, kind
 from rooms import HERE, wait_for
 from wire import Wire, check_counts, counted, expected_alerts, of_counting
 
