@@ -7,6 +7,7 @@
 #include "script/handover.h"
 
 #include <lauxlib.h>
+#include <luajit.h>
 #include <lualib.h>
 #include <math.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+enum { LOAD_STEPS = 300 * 1000 * 1000 }; /* of the interpreter: some seconds */
 enum { VIEW_SLOT_BITS = 10, GENERATION_MASK = (1 << 22) - 1 };
 _Static_assert((int)BATCH_EVENTS == (int)LUNETTE_BATCH, "the boundary header knows the batch");
 _Static_assert((int)BATCH_TEXT_BYTES == (int)LUNETTE_TEXT, "the boundary header knows the text");
@@ -186,23 +188,41 @@ static const char *chunk_name(const char *path) {
     return strlen(path) > 50 && slash ? slash + 1 : path;
 }
 
-/* Boots the state and runs the script's body, all protected. */
+/* No body of a script takes so many steps that is not lost in a loop. */
+static void on_budget(lua_State *lua, lua_Debug *where) {
+    void *heap;
+    (void)where;
+    lua_getallocf(lua, &heap);
+    heap_give_up(heap);
+}
+
+/* Boots the state and runs the script's body, all protected. The body is interpreted, since no hook reaches a
+ * compiled loop: a script that never ends while it is loaded would take the whole sensor with it. */
 static int state_load(lua_State *lua) {
     struct detector *detector = lua_touserdata(lua, 1);
     if (state_boot(lua, detector) != 0) return lua_error(lua);
+    luaJIT_setmode(lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    lua_sethook(lua, on_budget, LUA_MASKCOUNT, LOAD_STEPS);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, detector->call_load);
     lua_pushlstring(lua, detector->source, detector->source_size);
     lua_pushfstring(lua, "=%s", chunk_name(detector->options.path));
     lua_call(lua, 2, 0);
+    lua_sethook(lua, NULL, 0, 0);
+    luaJIT_setmode(lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     return 0;
 }
 
 static int script_load(struct detector *detector, struct error *err) {
     jmp_buf escape;
-    if (setjmp(escape) != 0) {
+    int given_up = setjmp(escape);
+    if (given_up) {
         heap_free(detector->heap);
         detector->heap = NULL;
         detector->lua = NULL;
+        if (given_up == HEAP_LATE)
+            return error_set(
+                err, "%s: does not come to its end while it is loaded (an endless loop outside any handler?)",
+                detector->options.path);
         return error_set(
             err, "%s: not enough memory while it was loaded: its bound is %zu MiB (--script-memory sets it)",
             detector->options.path, detector->options.memory_limit >> 20);

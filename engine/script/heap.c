@@ -84,7 +84,7 @@ void heap_escape_to(struct heap *heap, jmp_buf *escape) {
 }
 
 static void *over_the_bound(struct heap *heap) {
-    if (heap->escape) longjmp(*heap->escape, 1);
+    if (heap->escape) longjmp(*heap->escape, HEAP_FULL);
     return NULL;
 }
 
@@ -217,4 +217,8 @@ void *heap_allocate(void *context, void *old, size_t old_size, size_t new_size) 
     memcpy(moved, old, old_size < new_size ? old_size : new_size);
     block_give(heap, old, old_size);
     return moved;
+}
+
+void heap_give_up(struct heap *heap) {
+    if (heap->escape) longjmp(*heap->escape, HEAP_LATE);
 }

@@ -29,7 +29,11 @@ size_t heap_used(const struct heap *heap);
 enum { HEAP_SPARE = 1 << 20 };
 void heap_spare(struct heap *heap, bool allowed);
 
-/* Where to jump to (with 1) when the bound is passed, while Lua is running; NULL when it is not. */
+/* Where to jump to (with HEAP_FULL) when the bound is passed, while Lua is running; NULL when it is not. */
+enum { HEAP_FULL = 1, HEAP_LATE };
 void heap_escape_to(struct heap *heap, jmp_buf *escape);
+
+/* From a hook: jumps there with HEAP_LATE, out of a script that has run for too long. */
+void heap_give_up(struct heap *heap);
 
 #endif

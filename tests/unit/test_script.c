@@ -393,6 +393,18 @@ static void what_is_said_at_the_end_has_the_last_nanosecond(void **state) {
     assert_int_equal(bench.reported, last);
 }
 
+/* Not even pcall around each turn holds it up, and the one beside it is loaded. */
+static void a_body_that_never_ends_is_left_out(void **state) {
+    (void)state;
+    bench_script(&bench, "a.lua", "local n = 0\nwhile true do pcall(function() n = n + 1 end) end");
+    bench_script(&bench, "b.lua", LUNETTE "lunette.on('dns', function() lunette.alert{title='seen'} end)");
+    start(256);
+    assert_int_equal(script_host_failed(bench.host), 1);
+    bench_dns(&bench, 1000, 1, "example.org");
+    bench_finish(&bench, 1001);
+    assert_non_null(strstr(bench.said, "seen"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(fields_read_as_the_schema_says, begin, end),
@@ -409,6 +421,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(names_are_cut_by_the_public_suffix_list, begin, end),
         cmocka_unit_test_setup_teardown(alerts_carry_evidence_and_cool_down, begin, end),
         cmocka_unit_test_setup_teardown(a_clock_that_jumps_does_not_run_timers_for_years, begin, end),
+        cmocka_unit_test_setup_teardown(a_body_that_never_ends_is_left_out, begin, end),
         cmocka_unit_test_setup_teardown(what_is_said_at_the_end_has_the_last_nanosecond, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
