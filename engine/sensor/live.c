@@ -436,10 +436,10 @@ static void restart_tell(struct sensor *sensor) {
     const struct supervised *self = sensor->self;
     if (self->restarts == 0) return;
     char message[400], json[160];
-    double gap = ns_to_seconds(sensor_wall() - self->died_at);
+    double gap = ns_to_seconds(sensor_wall() - self->unwatched_since);
     snprintf(message, sizeof message,
-             "the sensor was started again (%u so far): the one before %s%s; %.2f s were not watched",
-             self->restarts, strncmp(self->last_exit, "killed", 6) == 0 ? "was " : "", self->last_exit, gap);
+             "the sensor was started again (%u so far): the one before %s; %.2f s were not watched",
+             self->restarts, self->last_exit, gap);
     snprintf(json, sizeof json, "{\"restarts\":%u,\"gap_seconds\":%.3f}", self->restarts, gap);
     sensor_say(sensor, "restart", SEVERITY_HIGH, message, json);
 }

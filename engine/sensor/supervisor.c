@@ -111,11 +111,14 @@ struct supervisor {
     nanoseconds stop_asked_at;
     bool held[PASSED_ON];   /* signals that wait until the sensor is ready */
     struct supervised told; /* what the next sensor is told */
+    char cause[96];         /* how the last one that was ready ended … */
+    uint32_t failed;        /* … and the starts since that came to nothing */
 
     /* The sensor of now. */
     pid_t process;
     int descriptor; /* -1: it has closed its end */
     nanoseconds started, looked, silent;
+    nanoseconds heard; /* its last word, wall clock; or its start */
     bool ready, stopping, silenced, killed;
 };
 
@@ -216,6 +219,7 @@ static int sensor_start(struct supervisor *s) {
     }
     s->descriptor = pair[0];
     s->started = s->looked = monotonic();
+    s->heard = wall_clock();
     s->silent = 0;
     s->ready = s->stopping = s->silenced = s->killed = false;
     return 0;
@@ -228,9 +232,9 @@ static void send_signal(const struct supervisor *s, int number) {
 }
 
 static void sensor_is_ready(struct supervisor *s) {
-    char history[256] = "";
+    char history[320] = "";
     if (s->told.restarts)
-        snprintf(history, sizeof history, "; started again %u time%s, last: %s", s->told.restarts,
+        snprintf(history, sizeof history, "; started again %u time%s, the one before %s", s->told.restarts,
                  s->told.restarts == 1 ? "" : "s", s->told.last_exit);
     tell_manager(s, "READY=1\nMAINPID=%ld\nSTATUS=watching%s", (long)getpid(), history);
     s->ready = true;
@@ -258,6 +262,7 @@ static void hear_word(struct supervisor *s, char word, nanoseconds now) {
         return; /* not a word of ours: no sign of life either */
     }
     s->silent = 0;
+    s->heard = wall_clock();
     feed_watchdog(s, now);
 }
 
@@ -354,11 +359,12 @@ static int sensor_watch(struct supervisor *s) {
 
 /* ------------------------------------------------------------- what comes after */
 
+/* A predicate: what the sensor did, or what was done to it. */
 static void describe_death(const struct supervisor *s, int status, char *out, size_t size) {
     if (s->silenced)
         snprintf(out, size, "said nothing for %g s and was killed", s->options->silence_limit);
     else if (WIFSIGNALED(status))
-        snprintf(out, size, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(out, size, "was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) == SENSOR_ANEW)
         snprintf(out, size, "asked to be started anew");
     else
@@ -397,28 +403,42 @@ static bool wait_a_while(struct supervisor *s, double seconds) {
     }
 }
 
+/* Nobody watches from the death of one that was ready until another one is; why the first of them died is
+ * not lost over the starts between. */
+static void note_death(struct supervisor *s, const char *death) {
+    struct supervised *told = &s->told;
+    if (s->ready || !told->unwatched_since) {
+        snprintf(s->cause, sizeof s->cause, "%s", death);
+        snprintf(told->last_exit, sizeof told->last_exit, "%s", death);
+        told->unwatched_since = s->silenced ? s->heard : wall_clock();
+        s->failed = 0;
+    } else {
+        s->failed++;
+        snprintf(told->last_exit, sizeof told->last_exit, "%s; %u start%s failed since, %s %s", s->cause,
+                 s->failed, s->failed == 1 ? "" : "s", s->failed == 1 ? "it" : "the last", death);
+    }
+    told->restarts++;
+}
+
 /* Keeps what the next sensor is told and waits for its time. False: asked to stop meanwhile. */
 static bool prepare_restart(struct supervisor *s, const char *death, bool anew) {
     double lived = ns_to_seconds(monotonic() - s->started), wait = 0;
     bool at_once = anew && s->ready && lived >= s->options->first_wait;
     if (!at_once) s->wait = wait = supervisor_wait(s->options, s->wait, lived);
-    snprintf(s->told.last_exit, sizeof s->told.last_exit, "%s", death);
-    s->told.died_at = wall_clock();
-    s->told.restarts++;
-    log_line(anew ? LOG_INFO : LOG_ERROR, "the sensor %s%s: restart %u in %g s",
-             strncmp(death, "killed", 6) == 0 ? "was " : "", death, s->told.restarts, wait);
-    tell_manager(s, "STATUS=waiting %g s for restart %u: %s", wait, s->told.restarts, death);
+    note_death(s, death);
+    log_line(anew ? LOG_INFO : LOG_ERROR, "the sensor %s: restart %u in %g s", death, s->told.restarts, wait);
+    tell_manager(s, "STATUS=waiting %g s for restart %u: the sensor %s", wait, s->told.restarts, death);
     return wait_a_while(s, wait);
 }
 
 static int supervise(struct supervisor *s) {
     for (;;) {
-        char death[sizeof s->told.last_exit];
+        char death[sizeof s->cause];
         bool anew = false;
         if (sensor_start(s) < 0) {
             snprintf(death, sizeof death, "could not be started: %s", strerror(errno));
             s->started = monotonic();
-            s->ready = false;
+            s->ready = s->silenced = false;
             if (s->told.restarts == 0) {
                 log_line(LOG_ERROR, "the sensor %s", death);
                 return 1;
@@ -428,8 +448,7 @@ static int supervise(struct supervisor *s) {
             describe_death(s, status, death, sizeof death);
             anew = WIFEXITED(status) && WEXITSTATUS(status) == SENSOR_ANEW;
             if (code >= 0) {
-                if (code > 0 && WIFSIGNALED(status))
-                    log_line(LOG_ERROR, "the sensor %s%s", s->silenced ? "" : "was ", death);
+                if (code > 0 && WIFSIGNALED(status)) log_line(LOG_ERROR, "the sensor %s", death);
                 return code;
             }
         }

@@ -31,10 +31,17 @@ struct supervised {
     /* The sensor's end, -1 if nobody supervises. Nothing is ever sent on it: readable, whether read(2) then
      * gives the end or ECONNRESET, means that the supervisor is gone. */
     int descriptor;
-    uint32_t restarts;   /* before this one */
-    nanoseconds died_at; /* when the one before died, wall clock; 0 if there was none */
-    char last_exit[160]; /* "killed by signal 11 (Segmentation fault)", "said nothing for 30 s and was killed"
-                          */
+    uint32_t restarts; /* before this one */
+
+    /* Since when nobody has watched, wall clock; 0 if this is the first. The death of the last sensor that
+     * was ready, or its last sign of life if it was killed for silence; starts that failed since do not move
+     * it. */
+    nanoseconds unwatched_since;
+
+    /* What became of that one, to follow "the sensor": "was killed by signal 11 (Segmentation fault)", "said
+     * nothing for 30 s and was killed"; and of the starts since: "ended with exit code 9; 5 starts failed
+     * since, the last ended with exit code 2". */
+    char last_exit[192];
 };
 
 /* Exit code of a sensor that wants to be started anew with its state (the clock was stepped back). */

@@ -157,7 +157,7 @@ static void show_board(void *context, struct board *out) {
     out->now = out->started + (273 * 1000 + (nanoseconds)turn) * NS_PER_SECOND;
     snprintf(out->version, sizeof out->version, "%s", LUNETTE_VERSION);
     snprintf(out->mode, sizeof out->mode, "live");
-    snprintf(out->last_exit, sizeof out->last_exit, "killed by signal 11 (Segmentation fault)");
+    snprintf(out->last_exit, sizeof out->last_exit, "was killed by signal 11 (Segmentation fault)");
     out->resident = 123456789;
     out->descriptors = 42;
     out->cpu_seconds = 100.125 + turn * 0.34;

@@ -39,6 +39,7 @@ enum part {
     DEAF,     /* the same, and SIGABRT and SIGTERM do not impress it */
     SLEEPER,  /* ready, reports ticks without a sign of life until SIGUSR1, then as WATCH */
     LATE,     /* default dispositions for a while, then as WATCH */
+    SINCE,    /* reports since when nobody has watched, exit 1 before it is ready */
     UNSTARTED /* never ready, waits with default dispositions */
 };
 
@@ -109,7 +110,7 @@ static void crash(void) {
 static int sensor(void *context, const struct supervised *self) {
     const struct play *play = context;
     report_pipe = play->report;
-    report("start %u %d %s", self->restarts, self->died_at != 0, self->last_exit);
+    report("start %u %d %s", self->restarts, self->unwatched_since != 0, self->last_exit);
     switch (self->restarts < PARTS ? play->parts[self->restarts] : END) {
     case END:
         return 0;
@@ -117,6 +118,9 @@ static int sensor(void *context, const struct supervised *self) {
         supervised_ready(self);
         return 1;
     case FAIL:
+        return 1;
+    case SINCE:
+        report("since %lld", (long long)self->unwatched_since);
         return 1;
     case CRASH_READY:
         supervised_ready(self);
@@ -244,7 +248,7 @@ static void a_crash_is_told_to_the_next_sensor(void **state) {
     struct supervisor_options options = quick();
     struct stage stage = PLAY(&options, CRASH_READY, ODD_READY, WATCH);
     expect(&stage, "start 0 0 ");
-    expect(&stage, "start 1 1 killed by signal 11 (Segmentation fault)");
+    expect(&stage, "start 1 1 was killed by signal 11 (Segmentation fault)");
     expect(&stage, "start 2 1 ended with exit code 9");
     expect(&stage, "ready");
     kill(stage.supervisor, SIGTERM);
@@ -274,16 +278,19 @@ static void its_own_decision_is_final(void **state) {
     expect_code(&stage, 0);
 }
 
+#define SEGV "was killed by signal 11 (Segmentation fault)"
+
+/* The first cause is kept while the starts fail; once one was ready its death is the cause. */
 static void after_a_restart_it_keeps_trying(void **state) {
     (void)state;
     struct supervisor_options options = quick();
     struct stage stage = PLAY(&options, CRASH_READY, FAIL, CRASH, FAIL, CRASH_READY, WATCH);
     expect(&stage, "start 0 0 ");
-    expect(&stage, "start 1 1 killed by signal 11 (Segmentation fault)");
-    expect(&stage, "start 2 1 ended with exit code 1");
-    expect(&stage, "start 3 1 killed by signal 11 (Segmentation fault)");
-    expect(&stage, "start 4 1 ended with exit code 1");
-    expect(&stage, "start 5 1 killed by signal 11 (Segmentation fault)");
+    expect(&stage, "start 1 1 " SEGV);
+    expect(&stage, "start 2 1 " SEGV "; 1 start failed since, it ended with exit code 1");
+    expect(&stage, "start 3 1 " SEGV "; 2 starts failed since, the last " SEGV);
+    expect(&stage, "start 4 1 " SEGV "; 3 starts failed since, the last ended with exit code 1");
+    expect(&stage, "start 5 1 " SEGV);
     expect(&stage, "ready");
     kill(stage.supervisor, SIGINT);
     expect(&stage, "INT");
@@ -296,7 +303,7 @@ static void anew_starts_again(void **state) {
     struct stage stage = PLAY(&options, ANEW_READY, ANEW, END);
     expect(&stage, "start 0 0 ");
     expect(&stage, "start 1 1 asked to be started anew");
-    expect(&stage, "start 2 1 asked to be started anew");
+    expect(&stage, "start 2 1 asked to be started anew; 1 start failed since, it asked to be started anew");
     expect_code(&stage, 0);
 }
 
@@ -311,7 +318,46 @@ static void the_silent_are_killed(void **state) {
     expect(&stage, "ready");
     expect(&stage, "start 2 1 said nothing for 0.5 s and was killed");
     expect(&stage, "waiting");
-    expect(&stage, "start 3 1 said nothing for 0.5 s and was killed");
+    expect(&stage,
+           "start 3 1 said nothing for 0.5 s and was killed; 1 start failed since, it said nothing for "
+           "0.5 s and was killed");
+    expect_code(&stage, 0);
+}
+
+static nanoseconds wall_clock(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec * NS_PER_SECOND + t.tv_nsec;
+}
+
+static nanoseconds next_since(struct stage *stage) {
+    char line[LINE];
+    long long since;
+    assert_true(next_line(stage, line));
+    assert_int_equal(sscanf(line, "since %lld", &since), 1);
+    return since;
+}
+
+/* Watching stopped with the last sign of life, not when the supervisor lost its patience, and it did not
+ * begin again with a start that failed. */
+static void the_time_not_watched_is_counted_from_its_start(void **state) {
+    (void)state;
+    struct supervisor_options options = quick();
+    options.silence_limit = 0.5;
+    nanoseconds begin = wall_clock();
+    struct stage stage = PLAY(&options, HANG, SINCE, SINCE, CRASH_READY, SINCE);
+    expect(&stage, "start 0 0 ");
+    expect(&stage, "ready");
+    expect(&stage, "start 1 1 said nothing for 0.5 s and was killed");
+    nanoseconds again = wall_clock(), since = next_since(&stage);
+    assert_true(since >= begin && since <= again - 500 * NS_PER_MILLISECOND);
+    char line[LINE];
+    assert_true(next_line(&stage, line)); /* start 2 */
+    assert_true(next_since(&stage) == since);
+    assert_true(next_line(&stage, line)); /* start 3, which watches until it crashes */
+    expect(&stage, "start 4 1 " SEGV);
+    assert_true(next_since(&stage) >= again);
+    assert_true(next_line(&stage, line)); /* start 5 */
     expect_code(&stage, 0);
 }
 
@@ -427,7 +473,7 @@ static void an_orphan_reads_the_end(void **state) {
     struct supervisor_options options = quick();
     struct stage stage = PLAY(&options, CRASH_READY, WATCH);
     expect(&stage, "start 0 0 ");
-    expect(&stage, "start 1 1 killed by signal 11 (Segmentation fault)");
+    expect(&stage, "start 1 1 was killed by signal 11 (Segmentation fault)");
     expect(&stage, "ready");
     kill(stage.supervisor, SIGKILL);
     expect(&stage, "orphan");
@@ -533,9 +579,12 @@ static void the_manager_is_told(const char *name) {
     unsetenv("NOTIFY_SOCKET");
     unsetenv("WATCHDOG_USEC");
     expect_ready(manager, stage.supervisor, "watching");
-    expect_message(manager, "STATUS=waiting 0.01 s for restart 1: killed by signal 11 (Segmentation fault)");
-    expect_ready(manager, stage.supervisor,
-                 "watching; started again 1 time, last: killed by signal 11 (Segmentation fault)");
+    expect_message(
+        manager,
+        "STATUS=waiting 0.01 s for restart 1: the sensor was killed by signal 11 (Segmentation fault)");
+    expect_ready(
+        manager, stage.supervisor,
+        "watching; started again 1 time, the one before was killed by signal 11 (Segmentation fault)");
     char text[1024];
     for (int i = 0; i < 3; i++) {
         next_message(manager, text, sizeof text, NULL);
@@ -544,7 +593,7 @@ static void the_manager_is_told(const char *name) {
     kill(stage.supervisor, SIGTERM);
     expect_message(manager, "STOPPING=1");
     expect(&stage, "start 0 0 ");
-    expect(&stage, "start 1 1 killed by signal 11 (Segmentation fault)");
+    expect(&stage, "start 1 1 was killed by signal 11 (Segmentation fault)");
     expect(&stage, "ready");
     expect(&stage, "TERM");
     expect_code(&stage, 0);
@@ -614,6 +663,7 @@ int main(void) {
         cmocka_unit_test(after_a_restart_it_keeps_trying),
         cmocka_unit_test(anew_starts_again),
         cmocka_unit_test(the_silent_are_killed),
+        cmocka_unit_test(the_time_not_watched_is_counted_from_its_start),
         cmocka_unit_test(signs_of_life_keep_it_alive),
         cmocka_unit_test(a_stopped_supervisor_does_not_count),
         cmocka_unit_test(signals_are_passed_on),
