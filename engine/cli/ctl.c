@@ -6,6 +6,7 @@
 #include "base/nearest.h"
 #include "cli/client.h"
 #include "cli/ctl_print.h"
+#include "cli/print.h"
 #include "sensor/control_path.h"
 
 #include <errno.h>
@@ -150,10 +151,7 @@ static int print_answer(const struct command *command, const struct request *req
         buffer_free(&b);
         return EXIT_SOMETHING_FAILED;
     }
-    bool whole = !b.failed && fwrite(b.at, 1, b.length, stdout) == b.length && fflush(stdout) == 0;
-    if (!whole) fprintf(stderr, "lunette ctl: cannot write: %s\n", strerror(b.failed ? ENOMEM : errno));
-    buffer_free(&b);
-    return whole ? EXIT_FINE : EXIT_SOMETHING_FAILED;
+    return print_out(&b);
 }
 
 static int ask(const struct command *command, const struct request *request) {

@@ -176,7 +176,7 @@ static void print_upkeep(struct ctl_page *page, const json_t *s) {
     char time[32];
     const char *last = text_of(reloads, "last"), *saved = text_of(s, "state_saved");
     if (last[0])
-        line(page, "reloads", "%llu, %llu failed; the last at %s UTC: %s; longest pause %.1f ms",
+        line(page, "reloads", "%llu done, %llu failed; the last at %s UTC: %s; longest pause %.1f ms",
              (unsigned long long)count_of(reloads, "done"), (unsigned long long)count_of(reloads, "failed"),
              short_time(last, time), text_of(reloads, "summary"), number_of(reloads, "longest_pause") * 1000);
     if (saved[0]) line(page, "state", "saved at %s UTC", short_time(saved, time));
@@ -288,7 +288,7 @@ static void print_busiest(struct ctl_page *page, const char *what, const json_t 
     size_t rows = rows_of(page, array);
     if (rows > most) rows = most;
     if (!rows) {
-        buffer_string(page->b, "none yet\n");
+        buffer_string(page->b, "none yet: a flow counts when it ends\n");
         return;
     }
     struct table t = table_begin(names, 3, rows);

@@ -4,12 +4,12 @@
 #include "cli/events.h"
 
 #include "base/nearest.h"
+#include "cli/print.h"
 #include "event/schema.h"
 #include "output/json.h"
 #include "output/terminal.h"
 #include "script/embedded.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -214,19 +214,6 @@ static int unknown_kind(const char *given) {
 static int two_forms(void) {
     fputs("lunette events: --json and --stubs exclude each other\n", stderr);
     return 2;
-}
-
-static int print_out(struct buffer *b) {
-    bool failed = b->failed;
-    size_t written = failed ? 0 : fwrite(b->at, 1, b->length, stdout);
-    bool whole = !failed && written == b->length && fflush(stdout) == 0;
-    int why = failed ? ENOMEM : errno;
-    if (!whole && why == EPIPE)
-        fputs("lunette events: standard output was closed\n", stderr);
-    else if (!whole)
-        fprintf(stderr, "lunette events: cannot write: %s\n", strerror(why));
-    buffer_free(b);
-    return whole ? 0 : 1;
 }
 
 int cli_events(int argc, char **argv) {

@@ -148,13 +148,14 @@ static const struct option_spec table[OPTION_COUNT] = {
                               "one process: nobody starts it anew if it dies", .initial = NULL},
     [OPTION_STALL_LIMIT] = {"stall-limit", 0, KIND_DURATION, LIVE, GROUP_SERVICE, "TIME",
                             "how long the sensor may be silent before the supervisor ends it; 0: for ever",
-                            .initial = "30", .most = 86400},
+                            .initial = "30", .least = 5, .most = 86400, .or_zero = true},
     [OPTION_CONFIG] = {"config", 0, KIND_TEXT, ALL, GROUP_SERVICE, "FILE",
                        "a configuration in Lua: a global for each of these options, with _ for -; what the "
                        "command line says comes before it",
                        .no_key = true, .check = check_not_empty},
     [OPTION_CHECK_CONFIG] = {"check-config", 0, KIND_FLAG, ALL, GROUP_SERVICE, NULL,
-                             "print what is in force, as a configuration, and end", .no_key = true},
+                             "load the detectors, print what is in force as a configuration, and end",
+                             .no_key = true},
 
     /* ── its own words ───────────────────────────────────────────── */
     [OPTION_LOG_LEVEL] = {"log-level", 0, KIND_CHOICE, ALL, GROUP_LOG, "LEVEL",

@@ -108,6 +108,7 @@ struct option_spec {
     const char *initial;        /* as on the command line; NULL for none */
     const char *initial_replay; /* where it is another for `replay` */
     double least, most;         /* numbers as given, sizes in MiB, durations in seconds */
+    bool or_zero;               /* 0 as well, below the least */
     const char *const *choices; /* NULL-terminated */
     enum option_path path;
     bool no_key;  /* the command line alone has it */

@@ -8,6 +8,8 @@
 #include "cli/check.h"
 #include "cli/cli.h"
 #include "cli/fill.h"
+#include "cli/print.h"
+#include "cli/rehearse.h"
 #include "cli/usage.h"
 
 #include <stdlib.h>
@@ -45,16 +47,21 @@ int session_help(unsigned command, const char *about) {
     buffer_string(&b, about);
     usage_options(&b, command);
     buffer_string(&b, "\nExit code: 0 fine, 1 it ran but something failed, 2 wrong use.\n");
-    return usage_print(&b);
+    return print_out(&b);
 }
 
 int session_check(unsigned command, const struct values *values) {
     struct buffer b = {.at = NULL};
+    struct error err = {.text = ""};
     const char *config = value_text(values, OPTION_CONFIG);
+    if (rehearse(command, values, &err) < 0) {
+        log_failure(err.text);
+        return EXIT_WRONG_USE;
+    }
     buffer_format(&b, "-- In force, by the command line%s%s and the defaults.\n", config ? ", " : "",
                   config ? config : "");
     usage_in_force(&b, command, values);
-    return usage_print(&b);
+    return print_out(&b);
 }
 
 /* ── reading it anew ─────────────────────────────────────────────── */

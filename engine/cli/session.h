@@ -22,7 +22,7 @@ int session_run(const struct invocation *invocation, struct values *values, cons
 /* Prints the help of a command, after `about`. Returns the exit code. */
 int session_help(unsigned command, const char *about);
 
-/* Prints what is in force. Returns the exit code. */
+/* Loads the detectors as a run would, and prints what is in force. Returns the exit code. */
 int session_check(unsigned command, const struct values *values);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cli/client.h"
+#include "cli/print.h"
 #include "cli/top_view.h"
 #include "sensor/control_path.h"
 
@@ -299,10 +300,7 @@ static int run_once(struct top *top) {
         screen_row_text(&top->screen, row, &b);
         buffer_char(&b, '\n');
     }
-    bool whole = !b.failed && fwrite(b.at, 1, b.length, stdout) == b.length && fflush(stdout) == 0;
-    if (!whole) log_failure("top: cannot write to standard output");
-    buffer_free(&b);
-    return whole ? EXIT_FINE : EXIT_SOMETHING_FAILED;
+    return print_out(&b);
 }
 
 static int complain(const char *what, const char *given) {

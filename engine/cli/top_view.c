@@ -289,7 +289,8 @@ static void draw_busiest(const struct panel *panel, uint32_t left, uint32_t widt
             put_in(panel->screen, row, &columns[2], SCREEN_PLAIN, figure_count(count_of(h, "flows"), figure));
     }
     if (json_array_size(array) == 0 && panel->rows > 1)
-        screen_put(panel->screen, panel->row + 1, left, width, SCREEN_DIM, "none yet");
+        screen_put(panel->screen, panel->row + 1, left, width, SCREEN_DIM,
+                   "none yet: a flow counts when it ends");
 }
 
 /* Beside each other; but when this has a narrow screen alone, below each other, so that names can be read. */

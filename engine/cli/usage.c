@@ -1,7 +1,5 @@
 #include "cli/usage.h"
 
-#include "base/log.h"
-#include "cli/cli.h"
 #include "output/terminal.h"
 
 #include <stdio.h>
@@ -84,12 +82,4 @@ void usage_in_force(struct buffer *b, unsigned command, const struct values *val
         origin_print(b, values, (enum option_id)id);
         buffer_char(b, '\n');
     }
-}
-
-int usage_print(struct buffer *b) {
-    bool whole = !b->failed && fwrite(b->at, 1, b->length, stdout) == b->length && fflush(stdout) == 0;
-    buffer_free(b);
-    if (whole) return EXIT_FINE;
-    log_failure("standard output cannot be written");
-    return EXIT_SOMETHING_FAILED;
 }

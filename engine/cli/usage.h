@@ -11,7 +11,4 @@ void usage_options(struct buffer *b, unsigned command);
  */
 void usage_in_force(struct buffer *b, unsigned command, const struct values *values);
 
-/* Writes the buffer to standard output and frees it. Returns the exit code. */
-int usage_print(struct buffer *b);
-
 #endif

@@ -55,8 +55,8 @@ void value_expected(const struct option_spec *spec, bool in_config, char *out, s
                  spec->most);
         return;
     case KIND_DURATION:
-        snprintf(out, size, "seconds from %.6g to %.0f, or a time with its unit such as \"10m\"", spec->least,
-                 spec->most);
+        snprintf(out, size, "%sseconds from %.6g to %.0f, or a time with its unit such as \"10m\"",
+                 spec->or_zero ? "0, or " : "", spec->least, spec->most);
         return;
     case KIND_CHOICE:
         choices_expected(spec->choices, out, size);
@@ -125,7 +125,8 @@ int value_set_number(struct values *values, enum option_id id, double number, st
     const struct option_spec *spec = option_spec(id);
     char text[32];
     snprintf(text, sizeof text, "%.14g", number);
-    if (!(number >= spec->least && number <= spec->most)) return unexpected(spec, text, err);
+    bool zero = spec->or_zero && number == 0;
+    if (!zero && !(number >= spec->least && number <= spec->most)) return unexpected(spec, text, err);
     if (spec->kind == KIND_NUMBER && number != floor(number)) return unexpected(spec, text, err);
     values->of[id].number = spec->kind == KIND_SIZE ? (double)(uint64_t)(number * MIB) : number;
     values->of[id].given = true;

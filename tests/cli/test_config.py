@@ -18,6 +18,11 @@ pytestmark = needs_lunette
 
 SERVICE = EXAMPLES / "service"
 COMMAND_LINE_ONLY = {"config", "check-config", "help"}
+DETECTOR = """local lunette = require "lunette"
+lunette.detector { title = "Test", category = "Test" }
+local t = lunette.tunables { score = 1, few = 2 }
+lunette.on("flow", function() end)
+"""
 
 
 @pytest.fixture
@@ -119,7 +124,7 @@ def test_what_the_command_line_alone_has_is_no_key(key, config):
     ('record = "dns,alert"', "record", '{ "dns", "alert" }'),
     ('home_net = { "10.0.0.0/8", "fd00::/8" }', "home_net", '{ "10.0.0.0/8", "fd00::/8" }'),
     ('filter = "tcp port 80"', "filter", '"tcp port 80"'),
-    ('user = "a\\"b\\\\c"', "user", '"a\\"b\\\\c"'),
+    ('log = "/a\\"b\\\\c"', "log", '"/a\\"b\\\\c"'),
     ('metrics = "[::1]:9177"', "metrics", '"[::1]:9177"'),
     ('log_level = "debug"', "log_level", '"debug"'),
     ("user = nil", "user", "nil"),
@@ -152,7 +157,7 @@ lunette.log(("%s %s %s %s %s %s"):format(t.score, t.name, t.on, t.off, table.con
 
 def test_what_is_printed_is_a_configuration_that_says_the_same(config, tmp_path):
     first = check(config("""interface = { "en0", "utun*" } workers = 2 ring = "1GiB" rotate_every = "1h"
-        set = { beacon = { score = 4, few = 9 }, lolbin = { on = true } } output = { "/x/eve.json", "tcp:[::1]:9000", "-" }
+        set = { beacon = { score = 4, few = 9 }, lolbin = { large = 5 } } output = { "/x/eve.json", "tcp:[::1]:9000", "-" }
         home_net = "10.0.0.0/8" no_watch = true pcap_file_size = 0.5 log_level = "debug" control = "none" """))
     again = tmp_path / "again.lua"
     again.write_bytes(first.stdout)
@@ -210,11 +215,78 @@ def test_it_says_who_said_so(config):
     ("set = { beacon = { score = {{}} } }", "set.beacon.score: expected a number, a string"),
     ("set = { beacon = { score = math.abs } }", "got a function"),
     ('set = "beacon.score=4"', "set: expected a table for each detector"),
+    ("set = { beacon = { scor = 4 } }", "set.beacon.scor: there is no such tunable; did you mean 'score'?"),
+    ('set = { beacon = { score = "many" } }', "set.beacon.score: a number is expected, got 'many'"),
+    ("set = { becon = { score = 4 } }", "set.becon.score: no detector of that name"),
+    ('user = "nobody-of-that-name"', "user: there is no user"),
+    ("stall_limit = 4", "stall_limit: expected 0, or seconds from 5 to 86400"),
 ])
 def test_a_mistake_is_told_with_its_line(text, told, config):
     path = config(f"-- a comment\n\n{text}\nlocal fine = 1\n")
     (line, what), = mistakes(check(path), path)
     assert line == 3 and told in what
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Folders of scripts beside the configuration's: `one` and `two` hold a detector of one name, `bad` a slip, `none`
+    nothing."""
+    for name in ("one", "two", "bad", "none"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "one" / "mine.lua").write_text(DETECTOR)
+    (tmp_path / "two" / "mine.lua").write_text(DETECTOR)
+    (tmp_path / "bad" / "good.lua").write_text(DETECTOR)
+    (tmp_path / "bad" / "slip.lua").write_text(DETECTOR + "local x = = 2\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["live", "replay"])
+@pytest.mark.parametrize("text, told", [
+    ('script = { "../one", "../two" }', "two detectors are called mine"),
+    ('script = "../none"', "script: no scripts in"),
+    ('script = "../one" set = { mine = { scor = 4 } }', "set.mine.scor: there is no such tunable; did you mean 'score'?"),
+    ('script = "../one" set = { beacon = { score = 4 } }', "set.beacon.score: no detector of that name"),
+])
+def test_detectors_are_loaded_too(text, told, command, config, folders):
+    path = config(f"\n{text}\n")
+    (line, what), = mistakes(check(path, command=command), path)
+    assert line == 2 and told in what
+
+
+@pytest.mark.parametrize("command", ["live", "replay"])
+def test_a_detector_that_cannot_be_loaded_is_told_with_its_line(command, config, folders):
+    done = check(config('script = "../bad"'), command=command)
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 2 and done.stdout == b"" and len(lines) == 2
+    assert "slip.lua:5: unexpected symbol" in lines[0] and "1 of 2 detectors" in lines[1]
+
+
+def test_settings_of_the_command_line_are_told_as_such(config):
+    done = check(config("set = { beacon = { score = 4 } }"), "--set", "beacon.scor=3")
+    assert done.returncode == 2
+    assert done.stderr == b"lunette: --set beacon.scor: there is no such tunable; did you mean 'score'?\n"
+
+
+def test_an_interface_that_is_not_there_is_a_warning(config):
+    """It may come later; a pattern that matches none, too."""
+    done = check(config('interface = { "nowhere9", "nowhere*", "any" } quiet = true'))
+    lines = done.stderr.decode().splitlines()
+    assert in_force(done) and len(lines) == 2
+    assert all("warning" in line and "nowhere" in line for line in lines)
+
+
+def test_checking_opens_nothing(config, tmp_path):
+    path = config('interface = "any" output = { "eve.json", "unix:s", "tcp:127.0.0.1:9" } state = "state" spool = "spool" '
+                  'pcap_on_alert = "packets" control = "c.sock" log = "l" metrics = "127.0.0.1:9177"')
+    assert in_force(check(path))
+    assert [entry.name for entry in path.parent.iterdir()] == ["lunette.lua"]
+
+
+@pytest.mark.parametrize("given, number", [("0", 0), ("5", 5), ("5s", 5), ("1m", 60)])
+def test_the_stall_limit_is_zero_or_long_enough_to_be_kept(given, number, config):
+    assert in_force(check(config(""), "--stall-limit", given))["stall_limit"][0] == str(number)
+    assert check(config(""), "--stall-limit", "4.9").returncode == 2
+    assert check(config(""), "--stall-limit", "500ms").returncode == 2
 
 
 def test_all_mistakes_are_told_in_the_order_of_their_lines(config):
@@ -302,7 +374,7 @@ def test_deep_recursion_and_odd_errors_are_told(config):
 # ------------------------------------------------------------ which one comes first
 @pytest.mark.parametrize("arguments, key, value", [
     (["-w", "3"], "workers", "3"),
-    (["--set", "b.y=2"], "set", '{ ["b"] = { ["y"] = "2", }, }'),
+    (["--set", "lolbin.large=2"], "set", '{ ["lolbin"] = { ["large"] = "2", }, }'),
     (["-i", "lo"], "interface", '{ "lo" }'),
     (["-i", "lo", "--interface=any"], "interface", '{ "lo", "any" }'),
     (["lo", "any"], "interface", '{ "lo", "any" }'),
@@ -316,7 +388,7 @@ def test_deep_recursion_and_odd_errors_are_told(config):
     ([], "workers", "2"),
 ])
 def test_the_command_line_comes_first(arguments, key, value, config):
-    path = config("""workers = 2 set = { a = { x = 1 } } interface = { "en0", "en1" } home_net = "10.0.0.0/8"
+    path = config("""workers = 2 set = { beacon = { score = 4 } } interface = { "en0", "en1" } home_net = "10.0.0.0/8"
         ring = 64 stats_every = 7 no_watch = true""")
     assert in_force(check(path, *arguments))[key][0] == value
 
@@ -348,11 +420,13 @@ def test_a_mistake_is_one_even_where_the_command_line_says_otherwise(config):
     ('control = "c.sock"', "control", '"CONF/c.sock"'),
     ('control = "none"', "control", '"none"'),
     ('log = "l"', "log", '"CONF/l"'),
-    ('script = { "." }', "script", '{ "CONF/." }'),
-    ('user = "u"', "user", '"u"'),
+    ('script = { "own" }', "script", '{ "CONF/own" }'),
+    ('user = "nobody"', "user", '"nobody"'),
 ])
 def test_relative_paths_are_relative_to_the_file(text, key, value, config):
     path = config(text)
+    (path.parent / "own").mkdir()
+    (path.parent / "own" / "mine.lua").write_text(DETECTOR)
     assert in_force(check(path))[key][0] == value.replace("CONF", str(path.parent))
 
 

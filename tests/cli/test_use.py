@@ -273,3 +273,22 @@ def test_the_stubs_name_the_whole_api(capture, detector):
     stubs = run("events", "--stubs").stdout.decode()
     assert set(re.findall(r"has (\S+)", stderr)) == set(re.findall(r"^function lunette\.([\w.]+)\(", stubs, re.M))
     assert "mine: false" in stderr
+
+
+# --------------------------------------------------------- a reader who has seen enough
+@pytest.mark.parametrize("words", [["events"], ["events", "--json"], ["live", "--help"], ["replay", "--check-config"]])
+def test_a_text_whose_reader_has_seen_enough_is_no_failure(words):
+    """As in `lunette events | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([LUNETTE, *words], stdout=writing, stderr=subprocess.PIPE, timeout=HANG)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_full_disk_under_a_text_is_said():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([LUNETTE, "events"], stdout=full, stderr=subprocess.PIPE, timeout=HANG)
+    assert done.returncode == 1 and b"No space left on device" in done.stderr
