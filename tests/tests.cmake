@@ -95,8 +95,11 @@ foreach(source IN LISTS python_tests)
     lunette_test("${name}" "${PYTHON_PROGRAM}" -m pytest -q -rs --color=no -p no:cacheprovider "${source}")
     get_filename_component(area "${source}" DIRECTORY)
     get_filename_component(area "${area}" NAME)
-    if(area STREQUAL "bench" OR area STREQUAL "live")
-        set_tests_properties("${name}" PROPERTIES RUN_SERIAL ON) # figures and interfaces want the machine alone
+    if(area STREQUAL "bench")
+        set_tests_properties("${name}" PROPERTIES RUN_SERIAL ON) # figures want the machine alone
+    elseif(area STREQUAL "live")
+        # The longest first, and one at a time beside others: they wait more than they work, in rooms of their own.
+        set_tests_properties("${name}" PROPERTIES COST 200 RESOURCE_LOCK live)
     endif()
 endforeach()
 

@@ -427,7 +427,7 @@ static void board_begin(struct sensor *sensor) {
     snprintf(board->mode, sizeof board->mode, "%s", sensor->options->interfaces ? "live" : "replay");
     board->pid = getpid();
     board->restarts = sensor->self->restarts;
-    snprintf(board->last_exit, sizeof board->last_exit, "%s", sensor->self->last_exit);
+    text_copy(board->last_exit, sizeof board->last_exit, sensor->self->last_exit);
     board->worker_count = sensor->station_count;
 }
 
@@ -435,7 +435,7 @@ static void board_begin(struct sensor *sensor) {
 static void restart_tell(struct sensor *sensor) {
     const struct supervised *self = sensor->self;
     if (self->restarts == 0) return;
-    char message[400], json[160];
+    char message[640], json[160];
     double gap = ns_to_seconds(sensor_wall() - self->unwatched_since);
     snprintf(message, sizeof message,
              "the sensor was started again (%u so far): the one before %s; %.2f s were not watched",

@@ -232,7 +232,7 @@ static void send_signal(const struct supervisor *s, int number) {
 }
 
 static void sensor_is_ready(struct supervisor *s) {
-    char history[320] = "";
+    char history[400] = "";
     if (s->told.restarts)
         snprintf(history, sizeof history, "; started again %u time%s, the one before %s", s->told.restarts,
                  s->told.restarts == 1 ? "" : "s", s->told.last_exit);

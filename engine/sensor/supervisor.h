@@ -41,7 +41,7 @@ struct supervised {
     /* What became of that one, to follow "the sensor": "was killed by signal 11 (Segmentation fault)", "said
      * nothing for 30 s and was killed"; and of the starts since: "ended with exit code 9; 5 starts failed
      * since, the last ended with exit code 2". */
-    char last_exit[192];
+    char last_exit[320];
 };
 
 /* Exit code of a sensor that wants to be started anew with its state (the clock was stepped back). */

@@ -117,7 +117,7 @@ def test_a_name_that_is_gone_is_waited_for_after_a_crash(wire):
     wire.run("tap", "ip", "link", "del", "tap0")
     sensor.wait_status(lambda s: not s["interfaces"][0]["open"], "the interface to be let go of")
     os.kill(pid, signal.SIGKILL)
-    sensor.wait_ready(opened=False, other_than=pid)
+    sensor.wait_ready(other_than=pid)
     wire.sender.close()
     wire.plug()
     sensor.wait_status(lambda s: any(i["open"] for i in s["interfaces"]), "the interface to be picked up")
