@@ -3,6 +3,7 @@ can be asked, told and stopped while it plays."""
 import json
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -240,7 +241,27 @@ def test_it_is_asked_and_told_while_it_plays(tmp_path, home):
         script.write_text(DETECTOR + "this is no Lua\n")
         refused = playing.ctl("reload")
         assert refused.returncode == 1 and b"told.lua:7" in refused.stderr
+        playing.until(lambda: re.search(r"^reloads +\d+ done, 1 failed; the last at ", playing.ctl("status").stdout.decode(), re.M))
         assert playing.ctl("rotate").returncode == 0
+        assert playing.ctl("stop").returncode == 0
+        assert playing.end() == 0
+
+
+def test_answers_can_be_read_by_people(tmp_path, home):
+    """While flows are open there are no busiest hosts: that is said. And a reader may leave."""
+    with Playing(tmp_path, home) as playing:
+        playing.until_seen()
+        for command in ("hosts", "top"):
+            assert b"a flow counts when it ends" in playing.ctl(command).stdout
+        assert b"a flow counts when it ends" in run("top", "--once", "--socket", playing.socket, env=home).stdout
+        assert b"1 worker\n" in playing.ctl("status").stdout
+        for words in (["ctl", "metrics"], ["ctl", "status"], ["ctl", "--json", "top"], ["top", "--once"]):
+            reading, writing = os.pipe()
+            os.close(reading)
+            command = [LUNETTE, *words, "--socket", str(playing.socket)]
+            done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=HANG, env=home)
+            os.close(writing)
+            assert (done.returncode, done.stderr) == (0, b""), words
         assert playing.ctl("stop").returncode == 0
         assert playing.end() == 0
 
