@@ -100,6 +100,7 @@ def watched():
         w.codes = {name: sensor.stop() for name, sensor in sensors.items()}
         w.tcpdump_said = dump.stderr.read().decode()
         dump.wait()
+        w.files = {name: len(sensor.files()) for name, sensor in sensors.items()}
         w.live = {name: sensor.records() for name, sensor in sensors.items()}
         w.logs = {name: sensor.said() for name, sensor in sensors.items()}
         w.replayed = replay(w.capture, "-s", SCRIPTS, *HASTY)
@@ -114,6 +115,7 @@ def test_what_is_missing_is_said(watched):
 @pytest.mark.parametrize("name", SENSORS)
 def test_it_ends_in_good_order(watched, name):
     assert watched.codes[name] == 0, watched.logs[name]
+    assert watched.files[name] == 1, "somebody had it begin a new file"
     assert '"level":"error"' not in watched.logs[name].replace(" ", "")
 
 
