@@ -34,10 +34,12 @@ int privilege_check(const struct privilege_options *options, struct error *err);
  * (privilege_linux.c lists them). */
 int privilege_reduce(struct error *err);
 
-/* Before any thread is started. `folders` are those that the sensor must go on writing to. One that is
- * missing is made (its parent must exist); one that belongs to root and is empty is given to the user;
- * anything else is left as it is, and it is an error if the user cannot write there. Nothing is done to what
- * is in a folder, and no link is followed to it. */
+/* Before any thread is started. `folders` (64 at most) are those that the sensor must go on writing to. One
+ * that is missing is made (its parent must exist). One of root's goes to the user if all that is in it is the
+ * user's already or a control socket that nobody listens on, which then is the user's, too. As root without
+ * a user, another user's folder with nothing in it but such sockets becomes root's again. Anything else is
+ * left as it is (a link, a folder that others may write to), and it is an error if the sensor could not write
+ * there: folders made by this call are removed again then. */
 int privilege_drop(const struct privilege_options *options, const char *const *folders, uint32_t folder_count,
                    struct error *err);
 

@@ -13,6 +13,7 @@
 
 #ifdef __linux__
 #include "privilege_walk.h"
+#include "sensor/control_socket.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -33,6 +34,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -413,6 +415,101 @@ static void folders_are_given_with_care(void **state) {
     assert_int_equal(rmdir(scene), 0);
 }
 
+static int socket_at(const char *path, uid_t owner, bool listens) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(chown(path, owner, (gid_t)-1), 0);
+    if (listens) assert_int_equal(listen(fd, 1), 0);
+    return fd;
+}
+
+/* Who runs the sensor changes: the folder goes along, with the socket that the last one left there. */
+static int drop_and_listen(void *context) {
+    char **words = context; /* user or NULL, folder */
+    char path[256];
+    struct error err = {.text = ""};
+    struct privilege_options options = {.user = words[0], .filter_calls = true};
+    const char *folders[] = {words[1]};
+    if (privilege_drop(&options, folders, 1, &err) < 0) {
+        dprintf(STDERR_FILENO, "%s\n", err.text);
+        return strstr(err.text, words[1]) ? 2 : 3;
+    }
+    snprintf(path, sizeof path, "%s/control.sock", words[1]);
+    struct control_socket opened;
+    if (control_socket_open(&opened, path, &err) == 0) return 0;
+    dprintf(STDERR_FILENO, "%s\n", err.text);
+    return 4;
+}
+
+static void a_folder_follows_the_sensors_user(void **state) {
+    (void)state;
+    need_root();
+    const uid_t uid = getpwnam(somebody)->pw_uid;
+    char folder[] = "/tmp/lunette-test-XXXXXX", base[64], run[96], path[128], note[128];
+    assert_non_null(mkdtemp(folder));
+    snprintf(base, sizeof base, "%s", folder);
+    chmod(base, 0755);
+    snprintf(run, sizeof run, "%s/run", base);
+    snprintf(path, sizeof path, "%s/control.sock", run);
+    snprintf(note, sizeof note, "%s/note", run);
+    assert_int_equal(mkdir(run, 0700), 0);
+    struct stat facts;
+    char *as_nobody[] = {"nobody", run}, *as_root[] = {NULL, run};
+
+    int live = socket_at(path, 0, true); /* one that runs keeps its folder */
+    assert_int_equal(WEXITSTATUS(in_child(drop_and_listen, as_nobody)), 2);
+    close(live); /* and was killed: nobody takes over, then root again, then nobody */
+    for (int turn = 0; turn < 3; turn++) {
+        char **as = turn % 2 ? as_root : as_nobody;
+        assert_int_equal(WEXITSTATUS(in_child(drop_and_listen, as)), 0);
+        assert_true(stat(run, &facts) == 0 && facts.st_uid == (turn % 2 ? 0 : uid));
+    }
+    close(open(note, O_WRONLY | O_CREAT, 0600)); /* something of somebody's stays where it is */
+    assert_int_equal(chown(note, 12345, (gid_t)-1), 0);
+    assert_int_equal(WEXITSTATUS(in_child(drop_and_listen, as_root)), 2);
+    assert_int_equal(chown(run, 0, 0), 0);
+    assert_int_equal(WEXITSTATUS(in_child(drop_and_listen, as_nobody)), 2);
+    assert_int_equal(chown(note, uid, (gid_t)-1), 0); /* the user's own files come with the folder */
+    assert_int_equal(WEXITSTATUS(in_child(drop_and_listen, as_nobody)), 0);
+    assert_true(stat(run, &facts) == 0 && facts.st_uid == uid);
+    unlink(path);
+    unlink(note);
+    rmdir(run);
+    assert_int_equal(rmdir(base), 0);
+}
+
+static int drop_with_a_shut_folder(void *context) {
+    char **folders = context;
+    struct error err = {.text = ""};
+    struct privilege_options options = {.user = somebody};
+    const char *both[] = {folders[0], folders[1]};
+    MUST(privilege_drop(&options, both, 2, &err) < 0);
+    MUST(strstr(err.text, "user nobody cannot write to the folder") &&
+         strstr(err.text, "it holds files of others"));
+    return 0;
+}
+
+static void a_failed_start_leaves_no_folder_behind(void **state) {
+    (void)state;
+    need_root();
+    char base[] = "/tmp/lunette-test-XXXXXX", made[64], used[64], file[96];
+    assert_non_null(mkdtemp(base));
+    chmod(base, 0755);
+    snprintf(made, sizeof made, "%s/made", base);
+    snprintf(used, sizeof used, "%s/used", base);
+    snprintf(file, sizeof file, "%s/file", used);
+    assert_int_equal(mkdir(used, 0755), 0);
+    close(open(file, O_WRONLY | O_CREAT, 0644));
+    expect_fine(in_child(drop_with_a_shut_folder, (char *[]){made, used}));
+    assert_int_equal(access(made, F_OK), -1);
+    unlink(file);
+    rmdir(used);
+    assert_int_equal(rmdir(base), 0);
+}
+
 /* --------------------------------------------------------------------- filter */
 
 static const struct privilege_options filtered = {
@@ -565,6 +662,8 @@ int main(int count, char **words) {
         cmocka_unit_test(ambient_capabilities_will_do),
         cmocka_unit_test(an_unknown_user_is_told_early),
         cmocka_unit_test(folders_are_given_with_care),
+        cmocka_unit_test(a_folder_follows_the_sensors_user),
+        cmocka_unit_test(a_failed_start_leaves_no_folder_behind),
         cmocka_unit_test(an_attackers_calls_are_fatal),
         cmocka_unit_test(what_is_not_needed_is_refused),
         cmocka_unit_test(scripts_are_compiled),
