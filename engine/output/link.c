@@ -40,11 +40,21 @@ struct link {
     uint64_t sent, taken; /* bytes of this connection */
 };
 
+static bool is_port(const char *text) {
+    size_t digits = strspn(text, "0123456789");
+    unsigned long port = digits && digits <= 5 && !text[digits] ? strtoul(text, NULL, 10) : 0;
+    return port >= 1 && port <= 65535;
+}
+
 /* "HOST:PORT" and "[v6]:PORT" are cut in place. */
 static int split_address(struct link *l, const char *word, struct error *err) {
     char *text = l->host, *colon = strrchr(text, ':');
     bool bracketed = text[0] == '[' && colon && colon > text + 2 && colon[-1] == ']';
     bool plain = colon && colon > text && strchr(text, ':') == colon;
+    if ((bracketed || plain) && colon[1] && !is_port(colon + 1)) {
+        error_set(err, "the output %s: a port is a number from 1 to 65535, not \"%.60s\"", word, colon + 1);
+        return error_is_usage(err);
+    }
     if ((bracketed || plain) && colon[1]) {
         *colon = '\0';
         l->port = colon + 1;

@@ -58,6 +58,21 @@ static int parse_syslog(const char *word, const char *rest, struct meaning *m, s
     return error_is_usage(err);
 }
 
+/* Most likely a slip: whoever means a file of such a name can say so. */
+static bool has_unknown_scheme(const char *word) {
+    size_t letters = strspn(word, "abcdefghijklmnopqrstuvwxyz");
+    return letters && word[letters] == ':';
+}
+
+static int refuse_scheme(const char *word, struct error *err) {
+    error_set(err,
+              "the output %s: there is no \"%.*s:\"; known are PATH or file:PATH, unix:PATH, tcp:HOST:PORT, "
+              "syslog:, syslog:unix:PATH, syslog:udp:HOST:PORT and syslog:tcp:HOST:PORT. A file of that name "
+              "is file:%s or ./%s",
+              word, (int)strcspn(word, ":"), word, word, word);
+    return error_is_usage(err);
+}
+
 static int parse_word(const char *word, struct meaning *m, struct error *err) {
     *m = (struct meaning){.link = LINK_UNIX};
     const char *rest;
@@ -66,7 +81,10 @@ static int parse_word(const char *word, struct meaning *m, struct error *err) {
     m->link = LINK_TCP;
     if (begins(word, "tcp:", &m->address)) return 0;
     m->is_file = true;
-    if (!begins(word, "file:", &m->address)) m->address = word;
+    if (!begins(word, "file:", &m->address)) {
+        if (has_unknown_scheme(word)) return refuse_scheme(word, err);
+        m->address = word;
+    }
     if (m->address[0]) return 0;
     error_set(err,
               "an output has no name: expected a file, - for standard output, unix:PATH, tcp:HOST:PORT or "

@@ -39,7 +39,7 @@ enum {
  *      syslog: | syslog:unix:PATH | syslog:udp:HOST:PORT | syslog:tcp:HOST:PORT
  *                                             RFC 5424; alerts and sensor records only; octet counting over
  * TCP (RFC 6587); "syslog:" is /dev/log
- */
+ * Any other word of small letters before a colon is refused: a file of that name is file:… or ./… */
 struct receiver_options {
     bool live;             /* never wait */
     uint64_t rotate_bytes; /* file: begin a new one before it grows beyond this size; 0 never */
@@ -51,7 +51,8 @@ struct receiver_options {
     uint64_t queue_bytes;     /* 0: RECEIVER_QUEUE_BYTES */
 };
 
-/* A file that cannot be opened and a word that makes no sense (err->usage) are errors; a socket that nobody
+/* A file that cannot be opened, or that another live sensor writes, and a word that makes no sense
+ * (err->usage) are errors; a socket that nobody
  * listens on is not. Starts a thread, if live or a socket. */
 struct receiver *receiver_open(const char *word, const struct receiver_options *options, struct error *err);
 

@@ -25,6 +25,7 @@ enum {
 
 static const int64_t backoff_least = NS_PER_SECOND / 2, backoff_most = 30 * NS_PER_SECOND;
 static const int64_t retry_interval = NS_PER_SECOND; /* after a disk was full */
+static const int64_t look_interval = NS_PER_SECOND;  /* whether the file is still there */
 
 struct orders {
     bool closing, rotate;
@@ -124,6 +125,7 @@ void *receiver_run_file(void *context) {
     for (;;) {
         struct orders orders = take_orders(r);
         rotate_file(r, orders.rotate);
+        record_file_look(r->file, (int64_t)time(NULL));
         if (orders.rotate || (orders.closing && !ending)) retry_at = 0;
         ending = orders.closing;
         if (!r->out.length && orders.waiting) receiver_take(r, &r->out, PIECE);
@@ -131,6 +133,7 @@ void *receiver_run_file(void *context) {
         bool idle = !r->out.length && !orders.waiting;
         if (orders.closing && (idle || monotonic_now() >= orders.deadline)) break;
         int64_t until = r->out.length ? sooner(retry_at, next_rotation(r)) : next_rotation(r);
+        if (record_file_is_watched(r->file)) until = sooner(until, monotonic_now() + look_interval);
         if (orders.closing) until = sooner(until, orders.deadline);
         if (!r->out.length && orders.waiting) continue;
         struct pollfd wake = {.fd = r->wake[0], .events = POLLIN};

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +31,8 @@ struct record_file {
     uint64_t size;
     int64_t due;        /* when it is to be rotated for its age */
     int64_t not_before; /* no rotation for its size until then: the last one failed */
+    int64_t looked;     /* record_file_look() was here last */
+    bool told;          /* … that the file is deleted and cannot be made anew */
     struct record_file_options options;
 };
 
@@ -54,6 +57,13 @@ static void adopt(struct record_file *f, int fd, int64_t now) {
     if (!f->is_regular) f->due = INT64_MAX;
 }
 
+/* True if another live sensor has it. Where there are no locks (some network file systems) nobody has. */
+static bool is_taken(int fd, const struct record_file_options *options) {
+    struct stat status;
+    if (options->wait || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return false;
+    return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
 static struct record_file *file_new(const struct record_file_options *options, struct error *err) {
     struct record_file *f = calloc(1, sizeof *f);
     if (!f) {
@@ -71,11 +81,16 @@ struct record_file *record_file_open(const char *path, const struct record_file_
     if (!f) return NULL;
     f->path = strdup(path);
     int fd = f->path ? open_path(path, options->wait) : -1;
-    if (fd >= 0) {
+    if (fd >= 0 && !is_taken(fd, options)) {
         adopt(f, fd, (int64_t)time(NULL));
         return f;
     }
-    if (errno == ENXIO)
+    if (fd >= 0) {
+        close(fd);
+        error_set(err,
+                  "%s is locked: another sensor writes to it, or this one by another name; name another file",
+                  path);
+    } else if (errno == ENXIO)
         error_set(err, "cannot open %s for writing: it is a pipe that nobody reads", path);
     else
         error_set(err, "cannot open %s for writing: %s", path, strerror(errno));
@@ -223,8 +238,30 @@ static int reopen(struct record_file *f, int64_t now, struct error *err) {
     if (fd < 0)
         return error_set(err, "cannot begin a new %s: %s; the old file goes on", f->path, strerror(errno));
     close(f->fd);
+    if (is_taken(fd, &f->options))
+        log_line(LOG_WARNING, "%s is written by another sensor, too: name another file for one of them",
+                 f->path);
     adopt(f, fd, now);
+    f->told = false;
     return 0;
+}
+
+bool record_file_is_watched(const struct record_file *f) {
+    return f->path && f->is_regular && !f->options.wait;
+}
+
+void record_file_look(struct record_file *f, int64_t now) {
+    struct stat status;
+    struct error err;
+    if (!record_file_is_watched(f) || now == f->looked) return;
+    f->looked = now;
+    if (fstat(f->fd, &status) != 0 || status.st_nlink > 0) return;
+    if (reopen(f, now, &err) == 0) {
+        log_line(LOG_WARNING, "%s was deleted: a new one is begun", f->path);
+    } else if (!f->told) {
+        log_line(LOG_WARNING, "%s was deleted: %s", f->path, err.text);
+        f->told = true;
+    }
 }
 
 int record_file_rotate(struct record_file *f, int64_t now, struct error *err) {

@@ -18,9 +18,10 @@ struct record_file_options {
     uint64_t rotate_bytes;   /* 0: never for its size */
     uint64_t rotate_seconds; /* 0: never for its age; else on the multiples of this, in UTC */
     uint32_t rotate_keep;    /* 0: all */
-    bool wait;               /* for a pipe that is full */
+    bool wait;               /* for a pipe that is full; a live sensor does not wait */
 };
 
+/* A live sensor's file is locked (flock(2)): it is an error if another one has it. */
 struct record_file *record_file_open(const char *path, const struct record_file_options *options,
                                      struct error *err);
 
@@ -44,6 +45,13 @@ size_t record_file_write(struct record_file *file, const char *lines, size_t len
 /* Begins a new file; if the path no longer leads to the open one, that has been done by others and it is only
  * opened anew. An empty file stays. -1: the old one goes on. */
 int record_file_rotate(struct record_file *file, int64_t now, struct error *err);
+
+/* Live: has the file been deleted under us, so that nobody would find what is written? Then a new one is
+ * begun, and that is told. One that was moved goes on until it is rotated, as logrotate expects. */
+void record_file_look(struct record_file *file, int64_t now);
+
+/* Whether there is anything to look at, once a second. */
+bool record_file_is_watched(const struct record_file *file);
 
 /* When record_file_age() should be called next, in seconds since 1970; INT64_MAX: never. */
 int64_t record_file_next(const struct record_file *file);

@@ -60,7 +60,10 @@ static void put_param(struct buffer *b, const char *name, const char *value) {
 
 static void put_number(struct buffer *b, const char *name, const json_t *value) {
     if (!json_is_number(value)) return;
-    buffer_format(b, " %s=\"%.6g\"", name, json_number_value(value));
+    if (json_is_integer(value))
+        buffer_format(b, " %s=\"%lld\"", name, (long long)json_integer_value(value));
+    else /* what was written with up to 15 digits is read again as it was */
+        buffer_format(b, " %s=\"%.15g\"", name, json_real_value(value));
 }
 
 /* EVE writes +0000, RFC 3339 has +00:00 or Z. */

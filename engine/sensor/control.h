@@ -1,7 +1,7 @@
 /* The control socket: HTTP/1.1 with JSON on a Unix socket of mode 0600, so that curl speaks it, and metrics
  * in Prometheus' text format there and, if asked for, on a loopback TCP port.
  *
- *      GET  /status /scripts /hosts /alerts /top /metrics /flows?host=&limit=
+ *      GET  /status /scripts /hosts?limit= /alerts?limit= /top /metrics /flows?host=&limit=
  *      POST /reload?force=1 /rotate /stop /log-level?level=debug
  *
  * Answers are JSON, also those that say no: {"error":"…"}. libmicrohttpd runs a thread for each request, so

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLOWS_DEFAULT = 100, FLOWS_MOST = 10000 };
+enum { FLOWS_DEFAULT = 100, FLOWS_MOST = 10000, LIST_MOST = 64 /* alerts, hosts */ };
 
 static const char json_type[] = "application/json";
 
@@ -215,13 +215,14 @@ struct route {
     void (*run)(struct control_desk *desk, const struct control_request *request,
                 struct control_answer *answer);
     bool changes; /* POST */
+    bool limited; /* takes limit=: the first so many of its list */
 };
 
 static const struct route routes[] = {
     {.path = "/status", .type = json_type, .show = answer_status},
     {.path = "/scripts", .type = json_type, .show = answer_scripts},
-    {.path = "/hosts", .type = json_type, .show = answer_hosts},
-    {.path = "/alerts", .type = json_type, .show = answer_alerts},
+    {.path = "/hosts", .type = json_type, .show = answer_hosts, .limited = true},
+    {.path = "/alerts", .type = json_type, .show = answer_alerts, .limited = true},
     {.path = "/top", .type = json_type, .show = answer_top},
     {.path = "/metrics", .type = METRICS_CONTENT_TYPE, .show = answer_metrics},
     {.path = "/flows", .type = json_type, .run = answer_flows},
@@ -255,20 +256,36 @@ void control_refuse(const struct control_request *request, struct control_answer
     control_error(answer, 405, "%s is asked for with %s", route->path, route->changes ? "POST" : "GET");
 }
 
+/* Of a board that is ours alone. -1 and an answer if the limit is none. */
+static int shorten_lists(struct board *board, const struct control_request *request,
+                         struct control_answer *answer) {
+    uint32_t limit;
+    if (number_argument(request, "limit", LIST_MOST, LIST_MOST, &limit, answer) != 0) return -1;
+    if (board->alert_count > limit) board->alert_count = limit;
+    if (board->host_count > limit) board->host_count = limit;
+    return 0;
+}
+
+static void answer_from_board(struct control_desk *desk, const struct route *route,
+                              const struct control_request *request, struct control_answer *answer) {
+    struct board *board = take_board(desk, answer);
+    if (!board) return;
+    if (!route->limited || shorten_lists(board, request, answer) == 0) {
+        answer->status = 200;
+        route->show(board, &answer->body);
+        if (route->type == json_type) buffer_char(&answer->body, '\n');
+    }
+    free(board);
+}
+
 void control_answer(struct control_desk *desk, const struct control_request *request,
                     struct control_answer *answer) {
     const struct route *route = route_of(request);
     answer->type = route->type;
-    if (route->run) {
+    if (route->run)
         route->run(desk, request, answer);
-    } else {
-        struct board *board = take_board(desk, answer);
-        if (!board) return;
-        answer->status = 200;
-        route->show(board, &answer->body);
-        free(board);
-        if (route->type == json_type) buffer_char(&answer->body, '\n');
-    }
+    else
+        answer_from_board(desk, route, request, answer);
     if (answer->body.failed) {
         buffer_free(&answer->body);
         control_error(answer, 503, "out of memory");

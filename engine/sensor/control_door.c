@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,8 +40,9 @@ struct control_door {
     pthread_mutex_t lock;
     pthread_cond_t place_free;
     bool closing;
-    int moved;    /* the listener to change to, -1: none */
-    int stranger; /* who was turned away last, -1: none */
+    atomic_bool starting; /* libmicrohttpd is being started */
+    int moved;            /* the listener to change to, -1: none */
+    int stranger;         /* who was turned away last, -1: none */
     struct visitor visitors[PLACES];
 };
 
@@ -208,13 +210,15 @@ void control_door_move(struct control_door *door, int listener) {
 
 /* ── opening and closing ─────────────────────────────────────────── */
 
+/* Why it does not start. Later it has a line for every client that hangs up early, which is no news. */
 __attribute__((format(printf, 2, 0))) static void on_log(void *context, const char *format,
                                                          va_list arguments) {
+    const struct control_door *door = context;
     char text[512];
-    (void)context;
+    if (!atomic_load(&door->starting)) return;
     vsnprintf(text, sizeof text, format, arguments);
     text[strcspn(text, "\n")] = '\0';
-    log_line(LOG_DEBUG, "control: %s", text);
+    log_line(LOG_WARNING, "control: %s", text);
 }
 
 /* Its own limit on connections is out of reach; places are what counts. */
@@ -222,7 +226,7 @@ static struct MHD_Daemon *start_daemon(struct control_door *door) {
     const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
                            MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG;
     const struct MHD_OptionItem options[] = {
-        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_log, NULL},
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_log, door},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, door},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)door->options.on_completed, door->options.context},
         {MHD_OPTION_CONNECTION_LIMIT, PLACES * 4, NULL},
@@ -231,8 +235,12 @@ static struct MHD_Daemon *start_daemon(struct control_door *door) {
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
-    return MHD_start_daemon(flags, 0, NULL, NULL, door->options.on_request, door->options.context,
-                            MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    atomic_store(&door->starting, true);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, door->options.on_request, door->options.context,
+                         MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    atomic_store(&door->starting, false);
+    return daemon;
 }
 
 static int open_pipe(int ends[2]) {

@@ -57,6 +57,17 @@ def test_flows_takes_a_host_and_a_limit(tool):
     assert status == 503 and error_of(body) == "worker 1 did not answer within 2 s"
 
 
+def test_alerts_and_hosts_take_a_limit(tool):
+    for what in ("alerts", "hosts"):
+        everything = json.loads(tool.ask("GET", f"/{what}")[2])[what]
+        assert len(everything) > 2
+        assert json.loads(tool.ask("GET", f"/{what}?limit=2")[2])[what] == everything[:2]
+        assert json.loads(tool.ask("GET", f"/{what}?limit=64")[2])[what] == everything
+        for wrong in ("0", "65", "x", "-1", ""):
+            status, _, body = tool.ask("GET", f"/{what}?limit={wrong}")
+            assert status == 400 and "from 1 to 64" in error_of(body), wrong
+
+
 def test_what_changes_is_posted(tool):
     assert json.loads(tool.ask("POST", "/reload")[2]) == {"summary": "1 changed (beacon), 8 kept"}
     assert tool.word() == "reload"

@@ -172,6 +172,63 @@ static void a_file_that_was_moved_away_is_opened_anew(void **state) {
     buffer_free(&all);
 }
 
+/* Moved, it is written until it is rotated; deleted, it would be written for nobody. */
+static void a_file_that_was_deleted_is_made_anew(void **state) {
+    (void)state;
+    struct receiver *r = open_live((struct receiver_options){0});
+    write_lines(r, 0, 10);
+    wait_until(figures_of(r).lines == 10);
+    assert_int_equal(unlink(in_folder("eve.json")), 0);
+    wait_until(access(in_folder("eve.json"), F_OK) == 0); /* nobody had to write */
+    write_lines(r, 10, 5);
+    assert_int_equal(receiver_close(r, GIVE_UP_SECONDS, NULL), 0);
+    struct buffer all = {0};
+    read_file(in_folder("eve.json"), &all);
+    expect_lines(&all, 10, 5);
+    assert_int_equal(old_files().count, 0);
+    buffer_free(&all);
+}
+
+static void a_file_that_was_moved_is_not_made_anew(void **state) {
+    (void)state;
+    struct record_file *f = open_file((struct record_file_options){0});
+    write_to(f, 0, 10, 1000);
+    assert_int_equal(rename(in_folder("eve.json"), in_folder("moved")), 0);
+    record_file_look(f, 1001);
+    write_to(f, 10, 5, 1001);
+    assert_int_equal(access(in_folder("eve.json"), F_OK), -1);
+    assert_int_equal(unlink(in_folder("moved")), 0);
+    record_file_look(f, 1001); /* once a second is enough */
+    assert_int_equal(access(in_folder("eve.json"), F_OK), -1);
+    record_file_look(f, 1002);
+    assert_int_equal(access(in_folder("eve.json"), F_OK), 0);
+    record_file_close(f);
+}
+
+static void two_sensors_do_not_write_one_file(void **state) {
+    (void)state;
+    struct error err = {.text = ""};
+    struct receiver *r = open_live((struct receiver_options){0});
+    write_lines(r, 0, 10);
+    wait_until(figures_of(r).lines == 10);
+    receiver_rotate(r); /* the new file is locked as well */
+    write_lines(r, 10, 1);
+    wait_until(figures_of(r).lines == 11);
+    assert_int_equal(old_files().count, 1);
+    assert_int_equal(symlink("eve.json", in_folder("link")), 0);
+    static const char *const names[] = {"eve.json", "link"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_null(receiver_open(in_folder(names[i]), &(struct receiver_options){.live = true}, &err));
+        assert_non_null(strstr(err.text, names[i]));
+        assert_false(err.usage);
+    }
+    struct receiver *replay = open_receiver(in_folder("eve.json"), (struct receiver_options){.live = false});
+    assert_int_equal(receiver_close(replay, 0, NULL), 0);
+    assert_int_equal(receiver_close(r, GIVE_UP_SECONDS, NULL), 0);
+    r = open_live((struct receiver_options){0}); /* it is free again */
+    assert_int_equal(receiver_close(r, GIVE_UP_SECONDS, NULL), 0);
+}
+
 /* ── full disks ──────────────────────────────────────────────────── */
 
 static void expect_whole_lines(const char *path) {
@@ -292,9 +349,28 @@ static void a_pipe_that_nobody_reads_is_told_at_the_start(void **state) {
 
 static void words_that_make_no_sense_are_wrong_use(void **state) {
     (void)state;
-    static const char *const words[] = {
-        "",          "file:",     "unix:",    "tcp:host",    "tcp:",        "tcp:2001::1:80",
-        "tcp:[::1]", "tcp:host:", "syslog:x", "syslog:udp:", "syslog:unix:"};
+    static const char *const words[] = {"",
+                                        "file:",
+                                        "unix:",
+                                        "tcp:host",
+                                        "tcp:",
+                                        "tcp:2001::1:80",
+                                        "tcp:[::1]",
+                                        "tcp:host:",
+                                        "syslog:x",
+                                        "syslog:udp:",
+                                        "syslog:unix:",
+                                        "udp:127.0.0.1:514",
+                                        "upd:x",
+                                        "http://host/",
+                                        "tcp:h:0",
+                                        "tcp:h:65536",
+                                        "tcp:h:99999999999999999999",
+                                        "tcp:h:http",
+                                        "tcp:h:-1",
+                                        "tcp:[::1]:0x50",
+                                        "syslog:udp:h:514x",
+                                        "syslog:tcp:h:0"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         struct error err = {.text = ""};
         assert_null(receiver_open(words[i], &(struct receiver_options){.live = true}, &err));
@@ -303,6 +379,10 @@ static void words_that_make_no_sense_are_wrong_use(void **state) {
     }
     assert_string_equal(receiver_path("file:a:b"), "a:b");
     assert_string_equal(receiver_path("-"), "-");
+    static const char *const files[] = {"./udp:x", "a/b:c", "eve.json:2", "File:x", "12:00"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        assert_string_equal(receiver_path(files[i]), files[i]);
+    assert_null(receiver_path("udp:a:1"));
     assert_null(receiver_path("tcp:a:1"));
 }
 
@@ -320,6 +400,9 @@ int main(void) {
         each(an_old_file_found_at_the_start_is_rotated),
         each(a_call_begins_a_new_file),
         each(a_file_that_was_moved_away_is_opened_anew),
+        each(a_file_that_was_deleted_is_made_anew),
+        each(a_file_that_was_moved_is_not_made_anew),
+        each(two_sensors_do_not_write_one_file),
         each(what_finds_no_place_waits_and_is_written_later),
         each(beyond_the_queue_lines_are_lost_whole_and_counted),
         each(a_reader_who_does_not_read_stops_nobody),
