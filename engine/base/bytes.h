@@ -16,13 +16,27 @@ struct slice {
     uint32_t length;
 };
 
-static inline uint16_t load_be16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-static inline uint32_t load_be24(const uint8_t *p) { return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2]; }
-static inline uint32_t load_be32(const uint8_t *p) { return (uint32_t)load_be16(p) << 16 | load_be16(p + 2); }
-static inline uint64_t load_be64(const uint8_t *p) { return (uint64_t)load_be32(p) << 32 | load_be32(p + 4); }
-static inline uint16_t load_le16(const uint8_t *p) { return (uint16_t)(p[1] << 8 | p[0]); }
-static inline uint32_t load_le32(const uint8_t *p) { return (uint32_t)load_le16(p + 2) << 16 | load_le16(p); }
-static inline uint64_t load_le64(const uint8_t *p) { return (uint64_t)load_le32(p + 4) << 32 | load_le32(p); }
+static inline uint16_t load_be16(const uint8_t *p) {
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+static inline uint32_t load_be24(const uint8_t *p) {
+    return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+}
+static inline uint32_t load_be32(const uint8_t *p) {
+    return (uint32_t)load_be16(p) << 16 | load_be16(p + 2);
+}
+static inline uint64_t load_be64(const uint8_t *p) {
+    return (uint64_t)load_be32(p) << 32 | load_be32(p + 4);
+}
+static inline uint16_t load_le16(const uint8_t *p) {
+    return (uint16_t)(p[1] << 8 | p[0]);
+}
+static inline uint32_t load_le32(const uint8_t *p) {
+    return (uint32_t)load_le16(p + 2) << 16 | load_le16(p);
+}
+static inline uint64_t load_le64(const uint8_t *p) {
+    return (uint64_t)load_le32(p + 4) << 32 | load_le32(p);
+}
 
 struct cursor {
     const uint8_t *at;
@@ -34,7 +48,9 @@ static inline struct cursor cursor_over(const void *bytes, size_t length) {
     return (struct cursor){.at = bytes, .end = (const uint8_t *)bytes + length, .failed = false};
 }
 
-static inline size_t cursor_left(const struct cursor *c) { return (size_t)(c->end - c->at); }
+static inline size_t cursor_left(const struct cursor *c) {
+    return (size_t)(c->end - c->at);
+}
 
 /* Returns the next `n` bytes and moves past them, or NULL (and marks the cursor failed). */
 static inline const uint8_t *cursor_take(struct cursor *c, size_t n) {

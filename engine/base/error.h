@@ -15,7 +15,8 @@ struct error {
 };
 
 /* Fills `err` (which may be NULL) and returns -1, so that a failing function can `return error_set(…)`. */
-__attribute__((format(printf, 2, 3))) static inline int error_set(struct error *err, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static inline int error_set(struct error *err, const char *format,
+                                                                  ...) {
     if (!err) return -1;
     va_list arguments;
     va_start(arguments, format);

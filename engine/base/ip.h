@@ -15,14 +15,18 @@ enum { IP_TEXT_SIZE = 46 };
 
 static const uint8_t ip_v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-static inline bool ip_is_v4(const struct ip *a) { return memcmp(a->bytes, ip_v4_prefix, 12) == 0; }
+static inline bool ip_is_v4(const struct ip *a) {
+    return memcmp(a->bytes, ip_v4_prefix, 12) == 0;
+}
 
 static inline void ip_from_v4(struct ip *a, const uint8_t v4[4]) {
     memcpy(a->bytes, ip_v4_prefix, 12);
     memcpy(a->bytes + 12, v4, 4);
 }
 
-static inline bool ip_equals(const struct ip *a, const struct ip *b) { return memcmp(a, b, sizeof *a) == 0; }
+static inline bool ip_equals(const struct ip *a, const struct ip *b) {
+    return memcmp(a, b, sizeof *a) == 0;
+}
 
 /* Writes the usual text form ("192.0.2.1", RFC 5952 for IPv6) and returns its length. */
 int ip_format(const struct ip *a, char out[IP_TEXT_SIZE]);

@@ -8,11 +8,13 @@
 
 typedef int64_t nanoseconds;
 
-#define NS_PER_SECOND 1000000000LL
+#define NS_PER_SECOND      1000000000LL
 #define NS_PER_MILLISECOND 1000000LL
 #define NS_PER_MICROSECOND 1000LL
 
-static inline double ns_to_seconds(nanoseconds t) { return (double)t / 1e9; }
+static inline double ns_to_seconds(nanoseconds t) {
+    return (double)t / 1e9;
+}
 
 /* A clock that nobody sets, to measure how long something took. */
 static inline nanoseconds time_monotonic(void) {

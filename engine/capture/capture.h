@@ -15,8 +15,8 @@
 struct capture;
 
 /* Opens all files and reads their headers. A signal whose handler was installed without SA_RESTART ends a
- * read that waits for a pipe: here and later, the stream then ends where it is. NULL and an error that names the file and what was found in it if
- * one of them cannot be opened or is no capture. */
+ * read that waits for a pipe: here and later, the stream then ends where it is. NULL and an error that names
+ * the file and what was found in it if one of them cannot be opened or is no capture. */
 struct capture *capture_open(const char *const *paths, size_t count, struct error *err);
 
 /* Fills `burst` with up to PACKET_BURST packets whose bytes stay valid until the next call. Returns how many,

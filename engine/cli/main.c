@@ -21,11 +21,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"replay", cli_replay},
-    {"live", cli_live},
-    {"events", cli_events},
-    {"ctl", cli_ctl},
-    {"top", cli_top},
+    {"replay", cli_replay}, {"live", cli_live}, {"events", cli_events}, {"ctl", cli_ctl}, {"top", cli_top},
 };
 
 int main(int argc, char **argv) {

@@ -1,4 +1,5 @@
-/* What a detector says, on its way from its Lua state to the outputs. All strings are borrowed for the call. */
+/* What a detector says, on its way from its Lua state to the outputs. All strings are borrowed for the call.
+ */
 #ifndef LUNETTE_EVENT_ALERT_H
 #define LUNETTE_EVENT_ALERT_H
 
@@ -6,11 +7,16 @@
 
 #include <stdbool.h>
 
-enum severity { SEVERITY_HIGH = 1, SEVERITY_MEDIUM, SEVERITY_LOW, SEVERITY_INFO }; /* EVE's numbers: 1 is worst */
+enum severity {
+    SEVERITY_HIGH = 1,
+    SEVERITY_MEDIUM,
+    SEVERITY_LOW,
+    SEVERITY_INFO
+}; /* EVE's numbers: 1 is worst */
 
 struct alert {
-    nanoseconds time;     /* packet time of what was found */
-    uint64_t seq;         /* seq of the event that was being handled */
+    nanoseconds time; /* packet time of what was found */
+    uint64_t seq;     /* seq of the event that was being handled */
     uint32_t detector_index;
     uint8_t severity;     /* enum severity */
     double score;         /* NaN: none */
@@ -30,15 +36,15 @@ struct alert {
     struct event_head_body head;
 };
 
-/* A table that a detector reports when asked for its findings (at the end of a capture): shown in the summary and
- * written as one record. Cells are text; `cells` has rows × columns of them, row by row. */
+/* A table that a detector reports when asked for its findings (at the end of a capture): shown in the summary
+ * and written as one record. Cells are text; `cells` has rows × columns of them, row by row. */
 struct report {
     nanoseconds time;
     const char *detector;
     const char *title;
     const char *note; /* a line below the table, may be "" */
     uint32_t columns, rows;
-    const char *const *names;        /* columns' headings; one that begins with '>' is set flush right */
+    const char *const *names; /* columns' headings; one that begins with '>' is set flush right */
     const char *const *cells;
 };
 

@@ -1,7 +1,7 @@
 /* The C side of the event schema: structs and the table of fields, both made from lua-api/events.def.
  *
- * Whoever walks the table needs no other knowledge of an event: the JSON writer, the text for LuaJIT's ffi.cdef, the
- * Lua getters, the filters and `lunette events` are loops over it. */
+ * Whoever walks the table needs no other knowledge of an event: the JSON writer, the text for LuaJIT's
+ * ffi.cdef, the Lua getters, the filters and `lunette events` are loops over it. */
 #ifndef LUNETTE_EVENT_SCHEMA_H
 #define LUNETTE_EVENT_SCHEMA_H
 
@@ -36,7 +36,7 @@ typedef struct text_ref field_bytes;
 typedef struct list_ref field_list;
 typedef struct list_ref field_u16s;
 
-#define EVENT_BEGIN(name, doc) struct event_##name##_body {
+#define EVENT_BEGIN(name, doc)             struct event_##name##_body {
 #define FIELD(event, type, name, key, doc) field_##type name;
 #define EVENT_END(name)                                                                                      \
     }                                                                                                        \
@@ -85,7 +85,7 @@ struct field {
     const char *doc;
     uint32_t offset; /* from the start of the event, head included */
     uint16_t size;
-    uint8_t type;        /* enum field_type */
+    uint8_t type;         /* enum field_type */
     uint8_t omit_if_zero; /* the key had a '?' */
 };
 

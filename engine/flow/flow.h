@@ -1,8 +1,8 @@
 /* Flows: who talks to whom, and how it goes.
  *
- * A flow is a bidirectional 5-tuple (plus VLAN and interface). The room (`struct flow_room`) of a worker owns its flows,
- * their table, timeouts, TCP reassembly and name table; it feeds payload to protocols (flow/protocol.h) and makes the
- * events flow_start, onset, flow and anomaly. */
+ * A flow is a bidirectional 5-tuple (plus VLAN and interface). The room (`struct flow_room`) of a worker owns
+ * its flows, their table, timeouts, TCP reassembly and name table; it feeds payload to protocols
+ * (flow/protocol.h) and makes the events flow_start, onset, flow and anomaly. */
 #ifndef LUNETTE_FLOW_FLOW_H
 #define LUNETTE_FLOW_FLOW_H
 
@@ -24,11 +24,11 @@ struct flow_room;
 
 /* Everything that grows with traffic, and its bound. flow_config_defaults() fills in what is usual. */
 struct flow_config {
-    uint32_t max_flows;              /* flows at once; the one nearest to its timeout gives way */
-    uint32_t max_names;              /* entries of the DNS name table */
-    uint64_t reassembly_total;       /* bytes kept for all TCP streams of the worker */
-    uint32_t reassembly_per_flow;    /* bytes kept for one flow, both directions */
-    nanoseconds timeout_tcp_new;         /* no handshake yet */
+    uint32_t max_flows;           /* flows at once; the one nearest to its timeout gives way */
+    uint32_t max_names;           /* entries of the DNS name table */
+    uint64_t reassembly_total;    /* bytes kept for all TCP streams of the worker */
+    uint32_t reassembly_per_flow; /* bytes kept for one flow, both directions */
+    nanoseconds timeout_tcp_new;  /* no handshake yet */
     nanoseconds timeout_tcp_established;
     nanoseconds timeout_tcp_closed;      /* after FIN both ways, or RST */
     nanoseconds timeout_udp_new;         /* one side only */
@@ -40,25 +40,25 @@ struct flow_config flow_config_defaults(void);
 /* What the room needs from outside; all borrowed. */
 struct flow_surroundings {
     struct batch *batch;
-    const struct protocol *const *protocols; /* NULL-terminated */
-    bool (*is_local)(void *context, const struct ip *address); /* in the home networks? */
+    const struct protocol *const *protocols;                         /* NULL-terminated */
+    bool (*is_local)(void *context, const struct ip *address);       /* in the home networks? */
     const char *(*interface_name)(void *context, uint8_t interface); /* "" if unnamed */
     void *context;
 };
 
 /* Counters that only grow. */
 struct flow_counters {
-    uint64_t packets, bytes;           /* all that were decoded to a transport */
-    uint64_t flows;                    /* made */
+    uint64_t packets, bytes; /* all that were decoded to a transport */
+    uint64_t flows;          /* made */
     uint64_t flows_tcp, flows_udp, flows_icmp, flows_other;
     uint64_t ended_fin, ended_rst, ended_timeout, ended_evicted, ended_reused, ended_capture;
     uint64_t midstream;
-    uint64_t reassembly_dropped;       /* bytes let go of because a bound was reached */
-    uint64_t gaps, gap_bytes;          /* in streams that a parser read or might have */
+    uint64_t reassembly_dropped; /* bytes let go of because a bound was reached */
+    uint64_t gaps, gap_bytes;    /* in streams that a parser read or might have */
     uint64_t retransmits, overlaps;
-    uint64_t fragments;                /* IP fragments not put together */
+    uint64_t fragments; /* IP fragments not put together */
     uint32_t active, active_peak;
-    uint64_t memory;                   /* bytes held now */
+    uint64_t memory; /* bytes held now */
 };
 
 struct flow_room *flow_room_new(const struct flow_config *config, const struct flow_surroundings *around,
@@ -67,25 +67,26 @@ struct flow_room *flow_room_new(const struct flow_config *config, const struct f
 typedef void flow_packet_handler(void *context, struct flow *flow, const struct packet *packet,
                                  const struct decoded *decoded, enum direction direction);
 
-/* Works on a burst of decoded packets in order: hash all, prefetch all, then update one by one. `packets[i]` belongs to
- * `decoded[i]`; those not DECODED_TRANSPORT only move the clock and have their anomalies counted. Sets batch->clock, runs
- * timeouts and makes events on the way. `on_packet` (may be NULL) is called for each packet right after its flow was
- * updated, before the next one: for packet events. */
-void flow_room_burst(struct flow_room *room, const struct packet *packets, const struct decoded *decoded, int count,
-                     flow_packet_handler *on_packet, void *context);
+/* Works on a burst of decoded packets in order: hash all, prefetch all, then update one by one. `packets[i]`
+ * belongs to `decoded[i]`; those not DECODED_TRANSPORT only move the clock and have their anomalies counted.
+ * Sets batch->clock, runs timeouts and makes events on the way. `on_packet` (may be NULL) is called for each
+ * packet right after its flow was updated, before the next one: for packet events. */
+void flow_room_burst(struct flow_room *room, const struct packet *packets, const struct decoded *decoded,
+                     int count, flow_packet_handler *on_packet, void *context);
 
-/* Moves the room's clock on and runs the timeouts that this makes due, each at its own time: for packets that were left
- * to other workers, and for idle live captures. A time in the past does nothing. */
+/* Moves the room's clock on and runs the timeouts that this makes due, each at its own time: for packets that
+ * were left to other workers, and for idle live captures. A time in the past does nothing. */
 void flow_room_advance(struct flow_room *room, nanoseconds now);
 
-/* The capture is over: ends all flows in the order in which they began. Without it, flow_room_free() drops flows without
- * a word, and what parsers own beside their state is lost. */
+/* The capture is over: ends all flows in the order in which they began. Without it, flow_room_free() drops
+ * flows without a word, and what parsers own beside their state is lost. */
 void flow_room_finish(struct flow_room *room);
 
 /* Valid until the room is freed; `memory` is as of this call. */
 const struct flow_counters *flow_room_counters(struct flow_room *room);
 
-/* Anomalies counted so far, as (layer, protocol, name, count), most frequent first. Returns how many were written. */
+/* Anomalies counted so far, as (layer, protocol, name, count), most frequent first. Returns how many were
+ * written. */
 struct anomaly_count {
     const char *layer, *protocol, *name;
     uint64_t count;
@@ -102,13 +103,13 @@ struct flow_view {
     uint64_t id;
     struct ip client_ip, server_ip;
     uint16_t client_port, server_port;
-    const char *proto;      /* "TCP" … */
-    const char *app_proto;  /* or NULL */
-    const char *state;      /* new, established or closed */
-    const char *tcp_state;  /* or NULL */
-    const char *interface;  /* "" if unnamed */
-    const char *name;       /* the server's, not terminated */
-    uint32_t name_length;   /* 0: unknown */
+    const char *proto;     /* "TCP" … */
+    const char *app_proto; /* or NULL */
+    const char *state;     /* new, established or closed */
+    const char *tcp_state; /* or NULL */
+    const char *interface; /* "" if unnamed */
+    const char *name;      /* the server's, not terminated */
+    uint32_t name_length;  /* 0: unknown */
     nanoseconds start, last;
     uint64_t packets_to_server, packets_to_client, bytes_to_server, bytes_to_client;
 };

@@ -33,8 +33,8 @@ void eve_event(const struct eve *eve, struct buffer *b, enum event_kind kind, co
 /* `batch` may be NULL if the alert has no head. */
 void eve_alert(const struct eve *eve, struct buffer *b, const struct alert *alert, const struct batch *batch);
 
-/* What the sensor says of itself. `severity` 0: none. `members` is a JSON object whose members go in as they are,
- * or NULL. */
+/* What the sensor says of itself. `severity` 0: none. `members` is a JSON object whose members go in as they
+ * are, or NULL. */
 void eve_sensor(struct buffer *b, nanoseconds time, const char *what, uint8_t severity, const char *message,
                 const char *members);
 void eve_report(struct buffer *b, const struct report *report);

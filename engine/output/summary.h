@@ -25,7 +25,7 @@ enum {
 
 /* A detector, added up over the workers. */
 struct detector_summary {
-    char name[64]; /* of the file, if it was left out */
+    char name[64];                      /* of the file, if it was left out */
     uint64_t events;                    /* handled */
     uint64_t alerts[SEVERITY_INFO + 1]; /* by severity; [0] is not used */
     uint64_t held_back;                 /* alerts that the cooldown kept back */

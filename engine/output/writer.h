@@ -43,8 +43,9 @@ enum {
 
 /* Where lines go. */
 struct sink {
-    int fd;           /* -1: none; what is sent there is thrown away. Not closed by the writer */
-    /* Or, instead of a descriptor: takes whole lines, deals with its failures itself. Called by the writer thread. */
+    int fd; /* -1: none; what is sent there is thrown away. Not closed by the writer */
+    /* Or, instead of a descriptor: takes whole lines, deals with its failures itself. Called by the writer
+     * thread. */
     void (*deliver)(void *receivers, const char *lines, size_t length);
     void *receivers;
     const char *name; /* for messages: a path or "standard output"; borrowed */

@@ -1,4 +1,5 @@
-/* All protocols, as the flow room wants them: a NULL-terminated list, in the order in which recognisers are asked. */
+/* All protocols, as the flow room wants them: a NULL-terminated list, in the order in which recognisers are
+ * asked. */
 #ifndef LUNETTE_PROTOCOL_LIST_H
 #define LUNETTE_PROTOCOL_LIST_H
 

@@ -410,9 +410,13 @@ static void tls_end(struct conversation *c) {
     t->leaf_kept = NULL;
 }
 
-static void *tls_share(void) { return certificate_cache_new(); }
+static void *tls_share(void) {
+    return certificate_cache_new();
+}
 
-static void tls_unshare(void *shared) { certificate_cache_free(shared); }
+static void tls_unshare(void *shared) {
+    certificate_cache_free(shared);
+}
 
 const struct protocol protocol_tls = {
     .name = "tls",

@@ -56,7 +56,8 @@ static const struct field *field_named(const struct conditions *conditions, cons
     return field;
 }
 
-/* The field's condition, made if need be: whoever makes one gives it something that it can be held against. */
+/* The field's condition, made if need be: whoever makes one gives it something that it can be held against.
+ */
 static struct condition *condition_of(struct conditions *conditions, const struct field *field,
                                       struct error *err) {
     for (uint32_t i = 0; i < conditions->count; i++)

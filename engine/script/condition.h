@@ -15,8 +15,8 @@ struct conditions *conditions_new(enum event_kind kind);
 void conditions_free(struct conditions *conditions);
 
 /* Each call adds an alternative for the field: it holds if any of them does. All return -1 and a reason if
- * the value does not fit the field's type. A set stands alone: there are no alternatives to it. It is borrowed
- * and must outlive the conditions. */
+ * the value does not fit the field's type. A set stands alone: there are no alternatives to it. It is
+ * borrowed and must outlive the conditions. */
 int conditions_add_number(struct conditions *conditions, const char *field, double value, struct error *err);
 int conditions_add_text(struct conditions *conditions, const char *field, const char *text, size_t length,
                         struct error *err);

@@ -25,7 +25,8 @@ struct setting {
  * have run after the event that it preceded. */
 struct alert_place {
     double now;
-    uint64_t seq; /* of the event at hand; in a timer of the last one that had the same clock, 0 if none had */
+    uint64_t
+        seq; /* of the event at hand; in a timer of the last one that had the same clock, 0 if none had */
     bool in_timer;
 };
 
@@ -35,7 +36,7 @@ struct detector_options {
         index; /* its place among the detectors of the worker: decides the order of alerts of one event */
     size_t memory_limit; /* bytes, for the Lua state and once more for its sets and filters */
     const struct setting *settings;
-    size_t setting_count; /* borrowed for the load */
+    size_t setting_count;       /* borrowed for the load */
     struct script_files *files; /* borrowed: what the script reads is noted there. May be NULL */
     const struct batch *batch;
     bool quiet; /* do not log: another worker's copy of the same script does */
@@ -51,7 +52,7 @@ void detector_free(struct detector *detector);
 /* Takes the place of `old`: goes on with its counters, knows of the same hole. Before the start. */
 void detector_succeed(struct detector *detector, const struct detector *old);
 void detector_renumber(struct detector *detector, uint32_t index); /* its place among the detectors */
-bool detector_is_off(const struct detector *detector); /* any thread */
+bool detector_is_off(const struct detector *detector);             /* any thread */
 
 const char *detector_name(const struct detector *detector);
 const char *detector_path(const struct detector *detector);
@@ -79,13 +80,14 @@ struct detector_status {
     uint64_t evicted; /* entries of named state that gave way */
     size_t memory;    /* bytes in use, sets and filters included */
     bool off;         /* switched off after a run of failures */
-    double cpu_seconds; /* spent in it, by the clock on the wall: the worker's thread seldom waits in between */
+    double
+        cpu_seconds; /* spent in it, by the clock on the wall: the worker's thread seldom waits in between */
     char last_error[256];
 };
 void detector_status(const struct detector *detector, struct detector_status *out);
 
-/* "detector beacon, the handler at beacon.lua:12", while Lua has control; else false. From another thread than
- * the worker's: only for one that has been in there for long. */
+/* "detector beacon, the handler at beacon.lua:12", while Lua has control; else false. From another thread
+ * than the worker's: only for one that has been in there for long. */
 bool detector_whereabouts(const struct detector *detector, char *out, size_t size);
 
 #endif

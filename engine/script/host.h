@@ -35,8 +35,8 @@ struct script_options {
 };
 
 /* Sets itself up as the batch's listener. NULL only if there is no memory, or for a wrong use: a path does
- * not exist, a folder has no scripts, two have the same name, a setting names no detector. A script that cannot be loaded is reported and left out:
- * script_host_failed() counts it. */
+ * not exist, a folder has no scripts, two have the same name, a setting names no detector. A script that
+ * cannot be loaded is reported and left out: script_host_failed() counts it. */
 struct script_host *script_host_new(const struct script_options *options, struct batch *batch,
                                     const struct script_sink *sink, struct error *err);
 void script_host_free(struct script_host *host);
@@ -49,8 +49,8 @@ void script_host_status(const struct script_host *host, uint32_t index, struct d
 /* The first packet's time: timers count from here. */
 void script_host_start(struct script_host *host, nanoseconds clock);
 
-/* No packet came between these two times: flushes what was before, so that timers are not run for years over a
- * hole in the capture or a clock that jumped. */
+/* No packet came between these two times: flushes what was before, so that timers are not run for years over
+ * a hole in the capture or a clock that jumped. */
 void script_host_hole(struct script_host *host, nanoseconds from, nanoseconds to);
 
 /* Makes a packet event if a packet handler's filter matches. */

@@ -8,7 +8,8 @@
  * have, or if it was switched off. State that was declared by name (lunette.state, lunette.records) is handed
  * over to the declaration of the same name: with its order, ages and places, so that a reload changes no
  * result. So are the cooldowns of alerts and the phases of timers that the script's body sets (the n-th
- * `every` or `after` of the same seconds). Timers set by handlers go with their functions, and are counted. */
+ * `every` or `after` of the same seconds). Timers set by handlers go with their functions, and are counted.
+ */
 #ifndef LUNETTE_SCRIPT_RELOAD_H
 #define LUNETTE_SCRIPT_RELOAD_H
 
@@ -17,13 +18,14 @@
 
 struct script_reload;
 
-/* After a commit, whoever made the host's detectors ready before (names on a board, paths that are watched) asks anew. Free the reload on
- * the main thread: taking a large state apart takes a while.
+/* After a commit, whoever made the host's detectors ready before (names on a board, paths that are watched)
+ * asks anew. Free the reload on the main thread: taking a large state apart takes a while.
  *
  * Looks at the paths anew and loads what is to be loaded, for this worker. May run on another thread than the
  * worker's, but not while another reload of the same host is on its way. NULL and why (file and line) if a
  * script cannot be loaded, a path is gone, or two detectors have the same name: the old ones stay.
- * `force`: load all anew, changed or not. `options` with its paths and settings is borrowed for the host's life. */
+ * `force`: load all anew, changed or not. `options` with its paths and settings is borrowed for the host's
+ * life. */
 struct script_reload *script_reload_prepare(struct script_host *host, const struct script_options *options,
                                             bool force, struct error *err);
 
@@ -41,14 +43,17 @@ void script_reload_abandon(struct script_reload *reload);
 struct reload_figures {
     uint32_t loaded, added, removed, unchanged; /* detectors */
     uint64_t entries_kept;                      /* of named state */
-    uint64_t entries_lost;                      /* whole (a smaller max, a name that is gone, no plain value) or in part (a field that is gone) */
-    uint64_t timers_lost;                       /* set by handlers */
-    nanoseconds pause;                          /* from stage to commit, without waiting for other workers */
+    uint64_t entries_lost; /* whole (a smaller max, a name that is gone, no plain value) or in part (a field
+                              that is gone) */
+    uint64_t timers_lost;  /* set by handlers */
+    nanoseconds pause;     /* from stage to commit, without waiting for other workers */
 };
 const struct reload_figures *script_reload_figures(const struct script_reload *reload);
-/* A sentence for people: "beacon loaded anew (data/cdn_cidrs.tsv changed); tls_odd added". Valid until the reload is freed. */
+/* A sentence for people: "beacon loaded anew (data/cdn_cidrs.tsv changed); tls_odd added". Valid until the
+ * reload is freed. */
 const char *script_reload_summary(const struct script_reload *reload);
-void script_reload_free(struct script_reload *reload); /* after commit or abandon, or instead of them; any thread */
+void script_reload_free(
+    struct script_reload *reload); /* after commit or abandon, or instead of them; any thread */
 
 /* Files and folders that scripts were loaded from and read, for watching: paths, folders included. `paths` is
  * filled with up to `max` pointers that are valid until the next reload. */

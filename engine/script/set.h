@@ -7,7 +7,8 @@
  *   prefixes  addresses and CIDR blocks of both families
  *   strings   exact bytes
  *
- * A look-up answers with the number of the entry (the value it was added with): of the longest that matches. */
+ * A look-up answers with the number of the entry (the value it was added with): of the longest that matches.
+ */
 #ifndef LUNETTE_SCRIPT_SET_H
 #define LUNETTE_SCRIPT_SET_H
 
@@ -32,8 +33,8 @@ int set_add(struct set *set, const char *text, size_t length, int32_t value, str
 
 uint32_t set_count(const struct set *set);
 
-/* Block `index` of a set of prefixes, in the order in which they were added; IPv4 blocks have 96 bits more than
- * they are written with. False beyond the last. */
+/* Block `index` of a set of prefixes, in the order in which they were added; IPv4 blocks have 96 bits more
+ * than they are written with. False beyond the last. */
 bool set_block(const struct set *set, uint32_t index, struct ip *address, uint32_t *bits);
 
 /* Bytes in use. */

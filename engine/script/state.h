@@ -42,24 +42,24 @@ struct detector {
     struct set **sets;
     uint32_t set_count;
     char name[DETECTOR_NAME];
-    char *path; /* what options.path points to */
+    char *path;                                       /* what options.path points to */
     char *directory;                                  /* of the script */
     int call_load, call_run, call_start, call_finish; /* registry references */
     int call_kept, call_write, call_read;             /* handover.c */
     uint64_t events, alerts, errors;
-    nanoseconds spent; /* in Lua */
-    nanoseconds end; /* of the capture, once it is there: feed->now is rounded */
+    nanoseconds spent;  /* in Lua */
+    nanoseconds end;    /* of the capture, once it is there: feed->now is rounded */
     size_t alert_bytes; /* raised since Lua was entered */
     bool alerts_cut;
     uint32_t log_lines;
     atomic_bool inside; /* Lua has control; another thread may look, to tell what a stuck worker is in */
-    atomic_bool off; /* another thread may look before a reload */
+    atomic_bool off;    /* another thread may look before a reload */
     bool error_logged;
     char last_error[256];
 };
 
-/* detector.c: calls the function below its arguments on the stack; no results. Lua's status, or -1 if the state had
- * to be given up: then the detector is off. */
+/* detector.c: calls the function below its arguments on the stack; no results. Lua's status, or -1 if the
+ * state had to be given up: then the detector is off. */
 int detector_enter(struct detector *detector, int arguments);
 
 /* bindings.c: pushes the table of C functions that the boot script calls `host`. */

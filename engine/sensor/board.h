@@ -33,8 +33,8 @@ struct board_detector {
     bool off;
     bool left_out; /* its script could not be loaded */
     uint64_t events, alerts, errors, evicted;
-    uint64_t memory;      /* bytes, over all workers */
-    double cpu_seconds;   /* spent in it since it was loaded, over all workers */
+    uint64_t memory;          /* bytes, over all workers */
+    double cpu_seconds;       /* spent in it since it was loaded, over all workers */
     char trouble[BOARD_TEXT]; /* the last error, "" if none */
 };
 
@@ -57,26 +57,26 @@ struct board_worker {
 };
 
 struct board {
-    nanoseconds started, now; /* wall clock */
+    nanoseconds started, now;   /* wall clock */
     char version[32], mode[16]; /* "live", "replay" (paced) */
     int pid;
-    uint32_t restarts;           /* of the worker process, by the supervisor */
-    char last_exit[BOARD_TEXT];  /* why it was restarted, "" if it was not */
+    uint32_t restarts;          /* of the worker process, by the supervisor */
+    char last_exit[BOARD_TEXT]; /* why it was restarted, "" if it was not */
     uint32_t worker_count;
     struct board_worker workers[BOARD_WORKERS];
     uint64_t packets, bytes, dropped, interface_dropped;
     double packet_rate, bit_rate, drop_rate, event_rate; /* a second, over the last ten seconds */
-    struct flow_counters flow;   /* over all workers */
-    uint64_t resident;           /* bytes of memory of the process */
-    uint32_t descriptors;        /* open */
-    double cpu_seconds;          /* user and system, of the process */
-    uint64_t alerts[5];          /* by severity, [1] high … [4] info */
+    struct flow_counters flow;                           /* over all workers */
+    uint64_t resident;                                   /* bytes of memory of the process */
+    uint32_t descriptors;                                /* open */
+    double cpu_seconds;                                  /* user and system, of the process */
+    uint64_t alerts[5];                                  /* by severity, [1] high … [4] info */
     uint64_t reloads, reloads_failed;
-    nanoseconds last_reload;     /* or the last try; 0: never */
+    nanoseconds last_reload; /* or the last try; 0: never */
     bool last_reload_failed;
     char last_reload_summary[BOARD_TEXT * 2];
-    double longest_pause;        /* seconds, of reloads */
-    nanoseconds state_saved;     /* 0: never */
+    double longest_pause;    /* seconds, of reloads */
+    nanoseconds state_saved; /* 0: never */
     uint32_t interface_count;
     struct board_interface interfaces[BOARD_INTERFACES];
     uint32_t detector_count;

@@ -1,9 +1,8 @@
 /* The live loop: interfaces (or a capture played at its own pace) go in, for months.
  *
  *      main thread   libuv: signals, control, files that change, the board, state on disk, alarms about drops
- *      worker 0..N   libuv each: its tap's descriptors, a tick, requests from the main thread, done between batches
- *      writer        records and alerts to their receivers
- *      control       HTTP on the control socket
+ *      worker 0..N   libuv each: its tap's descriptors, a tick, requests from the main thread, done between
+ * batches writer        records and alerts to their receivers control       HTTP on the control socket
  *
  * Workers share nothing but the outputs. What the main thread wants of one is posted to it and done at a
  * batch boundary. */
@@ -39,24 +38,24 @@ struct live_options {
     struct flow_config flow;
     struct script_options scripts;
     struct output_options outputs;
-    struct recall_options recall;      /* folder NULL: off */
+    struct recall_options recall; /* folder NULL: off */
     struct privilege_options privilege;
-    const char *control;               /* path of the control socket, NULL: none */
-    const char *metrics;               /* "127.0.0.1:9177", NULL: none */
-    const char *state_folder;          /* where named state is kept over restarts, NULL: nowhere */
-    double state_interval;             /* seconds between saves, default 60 */
-    double stats_interval;             /* seconds between stats records, default 60; 0: none */
-    bool watch;                        /* reload when a script or its data change; default true */
+    const char *control;      /* path of the control socket, NULL: none */
+    const char *metrics;      /* "127.0.0.1:9177", NULL: none */
+    const char *state_folder; /* where named state is kept over restarts, NULL: nowhere */
+    double state_interval;    /* seconds between saves, default 60 */
+    double stats_interval;    /* seconds between stats records, default 60; 0: none */
+    bool watch;               /* reload when a script or its data change; default true */
     /* The configuration was asked to be read anew (SIGHUP, control): fills in what can change while it runs
-     * (scripts and settings, log level). -1: it is broken, the old stays. NULL if there is no file. What it puts into
-     * `scripts` is borrowed until the next call. */
+     * (scripts and settings, log level). -1: it is broken, the old stays. NULL if there is no file. What it
+     * puts into `scripts` is borrowed until the next call. */
     int (*reconfigure)(void *context, struct script_options *scripts, struct error *err);
     const char *config_path; /* watched, or NULL */
     void *context;
 };
 
-/* Runs until it is told to stop. Returns the exit code of the process: 0 fine, 1 something failed, 2 wrong use,
- * SENSOR_ANEW. With SIGINT, SIGTERM or POST /stop it ends in good order. */
+/* Runs until it is told to stop. Returns the exit code of the process: 0 fine, 1 something failed, 2 wrong
+ * use, SENSOR_ANEW. With SIGINT, SIGTERM or POST /stop it ends in good order. */
 int live_run(const struct live_options *options, const struct supervised *self, struct error *err);
 
 struct live_options live_options_defaults(void);

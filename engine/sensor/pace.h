@@ -16,7 +16,8 @@ struct pace *pace_new(const char *const *captures, size_t count, double speed, s
 /* Play begins now; `monotonic` is the same for all workers that play the capture. */
 void pace_begin(struct pace *pace, nanoseconds monotonic);
 
-/* Fills `burst` with packets that are due, borrowed until the next call. 0: none now; -1: the capture is over. */
+/* Fills `burst` with packets that are due, borrowed until the next call. 0: none now; -1: the capture is
+ * over. */
 int pace_next_burst(struct pace *pace, nanoseconds monotonic, struct packet burst[PACKET_BURST]);
 
 /* The capture's clock. */

@@ -86,7 +86,7 @@ struct sensor {
         bool told;
     } off[BOARD_DETECTORS]; /* detectors that are or were switched off */
     uint32_t off_count;
-    int state_lock; /* descriptor, -1: none */
+    int state_lock;                     /* descriptor, -1: none */
     nanoseconds next_stats, next_state; /* monotonic */
     nanoseconds clock_offset;           /* wall clock less the clock that is never set */
     bool socket_missing;
@@ -113,7 +113,7 @@ void sensor_watch_files(struct sensor *sensor);
 
 /* live_state.c */
 void sensor_save(struct sensor *sensor);
-void sensor_restore(struct sensor *sensor); /* before stations start */
+void sensor_restore(struct sensor *sensor);                      /* before stations start */
 int sensor_lock_state(struct sensor *sensor, struct error *err); /* -1: another sensor has the folder */
 
 /* live_board.c */

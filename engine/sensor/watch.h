@@ -1,9 +1,9 @@
 /* Watches files for change through their folders, and says "look again" once things have settled.
  *
- * Editors and configuration systems replace files by rename or by swapping symlinks, so every event on a folder, on its parent or on the
- * link to it means only: look soon. `on_change` is called when nothing has happened for a moment and what is
- * to be seen (names, inodes, sizes, times) differs from before; a slow poll stands behind for what the
- * system's notices miss. Runs on the caller's uv loop. */
+ * Editors and configuration systems replace files by rename or by swapping symlinks, so every event on a
+ * folder, on its parent or on the link to it means only: look soon. `on_change` is called when nothing has
+ * happened for a moment and what is to be seen (names, inodes, sizes, times) differs from before; a slow poll
+ * stands behind for what the system's notices miss. Runs on the caller's uv loop. */
 #ifndef LUNETTE_SENSOR_WATCH_H
 #define LUNETTE_SENSOR_WATCH_H
 

@@ -23,27 +23,28 @@
 
 enum { EVENTS = 20000, ROUNDS = 12, HOT_EVENTS = 1000 };
 
-static const char watch[] = "local jit, util = require 'jit', require 'jit.util'\n"
-                            "local finished, aborted, where = {}, {}, {}\n"
-                            "jit_watch = { finished = finished, aborted = aborted }\n"
-                            "local function place(func)\n"
-                            "    local info = util.funcinfo(func)\n"
-                            "    return info.source and info.source:gsub('^[=@]', '') or 'C'\n"
-                            "end\n"
-                            "jit.attach(function(what, trace, func, _, parent)\n"
-                            "    if what == 'start' then\n"
-                            "        where[trace] = not parent and place(func) or nil\n" /* side traces have a parent */
-                            "    elseif what == 'stop' and where[trace] then\n"
-                            "        local kind = util.traceinfo(trace).linktype\n"
-                            "        if kind ~= 'interpreter' and kind ~= 'none' and kind ~= 'stitch' then\n"
-                            "            finished[where[trace]] = (finished[where[trace]] or 0) + 1\n"
-                            "        end\n"
-                            "    elseif what == 'flush' then\n" /* every trace is thrown away */
-                            "        for name in pairs(finished) do finished[name] = nil end\n"
-                            "    elseif what == 'abort' and where[trace] then\n"
-                            "        aborted[where[trace]] = (aborted[where[trace]] or 0) + 1\n"
-                            "    end\n"
-                            "end, 'trace')\n";
+static const char watch[] =
+    "local jit, util = require 'jit', require 'jit.util'\n"
+    "local finished, aborted, where = {}, {}, {}\n"
+    "jit_watch = { finished = finished, aborted = aborted }\n"
+    "local function place(func)\n"
+    "    local info = util.funcinfo(func)\n"
+    "    return info.source and info.source:gsub('^[=@]', '') or 'C'\n"
+    "end\n"
+    "jit.attach(function(what, trace, func, _, parent)\n"
+    "    if what == 'start' then\n"
+    "        where[trace] = not parent and place(func) or nil\n" /* side traces have a parent */
+    "    elseif what == 'stop' and where[trace] then\n"
+    "        local kind = util.traceinfo(trace).linktype\n"
+    "        if kind ~= 'interpreter' and kind ~= 'none' and kind ~= 'stitch' then\n"
+    "            finished[where[trace]] = (finished[where[trace]] or 0) + 1\n"
+    "        end\n"
+    "    elseif what == 'flush' then\n" /* every trace is thrown away */
+    "        for name in pairs(finished) do finished[name] = nil end\n"
+    "    elseif what == 'abort' and where[trace] then\n"
+    "        aborted[where[trace]] = (aborted[where[trace]] or 0) + 1\n"
+    "    end\n"
+    "end, 'trace')\n";
 
 struct bench {
     struct batch *batch;
