@@ -2,6 +2,7 @@
  * metatable, which knows the options, and debug information gives the line. */
 #include "cli/config.h"
 
+#include "output/receiver.h"
 #include "script/heap.h"
 
 #include <errno.h>
@@ -191,15 +192,13 @@ static void push_environment(lua_State *lua, struct config *config, int assigned
 
 static bool is_relative_path(enum option_path kind, const char *word, size_t *prefix) {
     static const char *const schemes[] = {"file:", "unix:", "syslog:unix:"};
-    static const char *const remote[] = {"tcp:", "syslog:"};
     *prefix = 0;
     if (kind == NO_PATH || (kind == A_PATH && strcmp(word, "none") == 0)) return false;
     if (kind == AN_OUTPUT) {
         if (strcmp(word, "-") == 0) return false;
         for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
             if (strncmp(word, schemes[i], strlen(schemes[i])) == 0) *prefix = strlen(schemes[i]);
-        for (size_t i = 0; i < sizeof remote / sizeof remote[0] && *prefix == 0; i++)
-            if (strncmp(word, remote[i], strlen(remote[i])) == 0) return false;
+        if (*prefix == 0 && !receiver_path(word)) return false; /* remote, or a mistake that is told later */
     }
     return word[*prefix] != '/' && word[*prefix] != '\0';
 }

@@ -414,6 +414,7 @@ def test_a_mistake_is_one_even_where_the_command_line_says_otherwise(config):
     ('output = { "file:a/b.json", "unix:s", "/abs/c", "-", "tcp:h:1", "syslog:", "syslog:unix:l", "syslog:udp:h:1" }',
      "output", '{ "file:CONF/a/b.json", "unix:CONF/s", "/abs/c", "-", "tcp:h:1", "syslog:", "syslog:unix:CONF/l", '
      '"syslog:udp:h:1" }'),
+    ('output = "upd:h:1"', "output", '{ "upd:h:1" }'),  # no file, and refused when it is opened
     ('state = "s"', "state", '"CONF/s"'),
     ('spool = "../s"', "spool", '"CONF/../s"'),
     ('pcap_on_alert = "p"', "pcap_on_alert", '"CONF/p"'),

@@ -129,6 +129,38 @@ def test_syslog_over_udp(tmp_path):
         check_alert(receiver.recv(65536))
 
 
+def test_syslog_writes_numbers_as_the_record_has_them(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(30)
+        run = replay(tmp_path, f"syslog:udp:127.0.0.1:{receiver.getsockname()[1]}", tmp_path / "a", script=True)
+        assert run.returncode == 0, run.stderr
+        params = parse(receiver.recv(65536))[1]
+    record = next(r for r in map(json.loads, open(tmp_path / "a", encoding="utf-8")) if r["event_type"] == "alert")
+    assert record["alert"]["signature_id"] > 1000000  # more digits than %g has
+    assert params["signature_id"] == str(record["alert"]["signature_id"])
+    for name in ("score", "confidence"):
+        if name in params:
+            assert float(params[name]) == record["lunette"][name]
+
+
+@pytest.mark.parametrize("word", ["udp:127.0.0.1:514", "upd:x", "tcp:h:0", "tcp:h:70000", "syslog:udp:h:x"])
+def test_a_word_that_is_no_output_is_wrong_use(tmp_path, word):
+    run = subprocess.run([LUNETTE, "replay", "-q", "--no-scripts", "-o", word, str(a_capture(tmp_path / "c.pcap"))],
+                         capture_output=True, timeout=60, cwd=tmp_path, text=True)
+    assert run.returncode == 2 and word in run.stderr, run.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["c.pcap"]
+
+
+def test_a_file_may_be_called_like_a_scheme(tmp_path):
+    for word in ("file:udp:x", "./udp:x"):
+        run = subprocess.run([LUNETTE, "replay", "-q", "--no-scripts", "-o", word, str(a_capture(tmp_path / "c.pcap"))],
+                             capture_output=True, timeout=60, cwd=tmp_path, text=True)
+        assert run.returncode == 0, run.stderr
+        assert (tmp_path / "udp:x").stat().st_size
+        (tmp_path / "udp:x").unlink()
+
+
 def test_syslog_over_a_unix_datagram_socket(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(tmp_path / "log"))
