@@ -16,11 +16,19 @@ static inline double ns_to_seconds(nanoseconds t) {
     return (double)t / 1e9;
 }
 
+static inline nanoseconds time_read(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (nanoseconds)t.tv_sec * NS_PER_SECOND + t.tv_nsec;
+}
+
 /* A clock that nobody sets, to measure how long something took. */
 static inline nanoseconds time_monotonic(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (nanoseconds)t.tv_sec * NS_PER_SECOND + t.tv_nsec;
+    return time_read(CLOCK_MONOTONIC);
+}
+
+static inline nanoseconds time_wall(void) {
+    return time_read(CLOCK_REALTIME);
 }
 
 /* Writes "2024-05-01T12:00:00.123456+0000" (EVE's form, always UTC) and returns its length, 31. */

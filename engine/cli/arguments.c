@@ -1,3 +1,4 @@
+/* See arguments.h: getopt does the walking, over arrays made from the table of options. */
 #include "cli/arguments.h"
 
 #include "cli/config.h"

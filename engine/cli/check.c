@@ -1,3 +1,4 @@
+/* See check.h: one function for each kind of word; each says what was expected and what it got. */
 #include "cli/check.h"
 
 #include "capture/filter.h"

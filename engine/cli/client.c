@@ -1,5 +1,6 @@
 /* All of the answer is read until the sensor closes the connection, as it does after each; then its head is
  * looked at. */
+#include "base/time.h"
 #include "cli/client.h"
 
 #include "output/buffer.h"
@@ -20,9 +21,7 @@
 #endif
 
 static double monotonic(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return ns_to_seconds(time_monotonic());
 }
 
 /* Waits for `events`; -1 and ETIMEDOUT when the time is over. */

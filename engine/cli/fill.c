@@ -1,3 +1,4 @@
+/* See fill.h: values that were checked when they were read become the options of a run. */
 #include "cli/fill.h"
 
 #include "base/log.h"

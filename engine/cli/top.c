@@ -1,5 +1,6 @@
 /* `lunette top`: once a second asks the sensor and draws cli/top_view.h's grid with ncurses. A sensor that
  * goes away is said on the screen and asked again; --once prints the grid and ends. */
+#include "base/time.h"
 #include "cli/cli.h"
 
 #include "base/log.h"
@@ -231,9 +232,7 @@ static bool on_key(struct top *top, int key) {
 }
 
 static double monotonic(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return ns_to_seconds(time_monotonic());
 }
 
 static void show(struct top *top) {

@@ -1,3 +1,4 @@
+/* See usage.h: help and what is in force, both from the table of options. */
 #include "cli/usage.h"
 
 #include "output/terminal.h"

@@ -2,6 +2,8 @@
  */
 #include "output/progress.h"
 
+#include "base/time.h"
+
 #include "output/buffer.h"
 #include "output/terminal.h"
 
@@ -25,9 +27,7 @@ struct progress {
 };
 
 static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return ns_to_seconds(time_monotonic());
 }
 
 struct progress *progress_new(int fd) {

@@ -22,9 +22,7 @@
 static const int64_t replay_patience = 10 * NS_PER_SECOND;
 
 int64_t monotonic_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * NS_PER_SECOND + t.tv_nsec;
+    return time_monotonic();
 }
 
 /* ── words ───────────────────────────────────────────────────────── */

@@ -2,6 +2,7 @@
 #include "sensor/control_door.h"
 
 #include "base/log.h"
+#include "base/time.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,9 +48,7 @@ struct control_door {
 };
 
 static time_t monotonic_seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
+    return (time_t)(time_monotonic() / NS_PER_SECOND);
 }
 
 /* ── visitors; the lock is held ──────────────────────────────────── */

@@ -17,21 +17,15 @@
 
 enum { MOMENT_MILLISECONDS = 10, WARNINGS_MAX = 8 };
 
-static nanoseconds clock_read(clockid_t clock) {
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (nanoseconds)t.tv_sec * NS_PER_SECOND + t.tv_nsec;
-}
-
 nanoseconds sensor_wall(void) {
-    return clock_read(CLOCK_REALTIME);
+    return time_wall();
 }
 
 nanoseconds sensor_monotonic(void) {
 #ifdef __linux__
-    return clock_read(CLOCK_BOOTTIME);
+    return time_read(CLOCK_BOOTTIME);
 #else
-    return clock_read(CLOCK_MONOTONIC);
+    return time_monotonic();
 #endif
 }
 
@@ -414,7 +408,7 @@ static void loop_listen(struct sensor *sensor) {
 }
 
 static int stations_start(struct sensor *sensor, struct error *err) {
-    sensor->shared.play_began = clock_read(CLOCK_MONOTONIC);
+    sensor->shared.play_began = time_monotonic();
     for (uint32_t i = 0; i < sensor->station_count; i++)
         if (station_start(sensor->stations[i], err) < 0) return -1;
     return 0;

@@ -231,9 +231,7 @@ static void capture_figures(struct replay *replay, struct summary *summary, cons
 }
 
 static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return ns_to_seconds(time_monotonic());
 }
 
 /* What is wrong with a capture is said on standard error too: the summary may go to a file, or nowhere. */

@@ -122,18 +122,6 @@ struct supervisor {
     bool ready, stopping, silenced, killed;
 };
 
-static nanoseconds monotonic(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * NS_PER_SECOND + t.tv_nsec;
-}
-
-static nanoseconds wall_clock(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return t.tv_sec * NS_PER_SECOND + t.tv_nsec;
-}
-
 static nanoseconds from_seconds(double seconds) {
     return seconds >= 1e9 ? (nanoseconds)1e18 : (nanoseconds)(seconds * 1e9);
 }
@@ -218,8 +206,8 @@ static int sensor_start(struct supervisor *s) {
         return -1;
     }
     s->descriptor = pair[0];
-    s->started = s->looked = monotonic();
-    s->heard = wall_clock();
+    s->started = s->looked = time_monotonic();
+    s->heard = time_wall();
     s->silent = 0;
     s->ready = s->stopping = s->silenced = s->killed = false;
     return 0;
@@ -262,7 +250,7 @@ static void hear_word(struct supervisor *s, char word, nanoseconds now) {
         return; /* not a word of ours: no sign of life either */
     }
     s->silent = 0;
-    s->heard = wall_clock();
+    s->heard = time_wall();
     feed_watchdog(s, now);
 }
 
@@ -339,7 +327,7 @@ static void end_silence(struct supervisor *s) {
 static int sensor_watch(struct supervisor *s) {
     for (;;) {
         sleep_until_something(s, patience(s), s->descriptor);
-        nanoseconds now = monotonic(), turn = now - s->looked;
+        nanoseconds now = time_monotonic(), turn = now - s->looked;
         s->looked = now;
         if (turn < OWN_GAP) s->silent += turn;
         hear_sensor(s, now);
@@ -389,7 +377,7 @@ static int final_code(const struct supervisor *s, int status) {
 
 /* Waits before the next start. False: asked to stop meanwhile. */
 static bool wait_a_while(struct supervisor *s, double seconds) {
-    for (nanoseconds now = monotonic(), until = now + from_seconds(seconds);; now = monotonic()) {
+    for (nanoseconds now = time_monotonic(), until = now + from_seconds(seconds);; now = time_monotonic()) {
         for (int i = 0; i < PASSED_ON; i++) {
             /* The next sensor reads everything anew: of the signals only a stop matters. */
             if (signal_came[i] && (passed_on[i] == SIGTERM || passed_on[i] == SIGINT)) note_stop(s, now);
@@ -410,7 +398,7 @@ static void note_death(struct supervisor *s, const char *death) {
     if (s->ready || !told->unwatched_since) {
         snprintf(s->cause, sizeof s->cause, "%s", death);
         snprintf(told->last_exit, sizeof told->last_exit, "%s", death);
-        told->unwatched_since = s->silenced ? s->heard : wall_clock();
+        told->unwatched_since = s->silenced ? s->heard : time_wall();
         s->failed = 0;
     } else {
         s->failed++;
@@ -422,7 +410,7 @@ static void note_death(struct supervisor *s, const char *death) {
 
 /* Keeps what the next sensor is told and waits for its time. False: asked to stop meanwhile. */
 static bool prepare_restart(struct supervisor *s, const char *death, bool anew) {
-    double lived = ns_to_seconds(monotonic() - s->started), wait = 0;
+    double lived = ns_to_seconds(time_monotonic() - s->started), wait = 0;
     bool at_once = anew && s->ready && lived >= s->options->first_wait;
     if (!at_once) s->wait = wait = supervisor_wait(s->options, s->wait, lived);
     note_death(s, death);
@@ -437,7 +425,7 @@ static int supervise(struct supervisor *s) {
         bool anew = false;
         if (sensor_start(s) < 0) {
             snprintf(death, sizeof death, "could not be started: %s", strerror(errno));
-            s->started = monotonic();
+            s->started = time_monotonic();
             s->ready = s->silenced = false;
             if (s->told.restarts == 0) {
                 log_line(LOG_ERROR, "the sensor %s", death);
