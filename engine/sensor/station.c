@@ -36,6 +36,7 @@ struct station {
     struct tap *tap;
     struct pace *pace;
     struct recall *recall;
+    char recall_trouble[160]; /* as it was told last */
     struct recent *recent;
     pthread_t thread;
     bool running;
@@ -59,12 +60,6 @@ struct station {
     struct letter *first, **last;
     struct station_figures figures;
 };
-
-static nanoseconds clock_read(clockid_t clock) {
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (nanoseconds)t.tv_sec * NS_PER_SECOND + t.tv_nsec;
-}
 
 /* ----------------------------------------------------------------- packets */
 
@@ -94,13 +89,13 @@ static bool taps_drain(struct station *station) {
 
 /* At the end: all that waits, unless it comes faster than it can be taken. */
 static void taps_empty(struct station *station) {
-    nanoseconds until = clock_read(CLOCK_MONOTONIC) + NS_PER_SECOND;
-    while (taps_drain(station) && clock_read(CLOCK_MONOTONIC) < until) continue;
+    nanoseconds until = time_monotonic() + NS_PER_SECOND;
+    while (taps_drain(station) && time_monotonic() < until) continue;
 }
 
 static bool pace_drain(struct station *station) {
     struct packet packets[PACKET_BURST];
-    nanoseconds now = clock_read(CLOCK_MONOTONIC);
+    nanoseconds now = time_monotonic();
     for (int turn = 0; turn < BURSTS_A_TURN && !station->over; turn++) {
         int n = pace_next_burst(station->pace, now, packets);
         if (n == 0) return false;
@@ -237,13 +232,12 @@ static void figures_publish(struct station *station) {
     figures->worker = *worker_figures(station->worker);
     figures->flow = *worker_flow_counters(station->worker);
     figures->clock = worker_clock(station->worker);
-    figures->cpu_seconds = ns_to_seconds(clock_read(CLOCK_THREAD_CPUTIME_ID));
+    figures->cpu_seconds = ns_to_seconds(time_read(CLOCK_THREAD_CPUTIME_ID));
     interfaces_fill(station, figures);
     detectors_fill(station, figures);
     figures->host_count = figures->name_count = 0;
     recent_hosts(station->recent, figures->hosts, &figures->host_count);
     recent_names(station->recent, figures->names, &figures->name_count);
-    if (station->recall) figures->recall = *recall_figures(station->recall);
     pthread_mutex_unlock(&station->mutex);
 }
 
@@ -252,9 +246,18 @@ static nanoseconds idle_clock(const struct station *station, nanoseconds realtim
     return station->pace ? pace_now(station->pace, monotonic) : realtime - TAP_LATENCY;
 }
 
+/* Packets that are not kept are missed only when somebody wants them: say it when it begins. */
+static void recall_look_after(struct station *station) {
+    recall_advance(station->recall, worker_clock(station->worker));
+    const char *trouble = recall_figures(station->recall)->trouble;
+    if (strcmp(trouble, station->recall_trouble) == 0) return;
+    text_copy(station->recall_trouble, sizeof station->recall_trouble, trouble);
+    if (trouble[0]) log_line(LOG_WARNING, "packets around alerts: %s", trouble);
+}
+
 static void on_tick(uv_timer_t *tick) {
     struct station *station = tick->data;
-    nanoseconds realtime = clock_read(CLOCK_REALTIME), monotonic = clock_read(CLOCK_MONOTONIC);
+    nanoseconds realtime = time_wall(), monotonic = time_monotonic();
     bool all = drain(station);
     if (!all) uv_idle_start(&station->hurry, on_hurry);
     begun_note(station);
@@ -266,7 +269,7 @@ static void on_tick(uv_timer_t *tick) {
     outputs_flush(worker_output(station->worker));
     if (uv_now(tick->loop) < station->next_second) return;
     station->next_second = uv_now(tick->loop) + 1000;
-    if (station->recall) recall_advance(station->recall, worker_clock(station->worker));
+    if (station->recall) recall_look_after(station);
     recent_advance(station->recent, monotonic);
     figures_publish(station);
 }

@@ -78,14 +78,12 @@ struct station_figures {
     struct flow_counters flow;
     nanoseconds clock;
     double cpu_seconds;
-    uint64_t beats; /* grows as long as the thread moves */
     uint32_t interface_count;
     struct board_interface interfaces[BOARD_INTERFACES];
     uint32_t detector_count;
     struct board_detector detectors[BOARD_DETECTORS];
     uint32_t host_count, name_count;
     struct board_top hosts[BOARD_TOP], names[BOARD_TOP];
-    struct recall_figures recall;
 };
 /* What is wrong with the capture that is played, one at a time; NULL when there is no more. Once it has
  * ended. */
@@ -93,6 +91,7 @@ const char *station_warning(const struct station *station, size_t index);
 
 /* Any thread. */
 void station_figures(struct station *station, struct station_figures *out);
+/* Grows as long as the thread moves. */
 uint64_t station_beats(const struct station *station);
 
 void station_free(struct station *station);
