@@ -2,7 +2,7 @@
 #include "cli/fill.h"
 
 #include "base/log.h"
-#include "cli/check.h"
+#include "cli/word_check.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "cli/options.h"
 
 #include "base/nearest.h"
-#include "cli/check.h"
+#include "cli/word_check.h"
 
 #include <stdio.h>
 #include <string.h>

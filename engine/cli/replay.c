@@ -3,7 +3,7 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
-#include "cli/check.h"
+#include "cli/word_check.h"
 #include "cli/fill.h"
 #include "cli/session.h"
 

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "cli/arguments.h"
-#include "cli/check.h"
+#include "cli/word_check.h"
 #include "cli/cli.h"
 #include "cli/fill.h"
 #include "cli/print.h"

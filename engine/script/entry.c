@@ -24,9 +24,15 @@ static int paths_add(struct script_paths *paths, const char *path, struct error 
     return 0;
 }
 
+static bool ends_in(const char *name, const char *ending) {
+    size_t length = strlen(name), tail = strlen(ending);
+    return length > tail && strcmp(name + length - tail, ending) == 0;
+}
+
+/* The tests of a detector may lie beside it: NAME_test.lua. */
 static int is_script(const struct dirent *entry) {
-    size_t length = strlen(entry->d_name);
-    return entry->d_name[0] != '.' && length > 4 && strcmp(entry->d_name + length - 4, ".lua") == 0;
+    const char *name = entry->d_name;
+    return name[0] != '.' && ends_in(name, ".lua") && !ends_in(name, "_test.lua");
 }
 
 static int paths_add_folder(struct script_paths *paths, const char *folder, struct error *err) {

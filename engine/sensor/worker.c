@@ -49,7 +49,9 @@ static void sink_event(void *context, enum event_kind kind, const void *event, c
     const struct worker *worker = context;
     if (kind == EVENT_flow && worker->options->on_flow)
         worker->options->on_flow(worker->options->context, event, batch);
-    outputs_event(worker->output, kind, event, batch);
+    if (worker->options->on_event && worker->options->wanted[kind])
+        worker->options->on_event(worker->options->context, kind, event, batch);
+    if (worker->output) outputs_event(worker->output, kind, event, batch);
 }
 
 /* An alert on a flow has its packets kept; one of a timer, its host's. */
@@ -59,16 +61,19 @@ static void sink_alert(void *context, const struct alert *alert) {
     if (worker->options->recall)
         with_packets.pcap =
             recall_alert(worker->options->recall, alert, alert->has_head ? alert->head.flow_id : 0);
-    outputs_alert(worker->output, &with_packets, worker->batch);
+    if (worker->output) outputs_alert(worker->output, &with_packets, worker->batch);
     if (worker->options->on_alert) worker->options->on_alert(worker->options->context, &with_packets);
 }
 
 static void sink_drained(void *context, nanoseconds clock) {
-    outputs_advance(((struct worker *)context)->output, clock);
+    struct worker *worker = context;
+    if (worker->output) outputs_advance(worker->output, clock);
 }
 
 static void sink_report(void *context, const struct report *report) {
-    outputs_report(((struct worker *)context)->output, report);
+    struct worker *worker = context;
+    if (worker->output) outputs_report(worker->output, report);
+    if (worker->options->on_report) worker->options->on_report(worker->options->context, report);
 }
 
 static void on_packet(void *context, struct flow *flow, const struct packet *packet,
@@ -100,8 +105,9 @@ static int worker_open(struct worker *worker, struct error *err) {
         .on_drained = sink_drained,
     };
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
-        sink.record[kind] =
-            outputs_want(options->outputs, (enum event_kind)kind) || (kind == EVENT_flow && options->on_flow);
+        sink.record[kind] = (options->outputs && outputs_want(options->outputs, (enum event_kind)kind)) ||
+                            (options->on_event && options->wanted[kind]) ||
+                            (kind == EVENT_flow && options->on_flow);
     worker->scripts = script_host_new(&options->scripts, worker->batch, &sink, err);
     if (!worker->scripts) return -1;
 
@@ -123,7 +129,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *er
         return NULL;
     }
     worker->options = options;
-    worker->output = outputs_worker(options->outputs, options->index);
+    worker->output = options->outputs ? outputs_worker(options->outputs, options->index) : NULL;
     if (worker_open(worker, err) == 0) return worker;
     worker_free(worker);
     return NULL;
@@ -302,6 +308,7 @@ static void summary_fill(struct worker *worker) {
 void worker_finish(struct worker *worker) {
     flow_room_finish(worker->room);
     script_host_finish(worker->scripts, worker->batch->clock);
+    if (!worker->output) return;
     summary_fill(worker);
     outputs_at_end(worker->output);
 }
@@ -325,6 +332,10 @@ struct flow_room *worker_room(struct worker *worker) {
 
 struct script_host *worker_scripts(struct worker *worker) {
     return worker->scripts;
+}
+
+struct batch *worker_batch(struct worker *worker) {
+    return worker->batch;
 }
 
 struct output_worker *worker_output(struct worker *worker) {

@@ -27,7 +27,7 @@ struct worker_options {
     struct flow_config flow;
     struct script_options scripts;
     const struct home *home;
-    struct outputs *outputs;
+    struct outputs *outputs; /* NULL: there are none, only the callbacks below */
     uint32_t index, workers;
     bool dealt;            /* it is given its own packets only; else it skips what is other workers' */
     struct recall *recall; /* rolling capture, or NULL */
@@ -36,6 +36,10 @@ struct worker_options {
     /* Of every flow that ended and every alert, for whoever shows them. May be NULL. */
     void (*on_flow)(void *context, const struct event_flow *flow, const struct batch *batch);
     void (*on_alert)(void *context, const struct alert *alert);
+    /* Of events of the kinds in `wanted` ([EVENT_KINDS]), and of reports. May be NULL. */
+    const bool *wanted;
+    void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
+    void (*on_report)(void *context, const struct report *report);
 };
 
 /* What a worker met. If it is given all packets, every worker's figures of the capture are the same. */
@@ -73,6 +77,7 @@ const struct worker_figures *worker_figures(struct worker *worker);
 const struct flow_counters *worker_flow_counters(struct worker *worker);
 struct flow_room *worker_room(struct worker *worker);
 struct script_host *worker_scripts(struct worker *worker);
+struct batch *worker_batch(struct worker *worker);
 struct output_worker *worker_output(struct worker *worker);
 
 /* Detectors that failed to load or were switched off. */

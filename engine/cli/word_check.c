@@ -1,5 +1,5 @@
 /* See check.h: one function for each kind of word; each says what was expected and what it got. */
-#include "cli/check.h"
+#include "cli/word_check.h"
 
 #include "capture/filter.h"
 #include "event/schema.h"

@@ -1,7 +1,7 @@
 /* Is a word of an option well formed? What can be told before anything is opened: -1 and what was expected,
  * without the option's name. */
-#ifndef LUNETTE_CLI_CHECK_H
-#define LUNETTE_CLI_CHECK_H
+#ifndef LUNETTE_CLI_WORD_CHECK_H
+#define LUNETTE_CLI_WORD_CHECK_H
 
 #include "base/error.h"
 

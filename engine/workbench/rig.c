@@ -1,0 +1,113 @@
+/* See rig.h. */
+#include "workbench/rig.h"
+
+#include "base/log.h"
+#include "capture/capture.h"
+#include "sensor/worker.h"
+
+#include <stdlib.h>
+
+enum { FRAGMENT_MEMORY = 16 << 20, USUAL_BATCH = 256 };
+
+struct rig {
+    struct rig_options options;
+    struct worker_options worker_options;
+    struct home *home;
+    struct worker *worker;
+    struct capture *capture; /* while it is read */
+};
+
+static const char *interface_name(void *context, uint8_t interface) {
+    const struct rig *rig = context;
+    return rig->capture ? capture_interface_name(rig->capture, interface) : "";
+}
+
+static void on_event(void *context, enum event_kind kind, const void *event, const struct batch *batch) {
+    const struct rig_options *options = &((struct rig *)context)->options;
+    options->on_event(options->context, kind, event, batch);
+}
+
+static void on_alert(void *context, const struct alert *alert) {
+    const struct rig_options *options = &((struct rig *)context)->options;
+    if (options->on_alert) options->on_alert(options->context, alert);
+}
+
+static void on_report(void *context, const struct report *report) {
+    const struct rig_options *options = &((struct rig *)context)->options;
+    if (options->on_report) options->on_report(options->context, report);
+}
+
+static int rig_open(struct rig *rig, struct error *err) {
+    const struct rig_options *options = &rig->options;
+    rig->home = home_new(options->home_networks, err);
+    if (!rig->home) return error_is_usage(err);
+    rig->worker_options = (struct worker_options){
+        .filter = options->filter,
+        .batch_limit = options->batch_limit ? options->batch_limit : USUAL_BATCH,
+        .fragment_memory = FRAGMENT_MEMORY,
+        .flow = flow_config_defaults(),
+        .scripts = options->scripts,
+        .home = rig->home,
+        .workers = 1,
+        .context = rig,
+        .interface_name = interface_name,
+        .wanted = options->wanted,
+        .on_event = options->on_event ? on_event : NULL,
+        .on_alert = on_alert,
+        .on_report = on_report,
+    };
+    rig->worker = worker_new(&rig->worker_options, err);
+    return rig->worker ? 0 : -1;
+}
+
+struct rig *rig_new(const struct rig_options *options, struct error *err) {
+    struct rig *rig = calloc(1, sizeof *rig);
+    if (!rig) {
+        error_set(err, "out of memory");
+        return NULL;
+    }
+    rig->options = *options;
+    if (rig_open(rig, err) == 0) return rig;
+    rig_free(rig);
+    return NULL;
+}
+
+void rig_free(struct rig *rig) {
+    if (!rig) return;
+    worker_free(rig->worker);
+    home_free(rig->home);
+    free(rig);
+}
+
+int rig_captures(struct rig *rig, const char *const *paths, size_t count, bool (*go_on)(void *context),
+                 struct error *err) {
+    struct packet packets[PACKET_BURST];
+    rig->capture = capture_open(paths, count, err);
+    if (!rig->capture) return -1;
+    int n;
+    while ((n = capture_next_burst(rig->capture, packets)) > 0) {
+        worker_packets(rig->worker, packets, n);
+        if (go_on && !go_on(rig->options.context)) break;
+    }
+    for (size_t i = 0; capture_warning(rig->capture, i); i++)
+        log_line(LOG_WARNING, "%s", capture_warning(rig->capture, i));
+    worker_tick(rig->worker);
+    capture_close(rig->capture);
+    rig->capture = NULL;
+    return 0;
+}
+
+void rig_packets(struct rig *rig, const struct packet *packets, size_t count) {
+    for (size_t done = 0; done < count; done += PACKET_BURST) {
+        size_t left = count - done;
+        worker_packets(rig->worker, packets + done, (int)(left < PACKET_BURST ? left : PACKET_BURST));
+    }
+}
+
+void rig_finish(struct rig *rig) {
+    worker_finish(rig->worker);
+}
+
+struct worker *rig_worker(struct rig *rig) {
+    return rig->worker;
+}
