@@ -44,6 +44,10 @@ static const struct option_spec table[OPTION_COUNT] = {
          "anything but max the capture goes through the live loop, on its clock",
          .initial = "max", .check = check_pace},
 
+    [OPTION_WATCH] = {"watch", 0, KIND_FLAG, FOR_REPLAY, GROUP_WHAT, NULL,
+                      "run again whenever a script or its data is saved, and print how the alerts differ",
+                      .no_key = true},
+
     /* ── what comes out ──────────────────────────────────────────── */
     [OPTION_OUTPUT] =
         {"output", 'o', KIND_LIST, ALL, GROUP_OUTPUT, "OUTPUT",

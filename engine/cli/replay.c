@@ -6,8 +6,10 @@
 #include "cli/word_check.h"
 #include "cli/fill.h"
 #include "cli/session.h"
+#include "workbench/rerun.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 static const char about[] =
     "usage: lunette replay [options] FILE...\n"
@@ -64,6 +66,40 @@ static int run_at_full_speed(const struct invocation *invocation, const struct v
     return (int)outcome;
 }
 
+/* Of what goes to outputs nothing is made by --watch: a word about it would be lost. */
+static int check_watch_options(const struct values *values, struct error *err) {
+    static const enum option_id without[] = {OPTION_PACE, OPTION_WORKERS, OPTION_OUTPUT, OPTION_RECORD,
+                                             OPTION_QUIET};
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++)
+        if (values->of[without[i]].origin == BY_COMMAND_LINE)
+            return error_set(err, "replay: --watch prints alerts alone: leave out --%s",
+                             option_spec(without[i])->name);
+    return 0;
+}
+
+static int run_watching(const struct invocation *invocation, const struct values *values) {
+    struct error err = {.text = ""};
+    struct filling filling = {.settings = NULL};
+    struct replay_options replay;
+    int outcome = fill_replay(&replay, values, &filling, &err);
+    if (outcome == 0) {
+        const struct rerun_options rerun = {
+            .rig = {.scripts = replay.scripts,
+                    .batch_limit = replay.batch_limit,
+                    .filter = replay.filter,
+                    .home_networks = replay.home_networks},
+            .captures = (const char *const *)&invocation->argv[invocation->rest],
+            .capture_count = (size_t)(invocation->argc - invocation->rest),
+            .style = terminal_style_of(STDOUT_FILENO, replay.outputs.colour),
+            .stop = &interrupted,
+        };
+        catch_interrupts();
+        outcome = rerun_watch(&rerun, &err);
+    }
+    filling_clear(&filling);
+    return outcome < 0 ? wrong_use(&err) : EXIT_FINE;
+}
+
 /* Owns the values. */
 static int replay_values(const struct invocation *invocation, struct values *values) {
     static const struct supervised nobody = {.descriptor = -1};
@@ -72,10 +108,15 @@ static int replay_values(const struct invocation *invocation, struct values *val
     int outcome = 0;
     if (invocation->rest == invocation->argc)
         outcome = error_set(&err, "replay: which capture? (try: lunette replay --help)");
+    bool watching = value_flag(values, OPTION_WATCH);
+    if (outcome == 0 && watching) outcome = check_watch_options(values, &err);
     if (outcome == 0 && !paced) outcome = check_pace_options(values, &err);
     if (outcome == 0) outcome = fill_log(values, &err);
     if (outcome == 0 && paced) return session_run(invocation, values, &nobody);
-    outcome = outcome < 0 ? wrong_use(&err) : run_at_full_speed(invocation, values);
+    if (outcome < 0)
+        outcome = wrong_use(&err);
+    else
+        outcome = watching ? run_watching(invocation, values) : run_at_full_speed(invocation, values);
     values_free(values);
     return outcome;
 }
