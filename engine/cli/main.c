@@ -10,6 +10,7 @@ static const char usage[] = "usage: lunette COMMAND [options]\n"
                             "\n"
                             "  replay    read captures, run detectors over them, print alerts and a summary\n"
                             "  live      watch interfaces, for months if need be\n"
+                            "  console   go through a capture event by event, at a prompt\n"
                             "  events    print the events that detectors can handle, and their fields\n"
                             "  ctl       ask a running sensor, or tell it what to do\n"
                             "  top       a running sensor on a screen: traffic, hosts, detectors, alerts\n"
@@ -21,7 +22,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"replay", cli_replay}, {"live", cli_live}, {"events", cli_events}, {"ctl", cli_ctl}, {"top", cli_top},
+    {"replay", cli_replay}, {"live", cli_live}, {"console", cli_console},
+    {"events", cli_events}, {"ctl", cli_ctl},   {"top", cli_top},
 };
 
 int main(int argc, char **argv) {

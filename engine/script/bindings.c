@@ -393,6 +393,29 @@ static int host_report(lua_State *lua) {
     return 0;
 }
 
+/* question() → what a console's state is asked, and the line that goes with it */
+static int host_question(lua_State *lua) {
+    const struct detector *detector = detector_of(lua);
+    lua_pushstring(lua, detector->question);
+    lua_pushstring(lua, detector->line);
+    return 2;
+}
+
+/* answer(what, text) */
+static int host_answer(lua_State *lua) {
+    const struct detector *detector = detector_of(lua);
+    detector->options.on_answer(detector->options.context, luaL_checkstring(lua, 1),
+                                luaL_checkstring(lua, 2));
+    return 0;
+}
+
+static void push_function(lua_State *lua, struct detector *detector, const char *name,
+                          lua_CFunction function) {
+    lua_pushlightuserdata(lua, detector);
+    lua_pushcclosure(lua, function, 1);
+    lua_setfield(lua, -2, name);
+}
+
 void bindings_push(lua_State *lua, struct detector *detector) {
     static const luaL_Reg functions[] = {
         {"subscribe", host_subscribe},
@@ -411,9 +434,11 @@ void bindings_push(lua_State *lua, struct detector *detector) {
     };
     lua_newtable(lua);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        lua_pushlightuserdata(lua, detector);
-        lua_pushcclosure(lua, functions[i].func, 1);
-        lua_setfield(lua, -2, functions[i].name);
+        push_function(lua, detector, functions[i].name, functions[i].func);
+    }
+    if (detector->options.on_answer) {
+        push_function(lua, detector, "question", host_question);
+        push_function(lua, detector, "answer", host_answer);
     }
     lua_pushlightuserdata(lua, detector);
     lua_setfield(lua, -2, "detector");

@@ -140,6 +140,7 @@ function calls.start(clock)
     inside.store.start(clock)
 end
 
+if host.question then calls.ask = internal("console.lua")(inside, environment) end
 calls.run = inside.dispatch.run
 calls.finish = inside.dispatch.finish
 calls.traceback = inside.dispatch.traceback

@@ -143,6 +143,7 @@ static int state_boot(lua_State *lua, struct detector *detector) {
     detector->call_run = take_call(lua, "run");
     detector->call_start = take_call(lua, "start");
     detector->call_finish = take_call(lua, "finish");
+    detector->call_ask = take_call(lua, "ask");
     lua_getfield(lua, -1, "kept");
     handover_prepare(lua, detector);
     return 0;
@@ -256,7 +257,9 @@ struct detector *detector_load(const struct detector_options *options, struct er
         mmap(NULL, sizeof *detector->feed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     detector->feed = feed == MAP_FAILED ? NULL : feed;
     detector->heap = heap_new(options->memory_limit);
-    detector->source = file_read(options->path, &detector->source_size, options->files, err);
+    detector->source = options->text ? strdup(options->text)
+                                     : file_read(options->path, &detector->source_size, options->files, err);
+    if (options->text) detector->source_size = strlen(options->text);
     int outcome = -1;
     if (!detector->path || !detector->directory || !detector->feed || !detector->heap)
         error_set(err, "%s: out of memory", options->path);
@@ -396,6 +399,27 @@ void detector_run(struct detector *detector, nanoseconds clock) {
 void detector_finish(struct detector *detector, nanoseconds clock) {
     detector->end = clock;
     if (!detector->off) state_call(detector, detector->call_finish, "end of capture", clock);
+}
+
+void detector_ask(struct detector *detector, enum event_kind kind, uint32_t index, const void *event,
+                  const char *what, const char *line) {
+    if (!detector->lua) return;
+    struct lunette_feed *feed = detector->feed;
+    feed->generation = detector->options.batch->generation & GENERATION_MASK;
+    feed->count = feed->runs = event ? 1 : 0;
+    feed->current = 0;
+    feed->view[0] = feed->generation << VIEW_SLOT_BITS | index;
+    feed->run_kind[0] = (uint8_t)kind;
+    feed->run_end[0] = 1;
+    if (event) feed->now = feed->clock[0] = ns_to_seconds(((const struct event_head_body *)event)->clock);
+    detector->question = what;
+    detector->line = line;
+    detector->alert_bytes = 0;
+    lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, detector->call_ask);
+    lua_pushinteger(detector->lua, kind);
+    lua_pushnumber(detector->lua, feed->view[0]);
+    if (detector_enter(detector, 2) > 0) state_failed(detector, "prompt");
+    feed->count = feed->runs = 0;
 }
 
 void detector_succeed(struct detector *detector, const struct detector *old) {

@@ -32,6 +32,7 @@ struct alert_place {
 
 struct detector_options {
     const char *path; /* of the script, copied; `data/` and `lib/` lie beside it */
+    const char *text; /* the script itself, in place of the file's; borrowed for the load. NULL: it is read */
     uint32_t
         index; /* its place among the detectors of the worker: decides the order of alerts of one event */
     size_t memory_limit; /* bytes, for the Lua state and once more for its sets and filters */
@@ -43,6 +44,8 @@ struct detector_options {
     void *context;
     void (*on_alert)(void *context, const struct alert *alert, const struct alert_place *place);
     void (*on_report)(void *context, const struct report *report);
+    /* Of a console's state alone (inspector.h), else NULL. */
+    void (*on_answer)(void *context, const char *what, const char *text);
 };
 
 /* Runs the script's body. NULL and a message with file and line if it cannot be loaded. */

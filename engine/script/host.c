@@ -1,13 +1,14 @@
 /* See host.h. Alerts wait in `pending` until the batch is done; their strings are copied into one buffer a
  * batch. */
 #include "script/entry.h"
+#include "script/state.h"
 
 #include "base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_SCRIPT_MEMORY = 256 * 1024 * 1024, PACKET_PAYLOAD = 2048 };
+enum { PACKET_PAYLOAD = 2048 };
 
 struct pending_alert {
     struct alert_place place;
@@ -138,7 +139,7 @@ static void host_drink(void *context) {
 struct detector_options host_detector_options(struct script_host *host,
                                               const struct script_options *options) {
     return (struct detector_options){
-        .memory_limit = options->memory_limit ? options->memory_limit : DEFAULT_SCRIPT_MEMORY,
+        .memory_limit = options->memory_limit ? options->memory_limit : DETECTOR_MEMORY,
         .settings = options->settings,
         .setting_count = options->setting_count,
         .batch = host->batch,

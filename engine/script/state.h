@@ -16,6 +16,7 @@ enum {
     DETECTOR_STREAK = 20,
     DETECTOR_LOG_LINES = 100,
     DETECTOR_NAME = 64,
+    DETECTOR_MEMORY = 256 * 1024 * 1024, /* bound of a state, if nobody says another */
     DETECTOR_ALERT_BYTES = 16 * 1024 * 1024, /* of the alerts of one batch, which wait until it is done */
 };
 
@@ -46,6 +47,8 @@ struct detector {
     char *directory;                                  /* of the script */
     int call_load, call_run, call_start, call_finish; /* registry references */
     int call_kept, call_write, call_read;             /* handover.c */
+    int call_ask;                                     /* of a console's state */
+    const char *question, *line;                      /* what it is asked now */
     uint64_t events, alerts, errors;
     nanoseconds spent;  /* in Lua */
     nanoseconds end;    /* of the capture, once it is there: feed->now is rounded */
@@ -61,6 +64,10 @@ struct detector {
 /* detector.c: calls the function below its arguments on the stack; no results. Lua's status, or -1 if the
  * state had to be given up: then the detector is off. */
 int detector_enter(struct detector *detector, int arguments);
+
+/* detector.c: asks a console's state about the event that lies at `index` of its kind; NULL: about none. */
+void detector_ask(struct detector *detector, enum event_kind kind, uint32_t index, const void *event,
+                  const char *what, const char *line);
 
 /* bindings.c: pushes the table of C functions that the boot script calls `host`. */
 void bindings_push(lua_State *lua, struct detector *detector);

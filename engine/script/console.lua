@@ -1,0 +1,263 @@
+-- The Lua side of `lunette console`: lines that a person types, evaluated beside an event.
+--
+-- The prompt's globals lie over a detector's environment, so that what works here works in a detector; `e` is the view of
+-- the event at hand. The engine asks by a word and a line of text (`host.question`), and gets text back (`host.answer`).
+return function(inside, environment)
+    local host, schema, views = inside.host, inside.schema, inside.views
+    local nearest = inside.nearest
+    local MOST = 40 -- entries of a table that are shown
+    local world = setmetatable({}, { __index = environment, __metatable = false })
+    world.lunette = environment.require("lunette")
+    local current -- the schema of the event at hand, nil if there is none
+    local handlers = {}
+
+    -- ------------------------------------------------------------ showing values
+
+    local function quoted(text)
+        text = text:gsub('[%c"\\\127-\255]', function(c)
+            if c == "\n" then return "\\n" elseif c == "\t" then return "\\t" elseif c == "\r" then return "\\r"
+            elseif c == '"' or c == "\\" then return "\\" .. c end
+            return c:byte() < 128 and ("\\%03d"):format(c:byte()) or c
+        end)
+        return '"' .. text .. '"'
+    end
+
+    local show
+
+    local function key_of(key)
+        if type(key) == "string" and key:match("^[%a_][%w_]*$") then return key end
+        return "[" .. show(key, 2) .. "]"
+    end
+
+    local function show_table(value, depth)
+        if next(value) == nil then return "{}" end
+        if depth >= 3 then return "{…}" end
+        local parts, length, shown = {}, #value, 0
+        for i = 1, math.min(length, MOST) do parts[i], shown = show(value[i], depth + 1), shown + 1 end
+        local keys = {}
+        for key in next, value do
+            if not (type(key) == "number" and key % 1 == 0 and key >= 1 and key <= length) then keys[#keys + 1] = key end
+        end
+        table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+        for _, key in ipairs(keys) do
+            if shown == MOST then break end
+            shown = shown + 1
+            parts[shown] = key_of(key) .. " = " .. show(rawget(value, key), depth + 1)
+        end
+        if shown < length + #keys then parts[#parts + 1] = ("… %d more"):format(length + #keys - shown) end
+        return "{ " .. table.concat(parts, ", ") .. " }"
+    end
+
+    local function is_slice(value) return type(value) == "cdata" and inside.ffi.istype("struct lunette_slice", value) end
+
+    function show(value, depth)
+        local kind = type(value)
+        if kind == "string" then return quoted(value) end
+        if kind == "table" then return show_table(value, depth) end
+        if is_slice(value) then return ("%d bytes: %s"):format(#value, quoted(value:tostring(1, 64))) end
+        if kind == "number" and value % 1 == 0 and math.abs(value) < 2 ^ 53 then return ("%d"):format(value) end
+        return tostring(value)
+    end
+
+    -- What a field reads as, or nil if there is nothing in it.
+    local function field_text(view, field)
+        local value = view[field.name]
+        if value == nil or value == false or value == "" then return nil end
+        if type(value) == "table" and next(value) == nil then return nil end
+        if field.type == "time" then
+            return value > 0 and os.date("!%Y-%m-%d %H:%M:%S", math.floor(value)) .. (".%03d"):format(value % 1 * 1000) or nil
+        end
+        return show(value, 1)
+    end
+
+    local function show_view(view)
+        local lines = {}
+        for _, field in ipairs(current.fields) do
+            local text = field_text(view, field)
+            if text then lines[#lines + 1] = ("  %-22s %s"):format(field.name, text) end
+        end
+        return table.concat(lines, "\n")
+    end
+
+    -- ------------------------------------------------------------- evaluating
+
+    local function compile(line)
+        local chunk = load("return " .. line, "=prompt", "t", world)
+        if chunk then return chunk, true end
+        local statement, message = load(line, "=prompt", "t", world)
+        return statement, false, message
+    end
+
+    local function own_words(message)
+        return (tostring(message):gsub("^prompt:1: ", ""):gsub("\n.*", ""))
+    end
+
+    local function say_results(...)
+        local count = select("#", ...)
+        if count == 0 then return end
+        local parts = {}
+        for i = 1, count do
+            local value = select(i, ...)
+            parts[i] = rawequal(value, world.e) and value ~= nil and show_view(value) or show(value, 1)
+        end
+        host.answer("text", table.concat(parts, "\n"))
+    end
+
+    local function report(ok, ...)
+        if ok then return true, say_results(...) end
+        host.answer("error", own_words((...)))
+        return false
+    end
+
+    local function evaluate(line)
+        local chunk, is_expression, message = compile(line)
+        if not chunk then return host.answer("error", own_words(message)) end
+        local done = report(pcall(chunk))
+        -- What defines something is said again after a restart.
+        if done and (not is_expression or line:match("^on%s*[%(\"]") or line:match("^off%s*%(")) then
+            host.answer("keep", line)
+        end
+    end
+
+    -- ------------------------------------------------- handlers tried as events pass
+
+    local function holds(view, field, wanted)
+        local value = view[field]
+        if type(wanted) ~= "table" then return value == wanted end
+        if type(wanted.has) == "function" then return value ~= nil and wanted:has(value) end
+        for _, alternative in ipairs(wanted) do
+            if value == alternative then return true end
+        end
+        return false
+    end
+
+    local function kind_named(name)
+        local names = {}
+        for _, kind in pairs(schema) do
+            if kind.name == name then return kind end
+            names[#names + 1] = kind.name
+        end
+        local near = nearest(tostring(name), names)
+        error(("there is no event '%s'%s"):format(tostring(name), near and "; did you mean '" .. near .. "'?" or ""), 3)
+    end
+
+    function world.on(name, filter, handler)
+        if handler == nil then filter, handler = nil, filter end
+        local kind = kind_named(name)
+        if type(handler) ~= "function" then error("a handler function is expected, got " .. type(handler), 2) end
+        if filter ~= nil and type(filter) ~= "table" then error("the filter must be a table, got " .. type(filter), 2) end
+        handlers[#handlers + 1] = { kind = kind, filter = filter, handler = handler }
+    end
+    function world.off() handlers = {} end
+
+    local function wanted_by(entry, view)
+        for field, wanted in next, entry.filter or {} do
+            if not holds(view, field, wanted) then return false end
+        end
+        return true
+    end
+
+    local function pass()
+        for _, entry in ipairs(handlers) do
+            if entry.kind == current then
+                local ok, message = pcall(wanted_by, entry, world.e)
+                if ok and message then ok, message = pcall(entry.handler, world.e) end
+                if not ok then host.answer("error", own_words(message)) end
+            end
+        end
+    end
+
+    local conditions = {}
+    local function check(line)
+        local chunk = conditions[line]
+        if not chunk then
+            local message
+            chunk, message = load("return " .. line, "=prompt", "t", world)
+            if not chunk then return host.answer("stop", own_words(message)) end
+            conditions = { [line] = chunk }
+        end
+        local ok, result = pcall(chunk)
+        -- A field that this kind of event lacks is simply not so; any other mistake ends the search.
+        if not ok and not own_words(result):find("events have no field", 1, true) then
+            host.answer("stop", own_words(result))
+        elseif ok and result then
+            host.answer("holds", "")
+        end
+    end
+
+    -- ------------------------------------------------------------------- summary
+
+    local TOLD = 4 -- fields of a kind's own in a summary
+    local function summary()
+        local view = world.e
+        local words = {}
+        for _, field in ipairs(current.fields) do
+            if not field.head and #words < TOLD and (field.type == "str" or field.type == "word") then
+                local value = view[field.name]
+                if value and value ~= "" then words[#words + 1] = value:sub(1, 60) end
+            end
+        end
+        local time = view.time
+        local from, to = view.client_ip, view.server_ip
+        host.answer("text", ("%s.%03d  %-10s %s:%d → %s:%d  %s"):format(os.date("!%H:%M:%S", math.floor(time)), time % 1 * 1000,
+            current.name, from, view.client_port, to, view.server_port, table.concat(words, " ")))
+    end
+
+    -- ---------------------------------------------------------------- completion
+
+    local function names_in(value)
+        local names = {}
+        if value == world.e and current then
+            for _, field in ipairs(current.fields) do names[#names + 1] = field.name end
+        elseif type(value) == "table" then
+            for name in next, value do names[#names + 1] = name end
+            if value == world then
+                for name in next, environment do names[#names + 1] = name end
+            end
+        elseif type(value) == "string" then
+            for name in next, environment.string do names[#names + 1] = name end
+        end
+        return names
+    end
+
+    -- "lunette.set.do" → the table lunette.set, "lunette.set.", "do"
+    local function owner_of(word)
+        local path, separator, last = word:match("^(.*)([%.:])([%w_]*)$")
+        if not path then return world, "", word end
+        local value = world
+        for name in path:gmatch("[%w_]+") do
+            if type(value) ~= "table" then return nil end
+            value = value[name]
+        end
+        return value, path .. separator, last
+    end
+
+    local function complete(line)
+        local word = line:match("[%w_%.:]*$")
+        local found = {}
+        if line:match("^:?next%s") then
+            for _, kind in pairs(schema) do
+                if kind.name:sub(1, #word) == word then found[#found + 1] = kind.name end
+            end
+        else
+            local owner, before, last = owner_of(word)
+            for _, name in ipairs(owner ~= nil and names_in(owner) or {}) do
+                if type(name) == "string" and name:sub(1, #last) == last then found[#found + 1] = before .. name end
+            end
+        end
+        table.sort(found)
+        host.answer("text", table.concat(found, "\n"))
+    end
+
+    local answers = { evaluate = evaluate, pass = pass, check = check, summary = summary, complete = complete }
+
+    -- One question about one event; kind 0: there is none at hand.
+    return function(kind, view)
+        local what, line = host.question()
+        current = schema[kind]
+        world.e = current and views.constructors[kind](view) or nil
+        answers[what](line)
+        current = nil
+        world.e = nil
+    end
+end
