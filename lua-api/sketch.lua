@@ -130,6 +130,7 @@ end
 function distinct:merge(other)
     check_distinct(self)
     check_distinct(other)
+    helpers.whole("distinct:merge: bits", self.bits, 4, 16)
     if self.bits ~= other.bits then
         error(("distinct:merge: one has %s bits, the other %s"):format(tostring(self.bits), tostring(other.bits)), 2)
     end
@@ -232,7 +233,7 @@ function heavy:top(k)
     if k == nil then k = self.size end
     helpers.whole("heavy:top", k, 0, HEAVY_MOST)
     local list = {}
-    for i = 1, self.held do list[i] = { value = self.values[i], count = self.weights[i], error = self.errors[i] } end
+    for i = 1, math.min(self.held, #self.values) do list[i] = { value = self.values[i], count = self.weights[i], error = self.errors[i] } end
     table.sort(list, function(a, b)
         if a.count ~= b.count then return a.count > b.count end
         if a.error ~= b.error then return a.error < b.error end
