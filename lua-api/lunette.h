@@ -42,6 +42,17 @@ struct lunette_feed {
     uint32_t run_end[1024];
 };
 
+/* What an address is: bits of address_traits(). */
+enum lunette_address {
+    LUNETTE_IPV4 = 1,
+    LUNETTE_IPV6 = 2,
+    LUNETTE_PRIVATE = 4,
+    LUNETTE_LOOPBACK = 8,
+    LUNETTE_LINK_LOCAL = 16,
+    LUNETTE_MULTICAST = 32,
+    LUNETTE_GLOBAL = 64,
+};
+
 /* What Lua calls. Functions that compiled code calls often; the rest are plain C functions in the Lua state. */
 struct lunette_api {
     uint32_t version;
@@ -59,4 +70,13 @@ struct lunette_api {
     int32_t (*is_address)(const char *text, uint32_t length);
     /* Where `needle` begins in the `length` bytes at `bytes`, or -1. */
     int32_t (*find)(const char *bytes, uint32_t length, const char *needle, uint32_t needle_length);
+    /* Addresses as text: engine/script/address.h tells them. `out` has room for 80 characters. */
+    uint32_t (*address_traits)(const char *text, uint32_t length);
+    int32_t (*address_inside)(const char *text, uint32_t length, const char *block, uint32_t block_length);
+    int32_t (*address_canonical)(const char *text, uint32_t length, char *out);
+    int32_t (*address_reverse)(const char *text, uint32_t length, char *out);
+    int32_t (*address_network)(const char *text, uint32_t length, uint32_t bits, char *out);
+    /* 64 bits of XXH3, the upper half first: the same in each run and on each machine of this byte order. */
+    void (*hash)(const char *bytes, uint32_t length, uint32_t *out);
+    void (*hash_number)(double number, uint32_t *out);
 };

@@ -45,6 +45,8 @@ function lunette.suffix(name)
     return at >= 0 and name:sub(at + 1) or nil
 end
 
+inside.suffixes = { registrable = lunette.registrable, suffix = lunette.suffix } -- for lunette.names
+
 function lunette.is_address(value)
     return type(value) == "string" and api.is_address(value, #value) ~= 0
 end

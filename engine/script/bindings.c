@@ -9,7 +9,9 @@
 #include "script/state.h"
 
 #include "base/log.h"
+#include "script/address.h"
 #include "script/embedded.h"
+#include "script/plain.h"
 #include "script/suffix.h"
 
 #include <errno.h>
@@ -18,6 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 enum {
     DATA_FILE_LIMIT = 32 * 1024 * 1024,
@@ -416,6 +421,14 @@ static void push_function(lua_State *lua, struct detector *detector, const char 
     lua_setfield(lua, -2, name);
 }
 
+/* classes(table): what the hand-over knows objects by, see plain.h. */
+static int host_classes(lua_State *lua) {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    lua_settop(lua, 1);
+    plain_classes_keep(lua);
+    return 0;
+}
+
 void bindings_push(lua_State *lua, struct detector *detector) {
     static const luaL_Reg functions[] = {
         {"subscribe", host_subscribe},
@@ -431,6 +444,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"place", host_place},
         {"alert", host_alert},
         {"report", host_report},
+        {"classes", host_classes},
     };
     lua_newtable(lua);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
@@ -482,6 +496,19 @@ static int32_t api_find(const char *bytes, uint32_t length, const char *needle, 
     return at ? (int32_t)(at - bytes) : -1;
 }
 
+static void api_hash(const char *bytes, uint32_t length, uint32_t *out) {
+    uint64_t hash = XXH3_64bits(bytes, length);
+    out[0] = (uint32_t)(hash >> 32);
+    out[1] = (uint32_t)hash;
+}
+
+/* With a seed of its own, so that no number is the text of the same bytes. */
+static void api_hash_number(double number, uint32_t *out) {
+    uint64_t hash = XXH3_64bits_withSeed(&number, sizeof number, 1);
+    out[0] = (uint32_t)(hash >> 32);
+    out[1] = (uint32_t)hash;
+}
+
 const struct lunette_api lunette_api = {
     .version = LUNETTE_API_VERSION,
     .feed_size = sizeof(struct lunette_feed),
@@ -492,4 +519,11 @@ const struct lunette_api lunette_api = {
     .public_suffix = suffix_public,
     .is_address = api_is_address,
     .find = api_find,
+    .address_traits = address_traits,
+    .address_inside = address_inside,
+    .address_canonical = address_canonical,
+    .address_reverse = address_reverse,
+    .address_network = address_network,
+    .hash = api_hash,
+    .hash_number = api_hash_number,
 };

@@ -24,9 +24,8 @@ end
 require("jit.opt").start("maxtrace=8000", "maxmcode=16384", "sizemcode=256", "maxrecord=16000", "maxirconst=4000",
     "loopunroll=60", "callunroll=20", "maxside=400", "maxsnap=2000")
 
-local trusted = { ["boot.lua"] = true, ["stubs.lua"] = true } -- what a script must not require
+local SCRIPTS_OWN = { beat = true } -- modules that run in the script's own environment
 local function internal(name, ...)
-    trusted[name] = true
     return assert(load(host.embedded(name), "=" .. name, "t"))(...)
 end
 
@@ -42,6 +41,7 @@ inside.store = internal("store.lua")(inside)
 inside.records = internal("records.lua")(inside)
 inside.sets = internal("sets.lua")(inside)
 inside.alerts = internal("alerts.lua")(inside)
+inside.helpers = internal("helpers.lua")(inside, internal)
 local lunette = internal("lunette.lua", inside)
 
 -- The environment: the language without the doors out of it.
@@ -106,9 +106,13 @@ environment.require = function(name)
     if modules[name] ~= nil then return modules[name] end
     local source, chunk
     local own = name:match("^lunette%.([%w_]+)$")
+    if own and inside.helpers.is_module(own) then
+        modules[name] = inside.helpers.module(own)
+        return modules[name]
+    end
     if own then
+        if not SCRIPTS_OWN[own] then error("require: there is no module '" .. name .. "'", 2) end
         source, chunk = host.embedded(own .. ".lua"), "=lunette/" .. own .. ".lua"
-        if not source or trusted[own .. ".lua"] then error("require: there is no module '" .. name .. "'", 2) end
     else
         if not name:match("^[%w_]+$") then error("require: '" .. name .. "' is no module's name", 2) end
         local why

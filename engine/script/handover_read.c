@@ -109,9 +109,7 @@ static int target_of_key(lua_State *lua) {
     lua_rawget(lua, TARGETS);
     bool used = lua_toboolean(lua, -1);
     lua_pop(lua, 1);
-    bool has_meta = lua_getmetatable(lua, -1);
-    lua_pop(lua, has_meta ? 1 : 0);
-    if (used || has_meta) {
+    if (used || !plain_can_fill(lua)) {
         lua_pop(lua, 1);
         return 0;
     }

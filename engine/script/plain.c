@@ -1,10 +1,14 @@
 /* One byte says what follows: a number's eight bytes, a string's length and text, a table's count of pairs
- * and the pairs, or the number of a table that was written before. See plain.h. */
+ * and the pairs, an object's class by name and then its table, or the number of a table that was written
+ * before. See plain.h. */
 #include "script/plain.h"
 
 #include <stdlib.h>
 
-enum { TAG_FALSE = 1, TAG_TRUE, TAG_NUMBER, TAG_STRING, TAG_TABLE, TAG_AGAIN };
+enum { TAG_FALSE = 1, TAG_TRUE, TAG_NUMBER, TAG_STRING, TAG_TABLE, TAG_AGAIN, TAG_OBJECT };
+
+/* Its address is the key of the table of classes in Lua's registry. */
+static const char classes_key;
 
 /* ------------------------------------------------------------------- bytes */
 
@@ -65,6 +69,38 @@ struct slice incoming_text(struct cursor *in) {
     return (struct slice){.at = text, .length = text ? length : 0};
 }
 
+/* ----------------------------------------------------------------- classes */
+
+void plain_classes_keep(lua_State *lua) {
+    lua_pushlightuserdata(lua, (void *)&classes_key);
+    lua_insert(lua, -2);
+    lua_rawset(lua, LUA_REGISTRYINDEX);
+}
+
+/* Of the table at the top of the stack: pushes its metatable and the name of its class, or nil twice. True
+ * unless it has a metatable that is no class's. */
+static bool class_push(lua_State *lua) {
+    if (!lua_getmetatable(lua, -1)) {
+        lua_pushnil(lua);
+        lua_pushnil(lua);
+        return true;
+    }
+    lua_pushlightuserdata(lua, (void *)&classes_key);
+    lua_rawget(lua, LUA_REGISTRYINDEX);
+    if (lua_istable(lua, -1)) {
+        lua_pushvalue(lua, -2);
+        lua_rawget(lua, -2);
+        lua_replace(lua, -2);
+    }
+    return lua_type(lua, -1) == LUA_TSTRING;
+}
+
+bool plain_can_fill(lua_State *lua) {
+    bool fine = class_push(lua);
+    lua_pop(lua, 2);
+    return fine;
+}
+
 /* ----------------------------------------------------------------- writing */
 
 static struct table_number *number_of(const struct plain_writer *writer, const void *table) {
@@ -121,10 +157,17 @@ static bool table_write(struct plain_writer *writer, lua_State *lua, int depth) 
         return true;
     }
     if (depth == PLAIN_DEPTH || !lua_checkstack(lua, 4)) return false;
-    if (lua_getmetatable(lua, -1)) {
-        lua_pop(lua, 1);
+    if (!class_push(lua)) {
+        lua_pop(lua, 2);
         return false;
     }
+    if (!lua_isnil(lua, -1)) {
+        size_t length;
+        const char *name = lua_tolstring(lua, -1, &length);
+        outgoing_u8(out, TAG_OBJECT);
+        outgoing_text(out, name, length);
+    }
+    lua_pop(lua, 2);
     if (!number_take(writer, table)) out->failed = true;
     outgoing_u8(out, TAG_TABLE);
     outgoing_u32(out, (uint32_t)lua_objlen(lua, -1));
@@ -188,6 +231,31 @@ void plain_writer_free(struct plain_writer *writer) {
 
 static bool value_read(struct plain_reader *reader, lua_State *lua, int target, int depth);
 
+/* Pushes the metatable of the class whose name comes, nil and false if there is none. */
+static bool class_read(struct plain_reader *reader, lua_State *lua) {
+    struct slice name = incoming_text(&reader->in);
+    if (reader->in.failed) return false;
+    lua_pushlightuserdata(lua, (void *)&classes_key);
+    lua_rawget(lua, LUA_REGISTRYINDEX);
+    if (lua_istable(lua, -1)) {
+        lua_pushlstring(lua, (const char *)name.at, name.length);
+        lua_gettable(lua, -2);
+        lua_replace(lua, -2);
+    }
+    if (lua_istable(lua, -1)) return true;
+    lua_pop(lua, 1);
+    return false;
+}
+
+/* Whether the table at `target` has the metatable at `class` (0: none). */
+static bool same_class(lua_State *lua, int target, int class) {
+    bool has = lua_getmetatable(lua, target);
+    if (!has) return class == 0;
+    bool same = class && lua_rawequal(lua, -1, class);
+    lua_pop(lua, 1);
+    return same;
+}
+
 /* The table that is to be filled, empty. */
 static void table_push(lua_State *lua, int target, uint32_t items, uint32_t pairs) {
     if (!target) {
@@ -204,13 +272,19 @@ static void table_push(lua_State *lua, int target, uint32_t items, uint32_t pair
     }
 }
 
-static bool table_read(struct plain_reader *reader, lua_State *lua, int target, int depth) {
+/* `class`: the stack's place of a metatable, or 0. */
+static bool table_read(struct plain_reader *reader, lua_State *lua, int target, int depth, int class) {
     uint32_t items = incoming_u32(&reader->in), pairs = incoming_u32(&reader->in);
     /* A pair is two bytes at least. */
     if (reader->in.failed || pairs > cursor_left(&reader->in) / 2 || depth > PLAIN_DEPTH) return false;
     if (items > pairs) items = pairs;
     if (pairs > INT32_MAX || !lua_checkstack(lua, 8)) return false;
+    if (target && !same_class(lua, target, class)) target = 0;
     table_push(lua, target, items, pairs);
+    if (class && !target) {
+        lua_pushvalue(lua, class);
+        lua_setmetatable(lua, -2);
+    }
     lua_pushvalue(lua, -1);
     lua_rawseti(lua, reader->seen, (int)++reader->count);
     for (uint32_t i = 0; i < pairs; i++) {
@@ -248,7 +322,14 @@ static bool value_read(struct plain_reader *reader, lua_State *lua, int target, 
         lua_pushlstring(lua, (const char *)text.at, text.length);
         return true;
     case TAG_TABLE:
-        return table_read(reader, lua, target, depth);
+        return table_read(reader, lua, target, depth, 0);
+    case TAG_OBJECT: {
+        if (!lua_checkstack(lua, 4) || !class_read(reader, lua)) return false;
+        int class = lua_gettop(lua);
+        bool fine = cursor_u8(&reader->in) == TAG_TABLE && table_read(reader, lua, target, depth, class);
+        lua_remove(lua, class);
+        return fine;
+    }
     case TAG_AGAIN: {
         uint32_t table = incoming_u32(&reader->in);
         if (reader->in.failed || table == 0 || table > reader->count) return false;

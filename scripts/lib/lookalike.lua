@@ -13,46 +13,13 @@
 --                their own too often to mean anything.
 --
 -- A bare word (apple.example) or a bare word beside harmless ones (apple-pie, applemusicians) is no finding.
--- Nothing here asks the engine: tests run it under plain luajit.
+-- Folding letters that look alike, and punycode, is lunette.names' part.
 
-local punycode = require "punycode"
+local names = require "lunette.names"
 
 local lookalike = {}
 
--- Letters that pass for a plain one, by code point. Cyrillic, Greek, IPA, Roman numerals, Latin with marks.
-local FOLDS = {
-    a = "а ɑ α à á â ã ä å ā ă ą ǎ ạ ả ấ ầ ẩ ẫ ậ ắ ằ ẳ ẵ ặ ȧ", b = "ь Ь ƅ ḃ ḅ", c = "с ϲ ⅽ ç ć ĉ ċ č ƈ", d = "ԁ ⅾ ɗ ď đ ḍ",
-    e = "е ё є ε ҽ è é ê ë ē ĕ ė ę ě ẹ ẻ ẽ ế ề ể ễ ệ", f = "ƒ ḟ", g = "ɡ ğ ġ ģ ǵ", h = "һ ĥ ħ ḥ", j = "ј ĵ", k = "к κ ķ ḳ",
-    l = "ӏ і ı ι ɩ ⅼ ⅰ ǀ ł ĺ ļ ľ ŀ ḷ ḻ ì í î ï ĩ ī ĭ į ǐ ị ỉ ї", m = "м ⅿ ṃ ṁ", n = "п ո ñ ń ņ ň ṇ ṅ",
-    o = "о ο σ օ ò ó ô õ ö ø ō ŏ ő ọ ỏ ố ồ ổ ỗ ộ ơ ớ ờ ở ỡ ợ", p = "р ρ ƿ ṗ ҏ", q = "ԛ", r = "г ŕ ŗ ř ṛ", s = "ѕ ś ŝ ş š ș ṣ",
-    t = "т τ ţ ť ț ṭ", u = "υ ս ù ú û ü ũ ū ŭ ů ű ų ụ ủ ư", v = "ν ѵ ⅴ", w = "ԝ ω ŵ ẁ ẃ ẅ", x = "х χ ⅹ", y = "у γ ý ÿ ŷ",
-    z = "ź ż ž ẓ",
-}
--- Within ASCII. i and l fall together: a capital I passes for l, and names lose their capitals on the way.
-local ASCII_FOLDS = { ["0"] = "o", ["1"] = "l", ["3"] = "e", ["5"] = "s", ["i"] = "l", ["|"] = "l" }
-
-local fold_of = {}
-for plain, others in pairs(FOLDS) do
-    for letter in others:gmatch("%S+") do fold_of[punycode.points(letter)[1]] = plain end
-end
-
-local function fold_ascii(text)
-    return (text:gsub(".", ASCII_FOLDS))
-end
-
--- Folds a label: its skeleton, its letters as they are (bytes above ASCII as "?", so that both have one character per letter),
--- and the code points.
-function lookalike.fold(label)
-    local points = punycode.points(label)
-    local skeleton, raw = {}, {}
-    for i, point in ipairs(points) do
-        if point >= 0xff41 and point <= 0xff5a then point = point - 0xff41 + 0x61 end -- full-width letters
-        local plain = point < 128 and string.char(point):lower() or fold_of[point]
-        raw[i] = points[i] < 128 and string.char(points[i]):lower() or "?"
-        skeleton[i] = plain and (ASCII_FOLDS[plain] or plain) or "?"
-    end
-    return table.concat(skeleton), table.concat(raw), points
-end
+local function fold_ascii(text) return (names.fold(text)) end
 
 -- Is the text made of lure words and digits alone? Gives the weight of the heaviest: 2 strong, 1 weak.
 local function lure_weight(text, lures)
@@ -111,7 +78,7 @@ function lookalike.new(rules)
     end
 
     local function judge_label(label)
-        local skeleton, raw, points = lookalike.fold(label)
+        local skeleton, raw, shown_text = names.fold(label)
         local brand, literal, glued, shown, slip
         for from, piece in skeleton:gmatch("()([^%-]+)") do
             local raw_piece = raw:sub(from, from + #piece - 1)
@@ -130,7 +97,7 @@ function lookalike.new(rules)
         if brand and not literal then
             local foreign = shown:find("?", 1, true) ~= nil
             return { kind = "homoglyph", brand = brand, foreign = foreign, digits = shown:find("%d") ~= nil, lure = lure,
-                shown = punycode.text(points) }
+                shown = shown_text }
         end
         if brand and lure > 0 then return { kind = "keyword", brand = brand, lure = lure, shown = label } end
         if slip and lure > 0 then return { kind = "misspelling", brand = slip, lure = lure, shown = label } end

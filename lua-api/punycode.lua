@@ -3,7 +3,7 @@
 -- A name on the wire is ASCII; letters beyond it travel as "xn--" plus a label in which the plain letters stand in front of
 -- the last hyphen and the others are packed behind it: each as the distance from the one before, in digits whose weight
 -- depends on their place. decode() gives code points, or nil for what no encoder would write, so a caller can fold or count
--- them without guessing.
+-- them without guessing. A part of lunette.names, and nothing that scripts reach.
 
 local punycode = {}
 
@@ -66,6 +66,47 @@ function punycode.decode(text)
         i = i + 1
     end
     return points
+end
+
+-- The text behind "xn--" for code points, digits in lower case; nil if there are too many.
+function punycode.encode(points)
+    if #points > MOST then return nil end
+    local out = {}
+    for i = 1, #points do
+        if points[i] < FIRST then out[#out + 1] = string.char(points[i]) end
+    end
+    local done = #out
+    local plain = done
+    if plain > 0 then out[#out + 1] = "-" end
+
+    local n, delta, bias = FIRST, 0, 72
+    while done < #points do
+        local least = math.huge
+        for i = 1, #points do
+            if points[i] >= n and points[i] < least then least = points[i] end
+        end
+        delta = delta + (least - n) * (done + 1)
+        n = least
+        for i = 1, #points do
+            if points[i] < n then delta = delta + 1 end
+            if points[i] == n then
+                local q, k = delta, BASE
+                while true do
+                    local t = k <= bias and T_MIN or (k >= bias + T_MAX and T_MAX or k - bias)
+                    if q < t then break end
+                    local d = t + (q - t) % (BASE - t)
+                    out[#out + 1] = string.char(d < 26 and d + 0x61 or d - 26 + 0x30)
+                    q = math.floor((q - t) / (BASE - t))
+                    k = k + BASE
+                end
+                out[#out + 1] = string.char(q < 26 and q + 0x61 or q - 26 + 0x30)
+                bias = adapt(delta, done + 1, done == plain)
+                delta, done = 0, done + 1
+            end
+        end
+        delta, n = delta + 1, n + 1
+    end
+    return table.concat(out)
 end
 
 -- Code points of a label as it stands in a name: "xn--…" decoded, UTF-8 read, anything else byte by byte.
