@@ -419,6 +419,8 @@ int handover_read(struct detector *detector, const void *bytes, size_t size, boo
     int status = detector_enter_patiently(detector, 1);
     free(reading.taken);
     free(reading.plan);
+    if (status < 0 && detector->quarantined)
+        return error_set(err, "%s cannot take the state over: %s", detector->path, detector->last_error);
     if (status < 0)
         return error_set(err, "%s cannot take the state over: not enough memory, its bound is %zu MiB",
                          detector->path, detector->options.memory_limit >> 20);
