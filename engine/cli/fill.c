@@ -93,6 +93,8 @@ int fill_scripts(struct script_options *scripts, const struct values *values, st
                  struct error *err) {
     if (fill_settings(scripts, values, filling, err) < 0) return -1;
     scripts->memory_limit = (size_t)value_number(values, OPTION_SCRIPT_MEMORY);
+    nanoseconds limit = nanoseconds_of(values, OPTION_SCRIPT_TIME);
+    scripts->time_limit = limit > 0 ? limit : SCRIPT_TIME_FREE;
     scripts->paths = value_words(values, OPTION_SCRIPT);
     scripts->path_count = values->of[OPTION_SCRIPT].count;
     /* a -s on the command line comes before a no_scripts in the configuration */

@@ -52,10 +52,28 @@ return function(inside)
         end
         if type(default) == "table" then
             local list = {}
-            for item in given:gmatch("[^,]+") do list[#list + 1] = type(default[1]) == "number" and tonumber(item) or item end
+            for item in given:gmatch("[^,]+") do
+                local value = item
+                if type(default[1]) == "number" then value = tonumber(item) end
+                if value == nil then return nil end
+                list[#list + 1] = value
+            end
             return list
         end
         return given
+    end
+
+    -- What may be set instead of a default, for the message.
+    local function expected(default)
+        if type(default) == "boolean" then return "true or false is expected" end
+        if type(default) == "table" then return "numbers are expected, with commas between them" end
+        return "a " .. type(default) .. " is expected"
+    end
+    local function shown(default)
+        if type(default) ~= "table" then return tostring(default) end
+        local words = {}
+        for i = 1, #default do words[i] = tostring(default[i]) end
+        return table.concat(words, ",")
     end
 
     function alerts.tunables(defaults)
@@ -68,7 +86,8 @@ return function(inside)
             if given ~= nil then
                 local value = converted(key, default, given)
                 if value == nil then
-                    error(("--set %s.%s: a %s is expected, got '%s'"):format(inside.name, key, type(default), given), 0)
+                    error(("--set %s.%s: %s, got '%s' (the default is %s)"):format(inside.name, key, expected(default), given,
+                        shown(default)), 0)
                 end
                 values[key] = value
             end

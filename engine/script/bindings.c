@@ -13,6 +13,7 @@
 #include "script/embedded.h"
 #include "script/plain.h"
 #include "script/suffix.h"
+#include "script/watchdog.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -315,15 +316,22 @@ static bool alert_fits(struct detector *detector, size_t text) {
     return false;
 }
 
+void detector_say(struct detector *detector, struct alert *alert) {
+    const struct event_head_body *head = current_head(detector);
+    struct alert_place place = current_place(detector);
+    alert->time = current_clock(detector, head);
+    alert->seq = head ? head->seq : 0;
+    alert->detector_index = detector->options.index;
+    alert->has_head = head != NULL;
+    if (head) alert->head = *head;
+    detector->alerts++;
+    detector->options.on_alert(detector->options.context, alert, &place);
+}
+
 /* alert(severity, score, confidence, repeats, title, category, attack, who, where, why, next, evidence) */
 static int host_alert(lua_State *lua) {
     struct detector *detector = detector_of(lua);
-    const struct event_head_body *head = current_head(detector);
-    nanoseconds clock = current_clock(detector, head);
     struct alert alert = {
-        .time = clock,
-        .seq = head ? head->seq : 0,
-        .detector_index = detector->options.index,
         .severity = (uint8_t)luaL_checkinteger(lua, 1),
         .score = lua_isnil(lua, 2) ? NAN : luaL_checknumber(lua, 2),
         .confidence = lua_isnil(lua, 3) ? NAN : luaL_checknumber(lua, 3),
@@ -337,15 +345,10 @@ static int host_alert(lua_State *lua) {
         .why = luaL_checkstring(lua, 10),
         .next = luaL_checkstring(lua, 11),
         .evidence = luaL_checkstring(lua, 12),
-        .has_head = head != NULL,
     };
-    if (head) alert.head = *head;
     size_t text = 0;
     for (int i = 5; i <= 12; i++) text += lua_objlen(lua, i);
-    if (!alert_fits(detector, text)) return 0;
-    detector->alerts++;
-    struct alert_place place = current_place(detector);
-    detector->options.on_alert(detector->options.context, &alert, &place);
+    if (alert_fits(detector, text)) detector_say(detector, &alert);
     return 0;
 }
 
@@ -414,10 +417,22 @@ static int host_answer(lua_State *lua) {
     return 0;
 }
 
+/* A call of one of the functions below: until it is over the watchdog keeps its hands off, whether it returns
+ * or raises an error. So none of them may call a script's function. */
+static int host_call(lua_State *lua) {
+    lua_pushvalue(lua, lua_upvalueindex(1));
+    lua_insert(lua, 1);
+    bool before = watchdog_hold(true);
+    int status = lua_pcall(lua, lua_gettop(lua) - 1, LUA_MULTRET, 0);
+    watchdog_hold(before);
+    return status == 0 ? lua_gettop(lua) : lua_error(lua);
+}
+
 static void push_function(lua_State *lua, struct detector *detector, const char *name,
                           lua_CFunction function) {
     lua_pushlightuserdata(lua, detector);
     lua_pushcclosure(lua, function, 1);
+    lua_pushcclosure(lua, host_call, 1);
     lua_setfield(lua, -2, name);
 }
 
@@ -458,14 +473,19 @@ void bindings_push(lua_State *lua, struct detector *detector) {
     lua_setfield(lua, -2, "detector");
 }
 
-/* ------------------------------------------------------------ struct lunette_api */
+/* ------------------------------------------------------------ struct lunette_api
+ *
+ * A loop that calls these spends so much of its time in them that the watchdog would hardly ever find it in
+ * Lua: so they ask themselves whether it wants to be rid of that loop. */
 
 static int32_t api_set_find(const struct lunette_set *set, const char *text, uint32_t length) {
+    watchdog_obey();
     return set_find((const struct set *)(const void *)set, text, length);
 }
 
 static int32_t api_set_find_field(struct lunette_detector *opaque, const struct lunette_set *set,
                                   uint32_t kind, uint32_t slot, uint32_t number) {
+    watchdog_obey();
     const struct detector *detector = (const void *)opaque;
     const struct batch *batch = detector->options.batch;
     const struct event_schema *head = event_schema_of(EVENT_head),
@@ -476,8 +496,19 @@ static int32_t api_set_find_field(struct lunette_detector *opaque, const struct 
                       batch->slots[kind] + (size_t)slot * own->size, batch->text);
 }
 
+static int32_t api_registrable(const char *name, uint32_t length) {
+    watchdog_obey();
+    return suffix_registrable(name, length);
+}
+
+static int32_t api_public_suffix(const char *name, uint32_t length) {
+    watchdog_obey();
+    return suffix_public(name, length);
+}
+
 static int32_t api_ip_text(const uint8_t *address, char *out) {
     struct ip ip;
+    watchdog_obey();
     memcpy(ip.bytes, address, sizeof ip.bytes);
     return ip_format(&ip, out);
 }
@@ -492,6 +523,7 @@ static int32_t api_is_address(const char *text, uint32_t length) {
 }
 
 static int32_t api_find(const char *bytes, uint32_t length, const char *needle, uint32_t needle_length) {
+    watchdog_obey();
     const char *at = memmem(bytes, length, needle, needle_length);
     return at ? (int32_t)(at - bytes) : -1;
 }
@@ -515,8 +547,8 @@ const struct lunette_api lunette_api = {
     .set_find = api_set_find,
     .set_find_field = api_set_find_field,
     .ip_text = api_ip_text,
-    .registrable = suffix_registrable,
-    .public_suffix = suffix_public,
+    .registrable = api_registrable,
+    .public_suffix = api_public_suffix,
     .is_address = api_is_address,
     .find = api_find,
     .address_traits = address_traits,

@@ -34,6 +34,7 @@ local inside = {
     name = given.name, settings = given.settings, debug = debug,
 }
 inside.nearest = internal("nearest.lua")
+inside.trace = internal("trace.lua")(inside)
 inside.views = internal("views.lua")(inside)
 inside.clock = internal("timers.lua")(inside)
 inside.dispatch = internal("dispatch.lua")(inside)
@@ -122,6 +123,7 @@ environment.require = function(name)
     end
     local body, message = load(source, chunk, "t", environment)
     if not body then error(message, 0) end
+    if not own then inside.trace.is_the_scripts(chunk) end
     local result = body(name)
     modules[name] = result == nil and true or result
     return modules[name]
@@ -132,6 +134,7 @@ local calls = {}
 function calls.load(source, chunk)
     local body, message = load(source, chunk, "t", environment)
     if not body then error(message, 0) end
+    inside.trace.is_the_scripts(chunk)
     body()
     inside.loaded = true
     inside.store.loaded()

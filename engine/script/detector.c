@@ -5,6 +5,7 @@
 #include "script/cdef.h"
 #include "script/embedded.h"
 #include "script/handover.h"
+#include "script/watchdog.h"
 
 #include <lauxlib.h>
 #include <luajit.h>
@@ -23,7 +24,8 @@ _Static_assert(1 << (int)VIEW_SLOT_BITS == (int)BATCH_EVENTS, "views carry a slo
 
 static void switch_off(struct detector *detector, const char *why) {
     detector->off = true;
-    if (!detector->options.quiet)
+    /* Which worker a handler gets lost in is chance: that one tells. */
+    if (!detector->options.quiet || detector->quarantined)
         log_line(LOG_WARNING, "detector %s is switched off %s", detector->name, why);
 }
 
@@ -56,33 +58,84 @@ static const char *state_place(const struct detector *detector) {
     return place > 0 && place <= detector->place_count ? detector->places[place - 1] : detector->options.path;
 }
 
-/* The bound was passed: what is in the state's memory is in no order any more, so all of it goes, at once. */
-static void state_discard(struct detector *detector) {
+/* A bound was passed: what is in the state's memory is in no order any more, so all of it goes, at once.
+ * `bound` is how it was passed, HEAP_FULL or HEAP_LATE. */
+static void state_discard(struct detector *detector, int bound) {
+    const struct detector_options *options = &detector->options;
     detector->errors++;
-    snprintf(detector->last_error, sizeof detector->last_error, "%s: not enough memory: its bound is %zu MiB",
-             state_place(detector), detector->options.memory_limit >> 20);
+    if (bound == HEAP_LATE)
+        snprintf(detector->last_error, sizeof detector->last_error,
+                 "%s: did not come to its end within %g s of CPU time", state_place(detector),
+                 ns_to_seconds(options->time_limit));
+    else
+        snprintf(detector->last_error, sizeof detector->last_error,
+                 "%s: not enough memory: its bound is %zu MiB", state_place(detector),
+                 options->memory_limit >> 20);
     heap_free(detector->heap);
     detector->heap = NULL;
     detector->lua = NULL;
     char why[400];
-    snprintf(why, sizeof why, "and its state thrown away: %s (--script-memory sets it)",
-             detector->last_error);
+    snprintf(why, sizeof why, "and its state thrown away: %s (--script-%s sets it)", detector->last_error,
+             bound == HEAP_LATE ? "time" : "memory");
+    detector->quarantined = bound == HEAP_LATE;
     switch_off(detector, why);
 }
 
-int detector_enter(struct detector *detector, int arguments) {
+static int state_enter(struct detector *detector, int arguments, nanoseconds limit) {
+    struct watch watch = {.lua = detector->lua, .heap = detector->heap, .limit = limit};
     jmp_buf escape;
-    if (setjmp(escape) != 0) {
+    watchdog_enter(&watch);
+    int bound = setjmp(escape);
+    if (bound != 0) {
+        watchdog_leave(&watch);
         atomic_store_explicit(&detector->inside, false, memory_order_relaxed);
-        state_discard(detector);
+        state_discard(detector, bound);
         return -1;
     }
     heap_escape_to(detector->heap, &escape);
     atomic_store_explicit(&detector->inside, true, memory_order_relaxed);
     int status = lua_pcall(detector->lua, arguments, 0, 0);
     atomic_store_explicit(&detector->inside, false, memory_order_relaxed);
+    watchdog_leave(&watch);
     heap_escape_to(detector->heap, NULL);
     return status;
+}
+
+int detector_enter(struct detector *detector, int arguments) {
+    return state_enter(detector, arguments, detector->options.time_limit);
+}
+
+int detector_enter_patiently(struct detector *detector, int arguments) {
+    return state_enter(detector, arguments, DETECTOR_PATIENCE * detector->options.time_limit);
+}
+
+/* The alert of a detector that was stopped: it stands where the handler was, and carries that one's event. */
+static void quarantine_tell(struct detector *detector) {
+    double limit = ns_to_seconds(detector->options.time_limit), taken = ns_to_seconds(watchdog_taken());
+    char title[128], why[512], evidence[96];
+    snprintf(title, sizeof title, "Detector %s was stopped and is off", detector->name);
+    snprintf(
+        why, sizeof why,
+        "%s %s did not come to its end: %.2f s of CPU time, the limit is %g s. What the detector knew is "
+        "thrown away.",
+        detector->feed->place ? "The handler at" : "The script", state_place(detector), taken, limit);
+    snprintf(evidence, sizeof evidence, "{\"limit_seconds\":%g,\"taken_seconds\":%.2f}", limit, taken);
+    struct alert alert = {
+        .severity = SEVERITY_MEDIUM,
+        .score = NAN,
+        .confidence = NAN,
+        .detector = detector->name,
+        .title = title,
+        .category = "",
+        .attack = "",
+        .who = "",
+        .where = state_place(detector),
+        .why = why,
+        .next = "Look for a loop that does not end, or a pattern that tries too much. The detector is loaded "
+                "again when its file changes.",
+        .evidence = evidence,
+    };
+    detector_say(detector, &alert);
 }
 
 static void push_settings(lua_State *lua, const struct detector *detector) {
@@ -214,9 +267,11 @@ static int state_load(lua_State *lua) {
 }
 
 static int script_load(struct detector *detector, struct error *err) {
+    struct watch watch = {.heap = detector->heap, .limit = DETECTOR_PATIENCE * detector->options.time_limit};
     jmp_buf escape;
     int given_up = setjmp(escape);
     if (given_up) {
+        watchdog_leave(&watch);
         heap_free(detector->heap);
         detector->heap = NULL;
         detector->lua = NULL;
@@ -229,8 +284,10 @@ static int script_load(struct detector *detector, struct error *err) {
             detector->options.path, detector->options.memory_limit >> 20);
     }
     heap_escape_to(detector->heap, &escape);
-    detector->lua = lua_newstate(heap_allocate, detector->heap);
+    watchdog_enter(&watch);
+    watch.lua = detector->lua = lua_newstate(heap_allocate, detector->heap);
     int status = detector->lua ? lua_cpcall(detector->lua, state_load, detector) : LUA_ERRMEM;
+    watchdog_leave(&watch);
     bool told = status && detector->lua && lua_type(detector->lua, -1) == LUA_TSTRING;
     heap_escape_to(detector->heap, NULL);
     if (status == 0) return 0;
@@ -353,7 +410,9 @@ static void state_call(struct detector *detector, int call, const char *what, na
     detector->feed->generation = detector->options.batch->generation & GENERATION_MASK;
     lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, call);
     lua_pushnumber(detector->lua, ns_to_seconds(clock));
-    if (detector_enter(detector, 1) > 0) state_failed(detector, what);
+    int status = detector_enter(detector, 1);
+    if (status > 0) state_failed(detector, what);
+    if (status < 0 && detector->quarantined) quarantine_tell(detector);
 }
 
 /* Garbage counts against the bound until it is collected: do that in time, but not over and over. */
@@ -362,7 +421,7 @@ static void state_collect(struct detector *detector) {
     if (used < limit / 2 || used < detector->collected_at + limit / 16) return;
     jmp_buf escape;
     if (setjmp(escape) != 0) {
-        state_discard(detector);
+        state_discard(detector, HEAP_FULL);
         return;
     }
     heap_escape_to(detector->heap, &escape);
@@ -446,6 +505,10 @@ bool detector_whereabouts(const struct detector *detector, char *out, size_t siz
 
 bool detector_is_off(const struct detector *detector) {
     return detector->off;
+}
+
+bool detector_is_quarantined(const struct detector *detector) {
+    return detector->quarantined;
 }
 
 void detector_status(const struct detector *detector, struct detector_status *out) {

@@ -35,7 +35,8 @@ struct detector_options {
     const char *text; /* the script itself, in place of the file's; borrowed for the load. NULL: it is read */
     uint32_t
         index; /* its place among the detectors of the worker: decides the order of alerts of one event */
-    size_t memory_limit; /* bytes, for the Lua state and once more for its sets and filters */
+    size_t memory_limit;    /* bytes, for the Lua state and once more for its sets and filters */
+    nanoseconds time_limit; /* of CPU time for one entry into Lua; 0: none */
     const struct setting *settings;
     size_t setting_count;       /* borrowed for the load */
     struct script_files *files; /* borrowed: what the script reads is noted there. May be NULL */
@@ -56,6 +57,8 @@ void detector_free(struct detector *detector);
 void detector_succeed(struct detector *detector, const struct detector *old);
 void detector_renumber(struct detector *detector, uint32_t index); /* its place among the detectors */
 bool detector_is_off(const struct detector *detector);             /* any thread */
+/* Off because a handler did not come to its end: any thread. What is as it was would do the same again. */
+bool detector_is_quarantined(const struct detector *detector);
 
 const char *detector_name(const struct detector *detector);
 const char *detector_path(const struct detector *detector);

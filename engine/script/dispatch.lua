@@ -15,7 +15,7 @@ return function(inside)
     -- have a __tostring.
     function dispatch.traceback(message)
         if type(message) ~= "string" then message = "(error object is a " .. type(message) .. ")" end
-        return (inside.debug.traceback(message, 2))
+        return inside.trace.told(message)
     end
     local traceback = dispatch.traceback
 

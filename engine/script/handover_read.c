@@ -416,9 +416,11 @@ int handover_read(struct detector *detector, const void *bytes, size_t size, boo
     lua_gc(lua, LUA_GCSTOP, 0); /* nothing of what comes is garbage */
     lua_rawgeti(lua, LUA_REGISTRYINDEX, detector->call_read);
     lua_pushlightuserdata(lua, &reading);
-    int status = detector_enter(detector, 1);
+    int status = detector_enter_patiently(detector, 1);
     free(reading.taken);
     free(reading.plan);
+    if (status < 0 && detector->quarantined)
+        return error_set(err, "%s cannot take the state over: %s", detector->path, detector->last_error);
     if (status < 0)
         return error_set(err, "%s cannot take the state over: not enough memory, its bound is %zu MiB",
                          detector->path, detector->options.memory_limit >> 20);

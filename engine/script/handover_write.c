@@ -197,7 +197,7 @@ int handover_write(struct detector *detector, bool by_reference, struct outgoing
     lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, detector->call_write);
     lua_pushlightuserdata(detector->lua, &writing);
     heap_spare(detector->heap, true);
-    int status = detector_enter(detector, 1);
+    int status = detector_enter_patiently(detector, 1);
     if (detector->heap) heap_spare(detector->heap, false);
     plain_writer_free(&writing.values);
     if (status > 0) {

@@ -4,6 +4,7 @@
  * thrown away. */
 #include "script/heap.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct heap {
     size_t cut;   /* bytes of the reservation handed out so far */
     size_t large; /* bytes of large mappings */
     jmp_buf *escape;
+    volatile sig_atomic_t late; /* the next that wants memory jumps */
     struct large *larges;
     struct free_block *free[FINE_CLASSES + COARSE_CLASSES];
 };
@@ -163,6 +165,7 @@ static void large_give(struct heap *heap, void *at) {
 }
 
 static void *block_take(struct heap *heap, size_t size) {
+    if (heap->late) heap_give_up(heap);
     return size > LARGE ? large_take(heap, size) : small_take(heap, size);
 }
 
@@ -217,6 +220,10 @@ void *heap_allocate(void *context, void *old, size_t old_size, size_t new_size) 
     memcpy(moved, old, old_size < new_size ? old_size : new_size);
     block_give(heap, old, old_size);
     return moved;
+}
+
+void heap_hurry(struct heap *heap, bool on) {
+    heap->late = on;
 }
 
 void heap_give_up(struct heap *heap) {

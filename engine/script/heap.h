@@ -33,6 +33,9 @@ void heap_spare(struct heap *heap, bool allowed);
 enum { HEAP_FULL = 1, HEAP_LATE };
 void heap_escape_to(struct heap *heap, jmp_buf *escape);
 
+/* From a signal handler: the next that asks for memory gives up, from now on or no more. */
+void heap_hurry(struct heap *heap, bool on);
+
 /* From a hook: jumps there with HEAP_LATE, out of a script that has run for too long. */
 void heap_give_up(struct heap *heap);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { PACKET_PAYLOAD = 2048 };
+static const nanoseconds DEFAULT_SCRIPT_TIME = 2 * NS_PER_SECOND;
 
 struct pending_alert {
     struct alert_place place;
@@ -140,6 +141,9 @@ struct detector_options host_detector_options(struct script_host *host,
                                               const struct script_options *options) {
     return (struct detector_options){
         .memory_limit = options->memory_limit ? options->memory_limit : DETECTOR_MEMORY,
+        .time_limit = options->time_limit == SCRIPT_TIME_FREE ? 0
+                      : options->time_limit                   ? options->time_limit
+                                                              : DEFAULT_SCRIPT_TIME,
         .settings = options->settings,
         .setting_count = options->setting_count,
         .batch = host->batch,

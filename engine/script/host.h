@@ -25,13 +25,17 @@ struct script_sink {
     void (*on_drained)(void *context, nanoseconds clock);
 };
 
+enum { SCRIPT_TIME_FREE = -1 }; /* no limit */
+
 struct script_options {
     const char *const *paths; /* scripts, and folders of scripts (their *.lua files, by name) */
     size_t path_count;
     const struct setting *settings;
     size_t setting_count;
     size_t memory_limit; /* bytes per detector, 0: the default of 256 MiB */
-    bool quiet;          /* log nothing: workers after the first */
+    nanoseconds
+        time_limit; /* CPU time of one entry into a detector, 0: the default of 2 s; SCRIPT_TIME_FREE */
+    bool quiet;     /* log nothing: workers after the first */
 };
 
 /* Sets itself up as the batch's listener. NULL only if there is no memory, or for a wrong use: a path does

@@ -83,7 +83,9 @@ static const char *reason_for(const struct script_reload *reload, struct script_
         return text;
     }
     if (script_settings_digest(&reload->options, old->path) != old->settings) return "its settings changed";
-    if (old->detector && detector_is_off(old->detector)) return "it was switched off";
+    /* One that did not come to its end would do the same again. */
+    bool mended = old->detector && detector_is_off(old->detector) && !detector_is_quarantined(old->detector);
+    if (mended) return "it was switched off";
     return reload->force ? "asked for" : NULL;
 }
 

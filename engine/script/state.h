@@ -55,8 +55,9 @@ struct detector {
     size_t alert_bytes; /* raised since Lua was entered */
     bool alerts_cut;
     uint32_t log_lines;
-    atomic_bool inside; /* Lua has control; another thread may look, to tell what a stuck worker is in */
-    atomic_bool off;    /* another thread may look before a reload */
+    atomic_bool inside;      /* Lua has control; another thread may look, to tell what a stuck worker is in */
+    atomic_bool off;         /* another thread may look before a reload */
+    atomic_bool quarantined; /* off, and why: it did not come back from Lua in time */
     bool error_logged;
     char last_error[256];
 };
@@ -64,6 +65,12 @@ struct detector {
 /* detector.c: calls the function below its arguments on the stack; no results. Lua's status, or -1 if the
  * state had to be given up: then the detector is off. */
 int detector_enter(struct detector *detector, int arguments);
+/* The same for what the engine does with all of a state, which may take PATIENCE times as long. */
+enum { DETECTOR_PATIENCE = 5 };
+int detector_enter_patiently(struct detector *detector, int arguments);
+
+/* bindings.c: says an alert whose time, event and place in the order of things are those at hand. */
+void detector_say(struct detector *detector, struct alert *alert);
 
 /* detector.c: asks a console's state about the event that lies at `index` of its kind; NULL: about none. */
 void detector_ask(struct detector *detector, enum event_kind kind, uint32_t index, const void *event,

@@ -48,6 +48,7 @@ no_alerts = true -- they are in the records: not in the service's journal once m
 -- Bounds on memory.
 max_flows = 262144  -- at once, in each worker
 script_memory = 256 -- MiB, for each detector in each worker
+script_time = 2     -- seconds of CPU time that a detector may take at once; then it is off
 
 -- Metrics for Prometheus; without a password, so on loopback only.
 -- metrics = "127.0.0.1:9177"

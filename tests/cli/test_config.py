@@ -80,7 +80,7 @@ def test_the_help_fits_in_100_columns_and_names_each_option_once(command):
 
 def test_live_has_what_an_operator_looks_for():
     wanted = """interface script no-scripts set output rotate-size rotate-every rotate-keep spool spool-size record filter
-        workers dealing ring snap-length no-promiscuous home-net max-flows script-memory batch user no-seccomp control
+        workers dealing ring snap-length no-promiscuous home-net max-flows script-memory script-time batch user no-seccomp control
         metrics state state-every stats-every no-watch pcap-on-alert pcap-before pcap-after pcap-file-size pcap-files
         pcap-ring log-level log-format log no-alerts quiet summary color config check-config no-supervisor stall-limit"""
     assert set(wanted.split()) <= set(options_of("live"))

@@ -200,7 +200,7 @@ def test_the_same_signal_twice_at_once_is_one(tmp_path, home):
 def test_a_second_signal_is_heard_while_a_worker_does_not_end(tmp_path, home):
     script = tmp_path / "endless.lua"
     script.write_text(DETECTOR + "lunette.on_end(function() while true do end end)\n")
-    with Playing(tmp_path, home, scripts=("-s", script)) as playing:
+    with Playing(tmp_path, home, scripts=("-s", script, "--script-time", "0")) as playing:
         playing.until_seen()
         playing.process.send_signal(signal.SIGTERM)
         end = time.monotonic() + HANG
@@ -214,9 +214,37 @@ def test_a_second_signal_is_heard_while_a_worker_does_not_end(tmp_path, home):
 def test_a_worker_that_is_stuck_is_told_of_with_its_handler(tmp_path, home):
     script = tmp_path / "endless.lua"
     script.write_text(DETECTOR.replace("lunette.alert", "while true do end lunette.alert"))
-    with Playing(tmp_path, home, scripts=("-s", script)) as playing:
+    with Playing(tmp_path, home, scripts=("-s", script, "--script-time", "0")) as playing:
         told = playing.until(lambda: playing.out.exists() and said(playing.out, "stuck"))
         assert "detector endless" in told[0]["message"] and "endless.lua:4" in told[0]["message"]
+
+
+def test_a_handler_that_does_not_end_is_stopped_and_the_sensor_goes_on(tmp_path, home):
+    endless, fine = tmp_path / "endless.lua", tmp_path / "fine.lua"
+    endless.write_text(DETECTOR.replace("lunette.alert", "while true do end lunette.alert"))
+    fine.write_text(DETECTOR)
+    with Playing(tmp_path, home, scripts=("-s", endless, "-s", fine, "--script-time", "0.1")) as playing:
+        playing.until_seen()
+        states = playing.until(lambda: {s["name"]: s for s in playing.json("scripts")["scripts"]})
+        assert states["fine"]["state"] == "on"
+        playing.until(lambda: {s["name"]: s for s in playing.json("scripts")["scripts"]}["endless"]["state"] == "off")
+        states = {s["name"]: s for s in playing.json("scripts")["scripts"]}
+        assert "endless.lua:4: did not come to its end within 0.1 s" in states["endless"]["trouble"]
+        assert "endless.lua:4: did not come to its end" in playing.ctl("scripts").stdout.decode()
+        # It stays off at a reload that does not concern it, and comes back when it was changed.
+        fine.write_text(DETECTOR + "-- touched\n")
+        assert playing.ctl("reload").returncode == 0
+        assert {s["name"]: s["state"] for s in playing.json("scripts")["scripts"]}["endless"] == "off"
+        endless.write_text(DETECTOR)
+        assert playing.ctl("reload").returncode == 0
+        playing.until(lambda: {s["name"]: s["state"] for s in playing.json("scripts")["scripts"]}["endless"] == "on")
+        playing.process.send_signal(signal.SIGTERM)
+        assert playing.end() == 1  # its error is counted, over the reload too
+    alerts = [json.loads(line) for line in records(playing.out) if '"event_type":"alert"' in line]
+    stopped = [a for a in alerts if a["lunette"]["detector"] == "endless"]
+    assert [a["alert"]["signature"] for a in stopped] == ["Detector endless was stopped and is off"]
+    assert stopped[0]["lunette"]["where"].endswith("endless.lua:4")
+    assert len([a for a in alerts if a["lunette"]["detector"] == "fine"]) == 10
 
 
 def test_ctl_stop_ends_it_in_good_order(tmp_path, home):

@@ -21,6 +21,7 @@ struct bench {
     struct setting settings[4];
     size_t setting_count;
     size_t memory;
+    nanoseconds time; /* CPU time of an entry, 0: the default */
     struct batch *batch;
     struct script_host *host;
     char said[BENCH_TEXT];         /* one line per alert and report */
@@ -93,7 +94,8 @@ static inline int bench_start(struct bench *bench, uint32_t limit, struct error 
                                            .path_count = bench->count,
                                            .settings = bench->settings,
                                            .setting_count = bench->setting_count,
-                                           .memory_limit = bench->memory};
+                                           .memory_limit = bench->memory,
+                                           .time_limit = bench->time};
     bench->batch = batch_new(limit, err);
     bench->host = bench->batch ? script_host_new(&options, bench->batch, &sink, err) : NULL;
     if (!bench->host) return -1;
