@@ -53,6 +53,32 @@ enum lunette_address {
     LUNETTE_GLOBAL = 64,
 };
 
+/* Messages to the stage that gathers over workers (engine/script/message.h), as its Lua state is given them: in order, and
+ * valid until it returns. A key is a text or a number. */
+enum {
+    LUNETTE_MAIL_NOTHING = 0, /* only a value */
+    LUNETTE_MAIL_NUMBER,
+    LUNETTE_MAIL_TEXT,
+    LUNETTE_MAIL_BOOLEAN, /* the number is 1 or 0 */
+    LUNETTE_MAIL_TABLE,   /* asked for by host.mail_value() */
+};
+struct lunette_message {
+    double time; /* the clock when it was sent, seconds since 1970 */
+    double key_number;
+    double value_number;
+    const char *key;
+    const char *value;
+    uint32_t key_length;
+    uint32_t value_length;
+    uint8_t key_kind;
+    uint8_t value_kind;
+};
+struct lunette_mail {
+    uint32_t count;
+    uint32_t current; /* written by Lua: the message being handled */
+    struct lunette_message messages[1024];
+};
+
 /* What Lua calls. Functions that compiled code calls often; the rest are plain C functions in the Lua state. */
 struct lunette_api {
     uint32_t version;
@@ -79,4 +105,8 @@ struct lunette_api {
     /* 64 bits of XXH3, the upper half first: the same in each run and on each machine of this byte order. */
     void (*hash)(const char *bytes, uint32_t length, uint32_t *out);
     void (*hash_number)(double number, uint32_t *out);
+    /* Sends a message to the stage that gathers. `key` NULL: it is the number. 0, or what was wrong: 1 too large, 2 there
+     * are too many that wait: it is lost. */
+    int32_t (*send)(struct lunette_detector *detector, const char *key, uint32_t key_length, double key_number,
+                    uint32_t value_kind, const char *value, uint32_t value_length, double value_number);
 };

@@ -12,6 +12,11 @@ lunette.tunables = inside.alerts.tunables
 lunette.on = inside.dispatch.on
 lunette.on_end = inside.dispatch.on_end
 
+-- Gathering over workers
+lunette.send = inside.gathering.send
+lunette.gather = inside.gathering.gather
+lunette.receive = inside.gathering.receive
+
 -- Time
 lunette.every = inside.clock.every
 lunette.after = inside.clock.after

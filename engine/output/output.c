@@ -158,10 +158,12 @@ static int start(struct outputs *o, struct error *err) {
         o->workers[i].outputs = o;
         o->workers[i].stream = writer_stream(o->writer, i);
     }
+    if (outputs_gatherer(o)) record_stream_hurry(outputs_gatherer(o)->stream);
     return 0;
 }
 
 struct outputs *outputs_open(const struct output_options *options, uint32_t workers, struct error *err) {
+    workers += options->gathered; /* the last one */
     struct outputs *o = calloc(1, sizeof *o + workers * sizeof o->workers[0]);
     if (!o) {
         error_set(err, "out of memory for the outputs");
@@ -236,6 +238,10 @@ struct output_worker *outputs_worker(struct outputs *o, uint32_t index) {
     return index < o->worker_count ? &o->workers[index] : NULL;
 }
 
+struct output_worker *outputs_gatherer(struct outputs *o) {
+    return o->options.gathered ? &o->workers[o->worker_count - 1] : NULL;
+}
+
 struct summary *outputs_worker_summary(struct output_worker *worker) {
     return &worker->summary;
 }
@@ -296,6 +302,15 @@ void outputs_stats(struct output_worker *worker, nanoseconds time, const struct 
 
 void outputs_advance(struct output_worker *worker, nanoseconds clock) {
     record_stream_watermark(worker->stream, clock);
+}
+
+/* Lines of its own in an open chunk would hold up what it waits for. */
+void outputs_relieve(struct output_worker *worker, nanoseconds clock) {
+    struct output_worker *gatherer = outputs_gatherer(worker->outputs);
+    if (!gatherer || !record_stream_is_behind(gatherer->stream)) return;
+    record_stream_flush(worker->stream);
+    record_stream_watermark(worker->stream, clock);
+    record_stream_relieve(gatherer->stream);
 }
 
 void outputs_at_end(struct output_worker *worker) {

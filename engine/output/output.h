@@ -33,8 +33,9 @@ struct output_options {
     const char *const *records; /* words as in receiver.h; the words are borrowed until outputs_close() */
     size_t record_count;        /* at most OUTPUT_RECEIVERS */
     struct receiver_options receiver; /* for all of them; `live` is taken from below */
-    bool live;                        /* append to files, never wait, show no progress */
-    bool append;                      /* replay: keep what is in the files */
+    bool gathered; /* there is one output worker more, for what is gathered from the workers */
+    bool live;     /* append to files, never wait, show no progress */
+    bool append;   /* replay: keep what is in the files */
     bool record[EVENT_KINDS];
     bool record_alerts, record_reports, record_stats;
     bool show_alerts;   /* on the terminal, as they come */
@@ -60,6 +61,12 @@ bool outputs_want(const struct outputs *outputs, enum event_kind kind);
 
 /* Used by one thread at a time; owned by the outputs. */
 struct output_worker *outputs_worker(struct outputs *outputs, uint32_t index);
+
+/* The one that has what was gathered from all workers; NULL if the options have none. Its calls never wait,
+ * whoever makes them; instead a worker that has just advanced calls outputs_relieve(), which waits until what
+ * was gathered is on its way. */
+struct output_worker *outputs_gatherer(struct outputs *outputs);
+void outputs_relieve(struct output_worker *worker, nanoseconds clock);
 
 void outputs_event(struct output_worker *worker, enum event_kind kind, const void *event,
                    const struct batch *batch);

@@ -31,7 +31,10 @@ struct record_stream {
     struct chunk *queue[WRITER_QUEUE]; /* ring, under the mutex */
     uint32_t head, queued;
     size_t queued_bytes;
-    bool closed; /* under the mutex */
+    bool closed;                    /* under the mutex */
+    bool hurried;                   /* never waits: what finds the queue full goes to the overflow */
+    struct chunk *overflow, **last; /* under the mutex */
+    _Atomic bool behind;            /* there is overflow */
 };
 
 struct sink_state {
@@ -190,6 +193,35 @@ static void write_lines(struct writer *w, struct chunk *chunk, uint32_t stream, 
     }
 }
 
+/* One chunk is always taken, however long it is. */
+static bool is_full(const struct record_stream *s) {
+    return s->queued == WRITER_QUEUE || s->queued_bytes >= WRITER_QUEUE_BYTES;
+}
+
+static void queue_add(struct record_stream *s, struct chunk *chunk) {
+    s->queue[(s->head + s->queued++) % WRITER_QUEUE] = chunk;
+    s->queued_bytes += chunk->text.length;
+}
+
+static void overflow_add(struct record_stream *s, struct chunk *chunk) {
+    chunk->next = NULL;
+    *s->last = chunk;
+    s->last = &chunk->next;
+    s->behind = true;
+}
+
+static void overflow_take(struct record_stream *s) {
+    while (s->overflow && !is_full(s)) {
+        struct chunk *chunk = s->overflow;
+        s->overflow = chunk->next;
+        if (!s->overflow) {
+            s->last = &s->overflow;
+            s->behind = false;
+        }
+        queue_add(s, chunk);
+    }
+}
+
 /* Takes the stream's first chunk away once all of it is written. */
 static void retire(struct writer *w, struct record_stream *s) {
     struct chunk *chunk = s->queue[s->head];
@@ -200,6 +232,7 @@ static void retire(struct writer *w, struct record_stream *s) {
     chunk_empty(chunk);
     chunk->next = w->spare;
     w->spare = chunk;
+    overflow_take(s);
     pthread_cond_broadcast(&w->taken);
 }
 
@@ -238,11 +271,6 @@ static void *writer_run(void *context) {
 
 /* ── the streams: worker threads ─────────────────────────────────── */
 
-/* One chunk is always taken, however long it is. */
-static bool is_full(const struct record_stream *s) {
-    return s->queued == WRITER_QUEUE || s->queued_bytes >= WRITER_QUEUE_BYTES;
-}
-
 /* Hands the open chunk over, waiting for room. */
 static void push(struct record_stream *s) {
     struct writer *w = s->writer;
@@ -251,9 +279,11 @@ static void push(struct record_stream *s) {
     chunk_sort(chunk);
     nanoseconds last = chunk->marks[chunk->count - 1].key.clock;
     pthread_mutex_lock(&w->mutex);
-    while (is_full(s)) pthread_cond_wait(&w->taken, &w->mutex);
-    s->queue[(s->head + s->queued++) % WRITER_QUEUE] = chunk;
-    s->queued_bytes += chunk->text.length;
+    while (is_full(s) && !s->hurried) pthread_cond_wait(&w->taken, &w->mutex);
+    if (is_full(s))
+        overflow_add(s, chunk);
+    else
+        queue_add(s, chunk);
     s->hunger = SATED;
     s->open = w->spare;
     if (s->open) w->spare = s->open->next;
@@ -330,6 +360,21 @@ void record_stream_close(struct record_stream *s) {
     pthread_mutex_unlock(&w->mutex);
 }
 
+void record_stream_hurry(struct record_stream *s) {
+    s->hurried = true;
+}
+
+bool record_stream_is_behind(const struct record_stream *s) {
+    return atomic_load_explicit(&s->behind, memory_order_relaxed);
+}
+
+void record_stream_relieve(struct record_stream *s) {
+    struct writer *w = s->writer;
+    pthread_mutex_lock(&w->mutex);
+    while (s->overflow) pthread_cond_wait(&w->taken, &w->mutex);
+    pthread_mutex_unlock(&w->mutex);
+}
+
 uint64_t record_stream_lost(const struct record_stream *s) {
     return s->lost;
 }
@@ -367,6 +412,7 @@ struct writer *writer_open(const struct sink *sinks, uint32_t sink_count, uint32
         w->streams[i].writer = w;
         w->streams[i].floor = INT64_MIN;
         w->streams[i].watermark = INT64_MIN;
+        w->streams[i].last = &w->streams[i].overflow;
     }
     int failure = start_thread(w);
     if (!failure) return w;

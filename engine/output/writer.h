@@ -34,7 +34,7 @@ struct record_stream;
 
 enum {
     WRITER_SINKS = 2,
-    WRITER_STREAMS = 64,
+    WRITER_STREAMS = 65,                  /* 64 workers, and what is gathered from them */
     WRITER_QUEUE = 16,                    /* chunks of a stream that wait for the writer … */
     WRITER_QUEUE_BYTES = 8 * 1024 * 1024, /* … and their bytes, beyond which the worker waits */
     WRITER_CHUNK_BYTES = 256 * 1024,      /* a chunk this long is handed over at the next watermark … */
@@ -87,6 +87,12 @@ void record_cancel(struct record_stream *stream);
 /* Between batches: later lines of this stream have a clock of at least `clock`. May wait if the queue is
  * full. */
 void record_stream_watermark(struct record_stream *stream, nanoseconds clock);
+
+/* For a stream that others wait for and whose thread must never wait itself: its queue has no end. Whoever
+ * feeds it looks at the backlog and waits in good time, with nothing of its own in an open chunk. */
+void record_stream_hurry(struct record_stream *stream);
+bool record_stream_is_behind(const struct record_stream *stream); /* any thread */
+void record_stream_relieve(struct record_stream *stream);         /* waits until the queue has room again */
 
 /* Between batches: hands over what there is, full or not. For live sensors, once a second or so. */
 void record_stream_flush(struct record_stream *stream);

@@ -250,7 +250,7 @@ static int host_place(lua_State *lua) {
 
 static int host_log(lua_State *lua) {
     struct detector *detector = detector_of(lua);
-    if (detector->options.quiet || detector->log_lines > DETECTOR_LOG_LINES) return 0;
+    if (detector->options.quiet || detector->hushed || detector->log_lines > DETECTOR_LOG_LINES) return 0;
     detector->log_lines++;
     const char *text = luaL_checkstring(lua, 1);
     if (detector->log_lines > DETECTOR_LOG_LINES)
@@ -272,6 +272,10 @@ static int host_failed(lua_State *lua) {
 /* The head of the event that was handled last in this batch, NULL if none was. */
 static const struct event_head_body *last_head(const struct detector *detector) {
     const struct lunette_feed *feed = detector->feed;
+    const struct event_head_body *head;
+    double time;
+    uint64_t seq;
+    if (mail_at_hand(detector, &head, &time, &seq)) return head;
     if (feed->current >= feed->count) return NULL;
     uint32_t run = 0;
     while (feed->run_end[run] <= feed->current) run++;
@@ -287,13 +291,25 @@ static const struct event_head_body *current_head(const struct detector *detecto
 
 /* Where in the order of things an alert is raised: see host.h. */
 static struct alert_place current_place(const struct detector *detector) {
+    const struct event_head_body *last;
+    double now = detector->feed->now, time;
+    struct alert_place place = {.now = now, .in_timer = detector->feed->in_timer != 0};
+    uint64_t seq;
+    if (mail_at_hand(detector, &last, &time, &seq)) {
+        place.seq = time == now ? seq : 0;
+        return place;
+    }
+    last = last_head(detector);
+    place.seq = last && ns_to_seconds(last->clock) == now ? last->seq : 0;
+    return place;
+}
+
+const struct event_head_body *bindings_head(const struct detector *detector, bool *after) {
     const struct event_head_body *last = last_head(detector);
-    double now = detector->feed->now;
-    return (struct alert_place){
-        .now = now,
-        .seq = last && ns_to_seconds(last->clock) == now ? last->seq : 0,
-        .in_timer = detector->feed->in_timer != 0,
-    };
+    *after = false;
+    if (!detector->feed->in_timer) return last;
+    *after = last && ns_to_seconds(last->clock) == detector->feed->now;
+    return *after ? last : NULL;
 }
 
 /* What Lua calls now. Its seconds are rounded to some 240 ns; what is said at the end must not seem to be
@@ -471,6 +487,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
     }
     lua_pushlightuserdata(lua, detector);
     lua_setfield(lua, -2, "detector");
+    mail_bind(lua, detector);
 }
 
 /* ------------------------------------------------------------ struct lunette_api
@@ -558,4 +575,5 @@ const struct lunette_api lunette_api = {
     .address_network = address_network,
     .hash = api_hash,
     .hash_number = api_hash_number,
+    .send = mail_send,
 };

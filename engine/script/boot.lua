@@ -36,6 +36,7 @@ local inside = {
 inside.nearest = internal("nearest.lua")
 inside.trace = internal("trace.lua")(inside)
 inside.views = internal("views.lua")(inside)
+inside.gathering = internal("gathering.lua")(inside, given.mail)
 inside.clock = internal("timers.lua")(inside)
 inside.dispatch = internal("dispatch.lua")(inside)
 inside.store = internal("store.lua")(inside)
@@ -136,6 +137,7 @@ function calls.load(source, chunk)
     if not body then error(message, 0) end
     inside.trace.is_the_scripts(chunk)
     body()
+    inside.gathering.load()
     inside.loaded = true
     inside.store.loaded()
     inside.alerts.settings_used()
@@ -148,7 +150,7 @@ function calls.start(clock)
 end
 
 if host.question then calls.ask = internal("console.lua")(inside, environment) end
-calls.run = inside.dispatch.run
+calls.run = host.is_gathering and inside.gathering.run or inside.dispatch.run
 calls.finish = inside.dispatch.finish
 calls.traceback = inside.dispatch.traceback
 -- What a reload hands over to the next state: read and filled by handover.c.

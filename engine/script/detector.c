@@ -5,6 +5,7 @@
 #include "script/cdef.h"
 #include "script/embedded.h"
 #include "script/handover.h"
+#include "script/message.h"
 #include "script/watchdog.h"
 
 #include <lauxlib.h>
@@ -178,6 +179,10 @@ static void push_given(lua_State *lua, struct detector *detector) {
     lua_setfield(lua, -2, "name");
     push_settings(lua, detector);
     lua_setfield(lua, -2, "settings");
+    if (detector->mailbox) {
+        lua_pushlightuserdata(lua, mail_of(detector));
+        lua_setfield(lua, -2, "mail");
+    }
 }
 
 static int take_call(lua_State *lua, const char *name) {
@@ -318,9 +323,10 @@ struct detector *detector_load(const struct detector_options *options, struct er
                                      : file_read(options->path, &detector->source_size, options->files, err);
     if (options->text) detector->source_size = strlen(options->text);
     int outcome = -1;
+    detector->name_digest = message_name_digest(detector->name);
     if (!detector->path || !detector->directory || !detector->feed || !detector->heap)
         error_set(err, "%s: out of memory", options->path);
-    else if (detector->source) {
+    else if (detector->source && mail_open(detector, err) == 0) {
         detector->feed->text = options->batch->text;
         detector->feed->due = INFINITY;
         outcome = script_load(detector, err);
@@ -349,6 +355,7 @@ void detector_free(struct detector *detector) {
     for (uint32_t i = 0; i < detector->set_count; i++) set_free(detector->sets[i]);
     free(detector->sets);
     if (detector->feed) munmap(detector->feed, sizeof *detector->feed);
+    mail_close(detector);
     free(detector->path);
     free(detector->directory);
     free(detector);
@@ -403,13 +410,13 @@ bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t in
     return true;
 }
 
-static void state_call(struct detector *detector, int call, const char *what, nanoseconds clock) {
+static void state_call(struct detector *detector, int call, const char *what, double clock) {
     if (!detector->lua) return;
     detector->feed->place = 0;
     detector->alert_bytes = 0;
     detector->feed->generation = detector->options.batch->generation & GENERATION_MASK;
     lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, call);
-    lua_pushnumber(detector->lua, ns_to_seconds(clock));
+    lua_pushnumber(detector->lua, clock);
     int status = detector_enter(detector, 1);
     if (status > 0) state_failed(detector, what);
     if (status < 0 && detector->quarantined) quarantine_tell(detector);
@@ -432,7 +439,7 @@ static void state_collect(struct detector *detector) {
 
 void detector_start(struct detector *detector, nanoseconds clock) {
     detector->feed->end_clock = ns_to_seconds(clock);
-    state_call(detector, detector->call_start, "start", clock);
+    state_call(detector, detector->call_start, "start", ns_to_seconds(clock));
 }
 
 void detector_hole(struct detector *detector, nanoseconds from, nanoseconds to) {
@@ -440,14 +447,15 @@ void detector_hole(struct detector *detector, nanoseconds from, nanoseconds to) 
     detector->feed->hole_to = ns_to_seconds(to);
 }
 
-void detector_run(struct detector *detector, nanoseconds clock) {
+/* Handles what the feed or the mail holds. */
+static void state_run(struct detector *detector, double end, uint32_t mail) {
     struct lunette_feed *feed = detector->feed;
-    feed->end_clock = ns_to_seconds(clock);
+    feed->end_clock = end;
     feed->current = feed->count; /* none is at hand yet */
-    if (!detector->off && (feed->count > 0 || feed->due <= feed->end_clock)) {
+    if (!detector->off && (feed->count + mail > 0 || feed->due <= feed->end_clock)) {
         nanoseconds before = time_monotonic();
-        detector->events += feed->count;
-        state_call(detector, detector->call_run, "batch", clock);
+        detector->events += feed->count + mail;
+        state_call(detector, detector->call_run, "batch", end);
         if (detector->lua) state_collect(detector);
         detector->spent += time_monotonic() - before;
     }
@@ -455,9 +463,20 @@ void detector_run(struct detector *detector, nanoseconds clock) {
     feed->count = feed->runs = 0;
 }
 
+void detector_run(struct detector *detector, nanoseconds clock) {
+    state_run(detector, ns_to_seconds(clock), 0);
+}
+
+void detector_receive(struct detector *detector, double end) {
+    struct lunette_mail *mail = mail_of(detector);
+    mail->current = mail->count; /* none is at hand yet */
+    state_run(detector, end, mail->count);
+    mail->count = 0;
+}
+
 void detector_finish(struct detector *detector, nanoseconds clock) {
     detector->end = clock;
-    if (!detector->off) state_call(detector, detector->call_finish, "end of capture", clock);
+    if (!detector->off) state_call(detector, detector->call_finish, "end of capture", ns_to_seconds(clock));
 }
 
 void detector_ask(struct detector *detector, enum event_kind kind, uint32_t index, const void *event,
@@ -501,6 +520,10 @@ bool detector_whereabouts(const struct detector *detector, char *out, size_t siz
     snprintf(out, size, "detector %s, %s%s", detector->name, known ? "the handler at " : "",
              known ? detector->places[place - 1] : detector->options.path);
     return true;
+}
+
+bool detector_gathers(const struct detector *detector) {
+    return detector->gathers;
 }
 
 bool detector_is_off(const struct detector *detector) {

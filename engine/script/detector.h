@@ -15,11 +15,16 @@
 
 struct detector;
 struct script_files;
+struct message;
+struct bag;
 
 /* --set NAME.key=value, split. */
 struct setting {
     const char *detector, *key, *value;
 };
+
+/* What a state of the script is for: to handle a worker's events, or to gather what all workers' send. */
+enum stage { STAGE_WORKER, STAGE_GATHER };
 
 /* Where in the order of things an alert was raised. Seconds as Lua compares them: a timer could else seem to
  * have run after the event that it preceded. */
@@ -42,6 +47,8 @@ struct detector_options {
     struct script_files *files; /* borrowed: what the script reads is noted there. May be NULL */
     const struct batch *batch;
     bool quiet; /* do not log: another worker's copy of the same script does */
+    enum stage stage;
+    struct bag *bag; /* where lunette.send puts messages; NULL: nowhere */
     void *context;
     void (*on_alert)(void *context, const struct alert *alert, const struct alert_place *place);
     void (*on_report)(void *context, const struct report *report);
@@ -69,6 +76,15 @@ bool detector_wants_packet(struct detector *detector, const struct packet *packe
 
 /* Notes the event in the feed if one of the handlers wants it. */
 bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t index, const void *event);
+
+/* Has its script a part that gathers (lunette.gather)? */
+bool detector_gathers(const struct detector *detector);
+
+/* STAGE_GATHER: puts a message, which is borrowed until it was handled, into its mail; there is room for
+ * LUNETTE_BATCH. `seq` is the message's number over all detectors. */
+void detector_mail(struct detector *detector, struct message *message, uint64_t seq);
+/* Handles its mail and the timers due up to `end`, in the order of time. */
+void detector_receive(struct detector *detector, double end);
 
 void detector_start(struct detector *detector, nanoseconds clock);
 /* Nothing was seen between these two times: periodic timers need not run all through them. Told when all

@@ -78,6 +78,7 @@ return function(inside)
         if not ok then return failed(what, handler, message) end
         feed.streak = 0
     end
+    dispatch.failed, dispatch.place_of, dispatch.LONG_RUN = failed, place_of, LONG_RUN
     local function call_timer(handler, now) return call("timer", handler, now) end
 
     function dispatch.timers(now) return inside.clock.run(now, call_timer) end
@@ -120,6 +121,7 @@ return function(inside)
         if kind_name == "packet" and not (filter and filter.bpf) then
             error("lunette.on: a handler of packets needs a filter with bpf = \"…\"", 2)
         end
+        if inside.gathering.refuse("lunette.on") then return end
         local number = host.subscribe(kind)
         if not number then error("lunette.on: more than 31 handlers of " .. kind_name, 2) end
         handlers[kind] = handlers[kind] or {}
@@ -137,6 +139,7 @@ return function(inside)
     function dispatch.on_end(handler)
         if inside.loaded then error("lunette.on_end: subscribe when the script is loaded, not in a handler", 2) end
         if type(handler) ~= "function" then error("lunette.on_end: a function is expected", 2) end
+        if inside.gathering.skips() then return end
         at_end[#at_end + 1] = handler
     end
 

@@ -7,6 +7,7 @@
 
 #include "script/files.h"
 #include "script/host.h"
+#include "script/message.h"
 
 struct script_entry {
     char *path;
@@ -23,6 +24,8 @@ struct script_host {
     uint32_t entry_count;
     struct detector **detectors; /* of those entries that have one */
     uint32_t count;
+    enum stage stage;
+    struct bag bag; /* what its detectors sent in this batch */
     bool started;
     bool wants[EVENT_KINDS];
     struct script_files *attempt; /* of a script that a reload could not load: they are watched as well */

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,9 +128,16 @@ static void host_refresh_wants(struct script_host *host) {
     }
 }
 
+/* What was sent goes before anything that is told: who gathers must not wait for what waits for it. */
+static void host_handled(struct script_host *host) {
+    if (host->sink.on_handled) host->sink.on_handled(host->sink.context, host->batch->clock, &host->bag);
+    host->bag.used = host->bag.count = 0;
+}
+
 static void host_drink(void *context) {
     struct script_host *host = context;
     for (uint32_t i = 0; i < host->count; i++) detector_run(host->detectors[i], host->batch->clock);
+    host_handled(host);
     host_deliver(host);
     host_refresh_wants(host); /* a detector may have been switched off */
     if (host->sink.on_drained) host->sink.on_drained(host->sink.context, host->batch->clock);
@@ -148,6 +156,8 @@ struct detector_options host_detector_options(struct script_host *host,
         .setting_count = options->setting_count,
         .batch = host->batch,
         .quiet = options->quiet,
+        .stage = host->stage,
+        .bag = host->sink.on_handled ? &host->bag : NULL,
         .context = host,
         .on_alert = host_on_alert,
         .on_report = host_on_report,
@@ -178,7 +188,9 @@ static int host_load(struct script_host *host, const char *path, struct error *e
     host->entries[host->entry_count++] = entry;
     if (entry->detector) return 0;
     if (err->usage) return -1;
-    if (!host->options.quiet) log_line(LOG_ERROR, "this detector is left out: %s", err->text);
+    if (!host->options.quiet)
+        log_line(LOG_ERROR, "this detector%s is left out: %s",
+                 host->stage == STAGE_GATHER ? "'s part that gathers" : "", err->text);
     return 0;
 }
 
@@ -195,7 +207,7 @@ static int host_load_all(struct script_host *host, const struct script_paths *pa
     return error_set(err, "out of memory");
 }
 
-struct script_host *script_host_new(const struct script_options *options, struct batch *batch,
+static struct script_host *host_new(const struct script_options *options, struct batch *batch,
                                     const struct script_sink *sink, struct error *err) {
     struct script_host *host = calloc(1, sizeof *host);
     if (!host) {
@@ -205,6 +217,14 @@ struct script_host *script_host_new(const struct script_options *options, struct
     host->batch = batch;
     host->sink = *sink;
     host->options = *options;
+    host->bag.most = SIZE_MAX;
+    return host;
+}
+
+struct script_host *script_host_new(const struct script_options *options, struct batch *batch,
+                                    const struct script_sink *sink, struct error *err) {
+    struct script_host *host = host_new(options, batch, sink, err);
+    if (!host) return NULL;
     struct script_paths paths;
     struct error why;
     int outcome = script_paths_find(&paths, options, &why);
@@ -224,6 +244,7 @@ struct script_host *script_host_new(const struct script_options *options, struct
 
 void script_host_free(struct script_host *host) {
     if (!host) return;
+    bag_free(&host->bag);
     for (uint32_t i = 0; i < host->entry_count; i++) script_entry_free(host->entries[i]);
     for (uint32_t i = 0; i < host->pending_count; i++) free((char *)host->pending[i].alert.title);
     script_files_free(host->attempt);
@@ -305,5 +326,65 @@ void script_host_finish(struct script_host *host, nanoseconds clock) {
     host->batch->clock = clock;
     script_host_tick(host);
     for (uint32_t i = 0; i < host->count; i++) detector_finish(host->detectors[i], clock);
+    host_handled(host);
     host_deliver(host);
+}
+
+/* --------------------------------------------------------------- gathering */
+
+bool script_host_gathers(const struct script_host *host) {
+    for (uint32_t i = 0; i < host->count; i++)
+        if (detector_gathers(host->detectors[i])) return true;
+    return false;
+}
+
+static int gathering_load(struct script_host *host, const struct script_host *worker, struct error *err) {
+    host->entries = calloc(worker->count ? worker->count : 1, sizeof(struct script_entry *));
+    if (!host->entries) return error_set(err, "out of memory");
+    for (uint32_t i = 0; i < worker->entry_count; i++) {
+        const struct script_entry *entry = worker->entries[i];
+        if (!entry->detector || !detector_gathers(entry->detector)) continue;
+        if (host_load(host, entry->path, err) < 0) return -1;
+    }
+    struct script_entry **entries = host->entries;
+    host->entries = NULL;
+    if (host_adopt(host, entries, host->entry_count) == 0) return 0;
+    host->entries = entries;
+    return error_set(err, "out of memory");
+}
+
+struct script_host *script_host_new_gathering(const struct script_host *worker, struct batch *batch,
+                                              const struct script_sink *sink, struct error *err) {
+    struct script_host *host = host_new(&worker->options, batch, sink, err);
+    if (!host) return NULL;
+    host->stage = STAGE_GATHER;
+    host->options.quiet = false;
+    struct error why;
+    if (gathering_load(host, worker, &why) == 0) return host;
+    if (err) *err = why;
+    script_host_free(host);
+    return NULL;
+}
+
+int script_host_named(const struct script_host *host, uint64_t name) {
+    for (uint32_t i = 0; i < host->count; i++)
+        if (message_name_digest(detector_name(host->detectors[i])) == name) return (int)i;
+    return -1;
+}
+
+void script_host_receive(struct script_host *host, struct message *const *messages, uint32_t count,
+                         uint64_t seq, double end) {
+    struct batch *batch = host->batch;
+    for (uint32_t i = 0; i < count; i++) {
+        struct message *message = messages[i];
+        message->head.seq = seq + i;
+        message->head.iface = (struct text_ref){0};
+        if (message->iface_length)
+            message->head.iface = batch_text(batch, message_iface(message), message->iface_length);
+        detector_mail(host->detectors[message->detector], message, seq + i);
+    }
+    batch->clock = (nanoseconds)llround(end * 1e9);
+    for (uint32_t i = 0; i < host->count; i++) detector_receive(host->detectors[i], end);
+    host_deliver(host);
+    batch->text_used = 1;
 }

@@ -14,6 +14,8 @@
 #include "script/detector.h"
 
 struct script_host;
+struct bag;
+struct message;
 
 struct script_sink {
     void *context;
@@ -21,6 +23,10 @@ struct script_sink {
     void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
     void (*on_alert)(void *context, const struct alert *alert);
     void (*on_report)(void *context, const struct report *report);
+    /* All detectors have handled the batch, and nothing of it was told yet. What they sent is in the bag,
+     * which may be taken (what is left in it is thrown away). Also once more after they said their last. May
+     * be NULL: then nobody gathers. */
+    void (*on_handled)(void *context, nanoseconds clock, struct bag *bag);
     /* The batch is done: what comes later has a clock of at least `clock`. May be NULL. */
     void (*on_drained)(void *context, nanoseconds clock);
 };
@@ -44,6 +50,22 @@ struct script_options {
 struct script_host *script_host_new(const struct script_options *options, struct batch *batch,
                                     const struct script_sink *sink, struct error *err);
 void script_host_free(struct script_host *host);
+
+/* The stage that gathers what these workers' detectors send: a host with those that have a part that gathers,
+ * the same for all workers (any one of them may be given). It is offered no events. `batch` is its own. */
+struct script_host *script_host_new_gathering(const struct script_host *worker, struct batch *batch,
+                                              const struct script_sink *sink, struct error *err);
+
+/* Has any detector a part that gathers? */
+bool script_host_gathers(const struct script_host *host);
+
+/* Of a host that gathers: which detector has this name (its digest), -1: none. */
+int script_host_named(const struct script_host *host, uint64_t name);
+
+/* Of a host that gathers: handles at most LUNETTE_BATCH messages, in their order, none after `end`, and the
+ * timers due up to `end`. Messages are numbered from `seq`, and borrowed for the call. */
+void script_host_receive(struct script_host *host, struct message *const *messages, uint32_t count,
+                         uint64_t seq, double end);
 
 uint32_t script_host_count(const struct script_host *host);
 uint32_t script_host_failed(const struct script_host *host);

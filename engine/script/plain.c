@@ -144,6 +144,19 @@ static bool number_take(struct plain_writer *writer, const void *table) {
 
 static bool value_write(struct plain_writer *writer, lua_State *lua, int depth);
 
+/* Says first of what class the table is, if it is an object. False if its metatable is no class's. */
+static bool class_write(struct outgoing *out, lua_State *lua) {
+    bool known = class_push(lua);
+    if (known && !lua_isnil(lua, -1)) {
+        size_t length;
+        const char *name = lua_tolstring(lua, -1, &length);
+        outgoing_u8(out, TAG_OBJECT);
+        outgoing_text(out, name, length);
+    }
+    lua_pop(lua, 2);
+    return known;
+}
+
 static bool table_write(struct plain_writer *writer, lua_State *lua, int depth) {
     const void *table = lua_topointer(lua, -1);
     struct outgoing *out = writer->out;
@@ -157,17 +170,7 @@ static bool table_write(struct plain_writer *writer, lua_State *lua, int depth) 
         return true;
     }
     if (depth == PLAIN_DEPTH || !lua_checkstack(lua, 4)) return false;
-    if (!class_push(lua)) {
-        lua_pop(lua, 2);
-        return false;
-    }
-    if (!lua_isnil(lua, -1)) {
-        size_t length;
-        const char *name = lua_tolstring(lua, -1, &length);
-        outgoing_u8(out, TAG_OBJECT);
-        outgoing_text(out, name, length);
-    }
-    lua_pop(lua, 2);
+    if (!class_write(out, lua)) return false;
     if (!number_take(writer, table)) out->failed = true;
     outgoing_u8(out, TAG_TABLE);
     outgoing_u32(out, (uint32_t)lua_objlen(lua, -1));
@@ -225,6 +228,110 @@ bool plain_write(struct plain_writer *writer, lua_State *lua) {
 void plain_writer_free(struct plain_writer *writer) {
     free(writer->numbers);
     free(writer->tables);
+}
+
+/* ---------------------------------------------------------- writing, sorted */
+
+/* Where a pair begins in what was written, how long its key is and how long it is. */
+struct pair {
+    size_t at;
+    const char *bytes; /* once all are written */
+    uint32_t key, length;
+};
+
+struct pairs {
+    struct pair *list, few[32];
+    uint32_t count, room;
+};
+
+static bool pair_add(struct pairs *pairs, size_t at, size_t key_end, size_t end) {
+    if (pairs->count == pairs->room) {
+        struct pair *grown = pairs->list == pairs->few ? NULL : pairs->list;
+        grown = realloc(grown, 2ul * pairs->room * sizeof *grown);
+        if (!grown) return false;
+        if (pairs->list == pairs->few) memcpy(grown, pairs->few, sizeof pairs->few);
+        pairs->list = grown;
+        pairs->room *= 2;
+    }
+    pairs->list[pairs->count++] =
+        (struct pair){.at = at, .key = (uint32_t)(key_end - at), .length = (uint32_t)(end - at)};
+    return true;
+}
+
+static int compare_pairs(const void *left, const void *right) {
+    const struct pair *a = left, *b = right;
+    int order = memcmp(a->bytes, b->bytes, a->key < b->key ? a->key : b->key);
+    return order ? order : (a->key > b->key) - (a->key < b->key);
+}
+
+/* Puts the pairs, which lie one after the other from `begin`, into order. */
+static void pairs_sort(struct outgoing *out, struct pairs *pairs, size_t begin) {
+    size_t length = out->used - begin;
+    if (out->failed || pairs->count < 2) return;
+    char *copy = malloc(length);
+    if (!copy) {
+        out->failed = true;
+        return;
+    }
+    for (uint32_t i = 0; i < pairs->count; i++) pairs->list[i].bytes = out->bytes + pairs->list[i].at;
+    qsort(pairs->list, pairs->count, sizeof *pairs->list, compare_pairs);
+    char *to = copy;
+    for (uint32_t i = 0; i < pairs->count; i++) {
+        memcpy(to, out->bytes + pairs->list[i].at, pairs->list[i].length);
+        to += pairs->list[i].length;
+    }
+    memcpy(out->bytes + begin, copy, length);
+    free(copy);
+}
+
+static bool sorted_write(struct outgoing *out, lua_State *lua, size_t limit, int depth);
+
+static bool pairs_write(struct outgoing *out, lua_State *lua, size_t limit, int depth, struct pairs *pairs) {
+    lua_pushnil(lua);
+    while (lua_next(lua, -2)) {
+        size_t at = out->used;
+        lua_pushvalue(lua, -2);
+        bool plain = lua_type(lua, -1) != LUA_TTABLE && sorted_write(out, lua, limit, depth + 1);
+        lua_pop(lua, 1);
+        size_t key_end = out->used;
+        plain = plain && sorted_write(out, lua, limit, depth + 1);
+        if (!plain || !pair_add(pairs, at, key_end, out->used)) {
+            lua_pop(lua, 2);
+            return false;
+        }
+        lua_pop(lua, 1);
+    }
+    return true;
+}
+
+static bool sorted_table_write(struct outgoing *out, lua_State *lua, size_t limit, int depth) {
+    struct pairs pairs = {.list = pairs.few, .room = sizeof pairs.few / sizeof pairs.few[0]};
+    if (depth == PLAIN_DEPTH || !lua_checkstack(lua, 4)) return false;
+    if (!class_write(out, lua)) return false;
+    outgoing_u8(out, TAG_TABLE);
+    outgoing_u32(out, (uint32_t)lua_objlen(lua, -1));
+    size_t at = out->used;
+    outgoing_u32(out, 0);
+    size_t begin = out->used;
+    bool plain = pairs_write(out, lua, limit, depth, &pairs);
+    if (plain) pairs_sort(out, &pairs, begin);
+    if (plain && !out->failed) memcpy(out->bytes + at, &pairs.count, sizeof pairs.count);
+    if (pairs.list != pairs.few) free(pairs.list);
+    return plain;
+}
+
+static bool sorted_write(struct outgoing *out, lua_State *lua, size_t limit, int depth) {
+    struct plain_writer scalar = {.out = out};
+    bool plain = lua_type(lua, -1) == LUA_TTABLE ? sorted_table_write(out, lua, limit, depth)
+                                                 : value_write(&scalar, lua, depth);
+    return plain && !out->failed && out->used <= limit;
+}
+
+bool plain_write_sorted(struct outgoing *out, lua_State *lua, size_t most) {
+    size_t used = out->used;
+    if (sorted_write(out, lua, used + most, 0)) return true;
+    out->used = used;
+    return false;
 }
 
 /* ----------------------------------------------------------------- reading */
@@ -285,8 +392,10 @@ static bool table_read(struct plain_reader *reader, lua_State *lua, int target, 
         lua_pushvalue(lua, class);
         lua_setmetatable(lua, -2);
     }
-    lua_pushvalue(lua, -1);
-    lua_rawseti(lua, reader->seen, (int)++reader->count);
+    if (reader->seen) {
+        lua_pushvalue(lua, -1);
+        lua_rawseti(lua, reader->seen, (int)++reader->count);
+    }
     for (uint32_t i = 0; i < pairs; i++) {
         if (!value_read(reader, lua, 0, depth + 1)) {
             lua_pop(lua, 1);

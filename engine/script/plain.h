@@ -43,9 +43,14 @@ struct plain_writer {
 bool plain_write(struct plain_writer *writer, lua_State *lua);
 void plain_writer_free(struct plain_writer *writer);
 
+/* The same in a form that equal values share: the pairs of a table in the order of their keys' bytes. A table
+ * that is met twice is written twice, one that is inside itself is refused; so is what takes more than `most`
+ * bytes. */
+bool plain_write_sorted(struct outgoing *out, lua_State *lua, size_t most);
+
 struct plain_reader {
     struct cursor in;
-    int seen; /* place of a Lua table: the tables that were read, by number */
+    int seen; /* place of a Lua table: the tables that were read, by number. 0: they were written sorted */
     uint32_t count;
 };
 

@@ -37,6 +37,10 @@ struct detector {
     char **places; /* "file:line" of each handler, for messages when its state cannot be asked any more */
     uint32_t place_count;
     struct lunette_feed *feed;
+    struct mailbox *mailbox; /* mail.c; NULL but where messages are gathered */
+    bool gathers;            /* the script has a part that gathers */
+    bool hushed;             /* the part of the body that a worker's state has said already */
+    uint64_t name_digest, sent;
     struct subscription *subscriptions[EVENT_KINDS];
     uint32_t packet_mask; /* handlers whose bpf filter the packet at hand passed */
     size_t beside_heap;   /* bytes of sets and filters, which count against the memory bound as well */
@@ -75,6 +79,22 @@ void detector_say(struct detector *detector, struct alert *alert);
 /* detector.c: asks a console's state about the event that lies at `index` of its kind; NULL: about none. */
 void detector_ask(struct detector *detector, enum event_kind kind, uint32_t index, const void *event,
                   const char *what, const char *line);
+
+/* mail.c: messages to and in the stage that gathers. */
+void mail_bind(lua_State *lua, struct detector *detector);
+int mail_open(struct detector *detector, struct error *err);
+void mail_close(struct detector *detector);
+struct lunette_mail *mail_of(struct detector *detector);
+/* The message that is being handled: its event's head (NULL if it was no event's), its number over all
+ * detectors. False if none is. */
+bool mail_at_hand(const struct detector *detector, const struct event_head_body **head, double *time,
+                  uint64_t *seq);
+int32_t mail_send(struct lunette_detector *detector, const char *key, uint32_t key_length, double key_number,
+                  uint32_t value_kind, const char *value, uint32_t value_length, double value_number);
+
+/* bindings.c: the head of the event that is being handled, or NULL in a timer. In a timer that was set by an
+ * event's handler and runs right after it, `after` is true and it is that event's. */
+const struct event_head_body *bindings_head(const struct detector *detector, bool *after);
 
 /* bindings.c: pushes the table of C functions that the boot script calls `host`. */
 void bindings_push(lua_State *lua, struct detector *detector);

@@ -51,6 +51,7 @@ return function(inside)
     local waiting = {} -- set before the first packet: their time is not known yet
 
     local function add(seconds, every, handler)
+        if inside.gathering.skips() then return end
         if #heap + #waiting >= 100000 then error("more than 100000 timers", 3) end
         numbered = numbered + 1
         local timer = { at = seconds, number = numbered, seconds = seconds, every = every, handler = handler, done = false }

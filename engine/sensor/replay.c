@@ -4,7 +4,9 @@
 
 #include "base/log.h"
 #include "capture/capture.h"
+#include "sensor/gather.h"
 #include "sensor/home.h"
+#include "sensor/tally.h"
 #include "sensor/worker.h"
 
 #include <pthread.h>
@@ -27,6 +29,7 @@ struct replay {
     const struct replay_options *options;
     struct home *home;
     struct outputs *outputs;
+    struct gather *gather; /* NULL: no detector gathers */
     uint32_t count;
     struct capture *captures[WORKERS_MAX]; /* each worker's own view of the files */
     struct worker *workers[WORKERS_MAX];
@@ -76,14 +79,30 @@ static const char *interface_name(void *context, uint8_t interface) {
     return capture_interface_name(context, interface);
 }
 
+/* Once the workers' scripts are loaded: is there anything to gather? */
+static int gather_open(struct replay *replay, struct error *err) {
+    const struct script_host *scripts = worker_scripts(replay->workers[0]);
+    if (script_host_gathers(scripts)) return gather_employ(replay->gather, scripts, err);
+    for (uint32_t i = 0; i < replay->count; i++) replay->worker_options[i].gather = NULL;
+    outputs_done(outputs_gatherer(replay->outputs));
+    gather_free(replay->gather);
+    replay->gather = NULL;
+    return 0;
+}
+
 static int replay_open(struct replay *replay, struct error *err) {
     const struct replay_options *options = replay->options;
+    struct output_options outputs = options->outputs;
+    outputs.gathered = true;
     for (size_t i = 0; i < options->outputs.record_count; i++)
         if (check_output(options, options->outputs.records[i], err) < 0) return -1;
     replay->home = home_new(options->home_networks, err);
     if (!replay->home) return error_is_usage(err);
-    replay->outputs = outputs_open(&options->outputs, replay->count, err);
+    replay->outputs = outputs_open(&outputs, replay->count, err);
     if (!replay->outputs) return -1;
+    const struct gather_options gather = {.workers = replay->count, .outputs = replay->outputs};
+    replay->gather = gather_new(&gather, err);
+    if (!replay->gather) return -1;
     for (uint32_t i = 0; i < replay->count; i++) {
         replay->captures[i] = capture_open(options->captures, options->capture_count, err);
         if (!replay->captures[i]) return -1;
@@ -99,11 +118,13 @@ static int replay_open(struct replay *replay, struct error *err) {
             .workers = replay->count,
             .context = replay->captures[i],
             .interface_name = interface_name,
+            .gather = replay->gather,
         };
         replay->worker_options[i].scripts.quiet = i > 0;
         replay->workers[i] = worker_new(&replay->worker_options[i], err);
         if (!replay->workers[i]) return -1;
     }
+    if (gather_open(replay, err) < 0) return -1;
     return outputs_begin(replay->outputs, err);
 }
 
@@ -165,7 +186,10 @@ static int replay_work(struct replay *replay, struct error *err) {
         if (pthread_create(&self->thread, &attributes, worker_thread_main, self) != 0) break;
     }
     pthread_attr_destroy(&attributes);
-    for (uint32_t i = started; i < replay->count; i++) outputs_done(outputs_worker(replay->outputs, i));
+    for (uint32_t i = started; i < replay->count; i++) {
+        outputs_done(outputs_worker(replay->outputs, i));
+        if (replay->gather) gather_finish(replay->gather, i, 0);
+    }
     worker_work(replay, 0);
     for (uint32_t i = 1; i < started; i++) pthread_join(threads[i].thread, NULL);
     if (started == replay->count) return 0;
@@ -177,6 +201,8 @@ static int replay_work(struct replay *replay, struct error *err) {
 static void replay_stats(struct replay *replay) {
     const struct worker_figures *figures = worker_figures(replay->workers[0]);
     struct flow_counters total = {0};
+    struct gather_figures gathered = {0};
+    if (replay->gather) gathered = gather_figures(replay->gather);
     for (uint32_t i = 0; i < replay->count; i++) {
         const struct flow_counters *c = worker_flow_counters(replay->workers[i]);
         total.flows += c->flows;
@@ -208,6 +234,8 @@ static void replay_stats(struct replay *replay) {
         {"flow.memory", total.memory},
         {"tcp.gap_bytes", total.gap_bytes},
         {"tcp.reassembly_dropped", total.reassembly_dropped},
+        {"gather.messages", gathered.messages},
+        {"gather.dropped", gathered.lost},
     };
     outputs_stats(outputs_worker(replay->outputs, 0), figures->last, stats, sizeof stats / sizeof stats[0]);
 }
@@ -257,6 +285,7 @@ static enum replay_outcome replay_close(struct replay *replay, int worked, doubl
         interrupted |= replay->interrupted[i];
         failed |= worker_detectors_failed(replay->workers[i]) > 0;
     }
+    failed |= replay->gather && tally_failed(gather_scripts(replay->gather)) > 0;
     if (interrupted) {
         error_set(err, "interrupted: what came after the last packet read is not in the results");
         return REPLAY_FAILED;
@@ -283,6 +312,7 @@ enum replay_outcome replay_run(const struct replay_options *options, struct erro
         worker_free(replay.workers[i]);
         if (replay.captures[i]) capture_close(replay.captures[i]);
     }
+    gather_free(replay.gather);
     home_free(replay.home);
     return outcome;
 }

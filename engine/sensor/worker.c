@@ -7,7 +7,9 @@
 #include "capture/filter.h"
 #include "decode/fragments.h"
 #include "protocol/list.h"
+#include "sensor/gather.h"
 #include "sensor/recall.h"
+#include "sensor/tally.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,9 +67,23 @@ static void sink_alert(void *context, const struct alert *alert) {
     if (worker->options->on_alert) worker->options->on_alert(worker->options->context, &with_packets);
 }
 
+static void sink_handled(void *context, nanoseconds clock, struct bag *bag) {
+    const struct worker_options *options = ((struct worker *)context)->options;
+    if (options->gather) gather_take(options->gather, options->index, clock, bag);
+}
+
+/* Whoever waits for others gives first what others may wait for. */
 static void sink_drained(void *context, nanoseconds clock) {
     struct worker *worker = context;
+    struct gather *gather = worker->options->gather;
     if (worker->output) outputs_advance(worker->output, clock);
+    if (!gather || worker->options->live) return;
+    if (gather_is_full(gather, worker->options->index)) {
+        if (worker->output) outputs_flush(worker->output);
+        if (worker->output) outputs_advance(worker->output, clock);
+        gather_pause(gather, worker->options->index);
+    }
+    if (worker->output) outputs_relieve(worker->output, clock);
 }
 
 static void sink_report(void *context, const struct report *report) {
@@ -103,6 +119,7 @@ static int worker_open(struct worker *worker, struct error *err) {
         .on_alert = sink_alert,
         .on_report = sink_report,
         .on_drained = sink_drained,
+        .on_handled = options->gather ? sink_handled : NULL,
     };
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
         sink.record[kind] = (options->outputs && outputs_want(options->outputs, (enum event_kind)kind)) ||
@@ -228,6 +245,7 @@ static void hole_note(struct worker *worker, nanoseconds time) {
     if (to - from < HOLE_SECONDS * NS_PER_SECOND) return;
     burst_work(worker);
     script_host_hole(worker->scripts, from, to);
+    if (worker->options->gather) gather_hole(worker->options->gather, worker->options->index, from, to);
 }
 
 static void packet_take(struct worker *worker, const struct packet *packet) {
@@ -255,6 +273,7 @@ static void worker_start(struct worker *worker, nanoseconds first) {
     worker->started = true;
     worker->clock = clock_of(first);
     script_host_start(worker->scripts, worker->clock);
+    if (worker->options->gather) gather_start(worker->options->gather, worker->options->index, worker->clock);
 }
 
 void worker_packets(struct worker *worker, const struct packet *packets, int count) {
@@ -287,30 +306,18 @@ static void summary_fill(struct worker *worker) {
     summary->flow.fragments =
         fragments->timed_out + fragments->evicted + fragments->refused + fragments->waiting;
     summary->cut_text += worker->batch->text_cut;
-    for (uint32_t i = 0; i < script_host_failed(worker->scripts); i++) {
-        const char *path = script_host_failed_path(worker->scripts, i), *slash = strrchr(path, '/');
-        struct detector_summary *entry = summary_detector(summary, slash ? slash + 1 : path);
-        if (entry) entry->left_out = true;
-    }
-    for (uint32_t i = 0; i < script_host_count(worker->scripts); i++) {
-        struct detector_status status;
-        script_host_status(worker->scripts, i, &status);
-        struct detector_summary *entry = summary_detector(summary, status.name);
-        if (!entry) continue;
-        entry->events += status.events;
-        entry->errors += status.errors;
-        if (!status.off) continue;
-        entry->off = true;
-        memcpy(entry->reason, status.last_error, sizeof entry->reason);
-    }
+    tally_detectors(worker->scripts, summary);
 }
 
 void worker_finish(struct worker *worker) {
     flow_room_finish(worker->room);
     script_host_finish(worker->scripts, worker->batch->clock);
-    if (!worker->output) return;
-    summary_fill(worker);
-    outputs_at_end(worker->output);
+    if (worker->output) {
+        summary_fill(worker);
+        outputs_at_end(worker->output);
+    }
+    if (worker->options->gather)
+        gather_finish(worker->options->gather, worker->options->index, worker->batch->clock);
 }
 
 const struct worker_figures *worker_figures(struct worker *worker) {
@@ -347,11 +354,5 @@ const struct flow_counters *worker_flow_counters(struct worker *worker) {
 }
 
 uint32_t worker_detectors_failed(const struct worker *worker) {
-    uint32_t failed = script_host_failed(worker->scripts);
-    for (uint32_t i = 0; i < script_host_count(worker->scripts); i++) {
-        struct detector_status status;
-        script_host_status(worker->scripts, i, &status);
-        failed += status.errors > 0;
-    }
-    return failed;
+    return tally_failed(worker->scripts);
 }

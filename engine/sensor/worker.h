@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 
+struct gather;
 struct recall;
 struct worker;
 
@@ -29,8 +30,11 @@ struct worker_options {
     const struct home *home;
     struct outputs *outputs; /* NULL: there are none, only the callbacks below */
     uint32_t index, workers;
+    bool live;             /* it never waits for others */
     bool dealt;            /* it is given its own packets only; else it skips what is other workers' */
     struct recall *recall; /* rolling capture, or NULL */
+    struct gather
+        *gather; /* what its detectors send goes there; NULL: nowhere. May become NULL until it starts */
     void *context;
     const char *(*interface_name)(void *context, uint8_t interface);
     /* Of every flow that ended and every alert, for whoever shows them. May be NULL. */

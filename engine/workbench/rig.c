@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "capture/capture.h"
+#include "sensor/gather.h"
 #include "sensor/worker.h"
 
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct rig {
     struct rig_options options;
     struct worker_options worker_options;
     struct home *home;
+    struct gather *gather;
     struct worker *worker;
     struct capture *capture; /* while it is read */
 };
@@ -41,6 +43,10 @@ static int rig_open(struct rig *rig, struct error *err) {
     const struct rig_options *options = &rig->options;
     rig->home = home_new(options->home_networks, err);
     if (!rig->home) return error_is_usage(err);
+    const struct gather_options gather = {
+        .workers = 1, .context = rig, .on_alert = on_alert, .on_report = on_report};
+    rig->gather = gather_new(&gather, err);
+    if (!rig->gather) return -1;
     rig->worker_options = (struct worker_options){
         .filter = options->filter,
         .batch_limit = options->batch_limit ? options->batch_limit : USUAL_BATCH,
@@ -55,9 +61,10 @@ static int rig_open(struct rig *rig, struct error *err) {
         .on_event = options->on_event ? on_event : NULL,
         .on_alert = on_alert,
         .on_report = on_report,
+        .gather = rig->gather,
     };
     rig->worker = worker_new(&rig->worker_options, err);
-    return rig->worker ? 0 : -1;
+    return rig->worker ? gather_employ(rig->gather, worker_scripts(rig->worker), err) : -1;
 }
 
 struct rig *rig_new(const struct rig_options *options, struct error *err) {
@@ -75,6 +82,7 @@ struct rig *rig_new(const struct rig_options *options, struct error *err) {
 void rig_free(struct rig *rig) {
     if (!rig) return;
     worker_free(rig->worker);
+    gather_free(rig->gather);
     home_free(rig->home);
     free(rig);
 }

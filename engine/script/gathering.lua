@@ -1,0 +1,161 @@
+-- Gathering over workers: lunette.send in the workers' states, lunette.gather and lunette.receive in the one that gathers.
+--
+-- A script with lunette.gather is loaded once more, into one state for all workers. There the body runs as everywhere, but
+-- what it subscribes to and its timers are left out (`skips`); then the function that it gave to lunette.gather runs, and
+-- is part of the body. In a worker's state that function is never called.
+--
+-- Messages go from here through the FFI into the worker's bag (mail.c), so that a handler that sends stays compiled; only
+-- tables take the dearer way through a C function. At the other end they come as an array of structs, and are handled in a
+-- loop like events are (dispatch.lua).
+local NOTHING, NUMBER, TEXT, BOOLEAN, TABLE = 0, 1, 2, 3, 4
+local TOO_LARGE = 1
+
+return function(inside, mail_pointer)
+    local ffi, api, feed, host = inside.ffi, inside.api, inside.feed, inside.host
+    local me = ffi.cast("struct lunette_detector *", host.detector)
+    local mail = mail_pointer and ffi.cast("struct lunette_mail *", mail_pointer)
+    local text = ffi.string
+    local gathering = {}
+    local part          -- the function given to lunette.gather
+    local inside_part   -- while it runs
+    local receiver
+
+    -- In the state that gathers, what the body alone asks for is left out.
+    function gathering.skips() return mail ~= nil and not inside_part and not inside.loaded end
+
+    -- The same for what has no meaning there at all.
+    function gathering.refuse(what)
+        if inside_part then error(what .. ": no events come where messages are gathered: ask for them in the file's body", 3) end
+        return mail ~= nil
+    end
+
+    -- ---------------------------------------------------------------- sending
+
+    local function refuse_to_send()
+        if mail then error("lunette.send: this is where messages are gathered; they are sent by handlers of events", 3) end
+        if not inside.loaded then error("lunette.send: nothing has happened yet: call it in a handler", 3) end
+        error("lunette.send: nobody receives it: the script has no lunette.gather", 3)
+    end
+    local function refuse_key(key)
+        error("lunette.send: the key must be a string or a number, got " .. (key ~= key and "NaN" or type(key)), 3)
+    end
+    local function refuse_value(kind)
+        error("lunette.send: the value must be a string, a number, a boolean or a table of them, got " .. kind, 3)
+    end
+    local function too_large() error("lunette.send: key and value take more than 64 KiB", 3) end
+
+    local function send_table(key, value)
+        local outcome = host.send_table(key, value)
+        if not outcome then
+            error("lunette.send: the table is larger than 64 KiB, or has something in it that is no string, number, " ..
+                "boolean or table of them, or itself", 3)
+        end
+        return outcome
+    end
+
+    -- Can anything be sent at all?
+    local ready = false
+
+    function gathering.send(key, value)
+        if not ready or not inside.loaded then refuse_to_send() end
+        local key_text, key_length, key_number = nil, 0, 0
+        local kind = type(key)
+        if kind == "string" then key_text, key_length = key, #key
+        elseif kind == "number" and key == key then key_number = key
+        else refuse_key(key) end
+        kind = type(value)
+        local outcome
+        if kind == "string" then outcome = api.send(me, key_text, key_length, key_number, TEXT, value, #value, 0)
+        elseif kind == "number" then outcome = api.send(me, key_text, key_length, key_number, NUMBER, nil, 0, value)
+        elseif kind == "nil" then outcome = api.send(me, key_text, key_length, key_number, NOTHING, nil, 0, 0)
+        elseif kind == "boolean" then outcome = api.send(me, key_text, key_length, key_number, BOOLEAN, nil, 0, value and 1 or 0)
+        elseif kind == "table" then outcome = send_table(key, value)
+        else refuse_value(kind) end
+        if outcome == TOO_LARGE then too_large() end
+    end
+
+    -- -------------------------------------------------------------- declaring
+
+    function gathering.gather(body)
+        if inside.loaded then error("lunette.gather: call it when the script is loaded, not in a handler", 2) end
+        if type(body) ~= "function" then error("lunette.gather: a function is expected, got " .. type(body), 2) end
+        if part then error("lunette.gather: a script has one part that gathers, and this is the second", 2) end
+        part = body
+        if not mail then
+            ready = true
+            host.gathers()
+        end
+    end
+
+    function gathering.receive(handler)
+        if not inside_part then
+            error("lunette.receive: call it in the function that is given to lunette.gather", 2)
+        end
+        if type(handler) ~= "function" then error("lunette.receive: a function is expected, got " .. type(handler), 2) end
+        if receiver then error("lunette.receive: one function receives, and this is the second", 2) end
+        receiver = handler
+    end
+
+    -- The file's body is done.
+    function gathering.load()
+        if not (mail and part) then return end
+        host.gather_begins()
+        inside_part = true
+        part()
+        inside_part = false
+    end
+
+    -- -------------------------------------------------------------- receiving
+
+    local single, loop
+
+    local function value_of(message, i)
+        local kind = message.value_kind
+        if kind == TEXT then return text(message.value, message.value_length) end
+        if kind == NUMBER then return message.value_number end
+        if kind == BOOLEAN then return message.value_number ~= 0 end
+        if kind == TABLE then return host.mail_value(i) end
+    end
+
+    -- Made when the first message comes: by then all that they need is there.
+    local function build()
+        local handler, dispatch = receiver, inside.dispatch
+        local timers, traceback, failed, place = dispatch.timers, dispatch.traceback, dispatch.failed, dispatch.place_of(receiver)
+        local function handle(i)
+            local message = mail.messages[i]
+            local time = message.time
+            if time >= feed.due and timers(time) then return true end
+            feed.now, mail.current, feed.place = time, i, place
+            local key
+            if message.key_kind == TEXT then key = text(message.key, message.key_length) else key = message.key_number end
+            local ok, complaint = xpcall(handler, traceback, key, value_of(message, i), time)
+            if ok then feed.streak = 0 elseif failed("receive function", handler, complaint) then return true end
+        end
+        single = handle
+        loop = function(count)
+            for i = 0, count - 1 do
+                if handle(i) then return true end
+            end
+        end
+    end
+
+    -- What came. Called by the engine.
+    function gathering.run()
+        local count, dispatch = mail.count, inside.dispatch
+        if count > 0 and receiver then
+            if not loop then build() end
+            if count >= dispatch.LONG_RUN then
+                if loop(count) then return end
+            else
+                for i = 0, count - 1 do
+                    if single(i) then return end
+                end
+            end
+        end
+        if feed.due <= feed.end_clock and dispatch.timers(feed.end_clock) then return end
+        feed.now = feed.end_clock
+    end
+    inside.jit.off(gathering.run)
+
+    return gathering
+end
