@@ -24,6 +24,8 @@ static _Atomic int log_threshold = LOG_WARNING;
 static enum log_format log_shape = LOG_TEXT;
 static int log_descriptor = STDERR_FILENO;
 static char log_path[PATH_MAX];
+static void (*log_sink)(void *context, enum log_level level, const char *text);
+static void *log_sink_context;
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const char *const format_names[] = {"text", "timed", "json"};
@@ -138,6 +140,11 @@ static void write_message(const char *level, const char *text) {
     (void)written;
 }
 
+void log_divert(void (*sink)(void *context, enum log_level level, const char *text), void *context) {
+    log_sink = sink;
+    log_sink_context = context;
+}
+
 void log_line(enum log_level level, const char *format, ...) {
     if ((int)level > log_threshold) return;
     char text[MESSAGE_SIZE];
@@ -145,7 +152,11 @@ void log_line(enum log_level level, const char *format, ...) {
     va_start(arguments, format);
     int n = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (n >= 0) write_message(level_names[level], text);
+    if (n < 0) return;
+    if (log_sink)
+        log_sink(log_sink_context, level, text);
+    else
+        write_message(level_names[level], text);
 }
 
 void log_failure(const char *message) {

@@ -11,5 +11,6 @@ int cli_console(int argc, char **argv);
 int cli_events(int argc, char **argv);
 int cli_ctl(int argc, char **argv);
 int cli_top(int argc, char **argv);
+int cli_test(int argc, char **argv);
 
 #endif

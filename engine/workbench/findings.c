@@ -1,195 +1,242 @@
-/* See findings.h. Lists are compared by sorting both by subject, then walking them side by side. */
+/* See findings.h. The evidence is JSON that alerts.lua wrote; it is parsed when the alert comes, so that
+ * nothing is held while Lua allocates. */
 #include "workbench/findings.h"
 
+#include "base/time.h"
 #include "output/terminal.h"
 
+#include <jansson.h>
+#include <lauxlib.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-struct findings {
-    struct alert *list; /* strings of each in one allocation, at its `title` */
-    size_t count, room;
+/* The texts of an alert, in the order of alert_texts[]. */
+enum { TEXTS = 9 };
+static const char *const text_names[TEXTS] = {"detector", "title", "category", "attack", "who",
+                                              "where",    "why",   "next",     "pcap"};
+
+struct found_alert {
+    nanoseconds time;
+    uint8_t severity;
+    double score, confidence;
+    uint32_t repeats;
+    char *texts[TEXTS];
+    char *json;
+    json_t *evidence;
 };
 
-struct findings *findings_new(void) {
-    return calloc(1, sizeof(struct findings));
+struct found_report {
+    nanoseconds time;
+    char *detector, *title, *note;
+    uint32_t columns, rows;
+    char **cells; /* the columns' headings, then the rows */
+};
+
+static char *copy(struct findings *findings, const char *text) {
+    char *copied = strdup(text ? text : "");
+    if (!copied) findings->failed = true;
+    return copied;
 }
 
-void findings_free(struct findings *findings) {
-    if (!findings) return;
-    for (size_t i = 0; i < findings->count; i++) free((char *)findings->list[i].title);
-    free(findings->list);
-    free(findings);
-}
-
-static bool own_strings(struct alert *alert) {
-    const char **fields[] = {&alert->title, &alert->detector, &alert->category, &alert->attack,  &alert->who,
-                             &alert->where, &alert->why,      &alert->next,     &alert->evidence};
-    size_t total = 0;
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) total += strlen(*fields[i]) + 1;
-    char *text = malloc(total);
-    if (!text) return false;
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        const char *from = *fields[i];
-        *fields[i] = text;
-        text = stpcpy(text, from) + 1;
+static void *one_more(struct findings *findings, void **list, size_t count, size_t size) {
+    void *grown = realloc(*list, (count + 1) * size);
+    if (!grown) {
+        findings->failed = true;
+        return NULL;
     }
-    return true;
+    *list = grown;
+    void *place = (char *)grown + count * size;
+    memset(place, 0, size);
+    return place;
 }
 
-int findings_add(struct findings *findings, const struct alert *alert) {
-    if (findings->count == findings->room) {
-        size_t room = findings->room ? findings->room * 2 : 64;
-        struct alert *grown = realloc(findings->list, room * sizeof *grown);
-        if (!grown) return -1;
-        findings->list = grown;
-        findings->room = room;
+void findings_alert(struct findings *findings, const struct alert *alert) {
+    const char *const texts[TEXTS] = {alert->detector, alert->title, alert->category,
+                                      alert->attack,   alert->who,   alert->where,
+                                      alert->why,      alert->next,  alert->pcap};
+    void *list = findings->alerts;
+    struct found_alert *found = one_more(findings, &list, findings->alert_count, sizeof *found);
+    if (!found) return;
+    findings->alerts = list;
+    findings->alert_count++;
+    found->time = alert->time;
+    found->severity = alert->severity;
+    found->score = alert->score;
+    found->confidence = alert->confidence;
+    found->repeats = alert->repeats;
+    for (size_t i = 0; i < TEXTS; i++) found->texts[i] = copy(findings, texts[i]);
+    found->json = copy(findings, alert->evidence);
+    found->evidence = json_loads(alert->evidence, JSON_ALLOW_NUL, NULL);
+}
+
+void findings_report(struct findings *findings, const struct report *report) {
+    void *list = findings->reports;
+    struct found_report *found = one_more(findings, &list, findings->report_count, sizeof *found);
+    if (!found) return;
+    findings->reports = list;
+    findings->report_count++;
+    found->time = report->time;
+    found->detector = copy(findings, report->detector);
+    found->title = copy(findings, report->title);
+    found->note = copy(findings, report->note);
+    size_t cells = (size_t)report->columns * report->rows;
+    found->cells = calloc(report->columns + cells + 1, sizeof(char *));
+    if (!found->cells) {
+        findings->failed = true;
+        return;
     }
-    struct alert copy = *alert;
-    copy.pcap = NULL;
-    if (!own_strings(&copy)) return -1;
-    findings->list[findings->count++] = copy;
-    return 0;
+    found->columns = report->columns;
+    found->rows = report->rows;
+    for (size_t i = 0; i < report->columns; i++) found->cells[i] = copy(findings, report->names[i]);
+    for (size_t i = 0; i < cells; i++) found->cells[report->columns + i] = copy(findings, report->cells[i]);
 }
 
-size_t findings_count(const struct findings *findings) {
-    return findings->count;
-}
-
-const struct alert *findings_at(const struct findings *findings, size_t index) {
-    return &findings->list[index];
-}
-
-bool finding_field(const struct alert *alert, size_t index, const char **name, const char **text,
-                   char room[FINDING_TEXT]) {
-    static const char *const names[] = {"time",  "severity", "why",    "evidence",
-                                        "score", "next",     "attack", "category"};
-    const char *const strings[] = {room,          severity_name(alert->severity),
-                                   alert->why,    alert->evidence,
-                                   room,          alert->next,
-                                   alert->attack, alert->category};
-    if (index >= sizeof names / sizeof names[0]) return false;
-    *name = names[index];
-    *text = strings[index];
-    if (index == 0) terminal_time(alert->time, room);
-    if (index == 4) snprintf(room, FINDING_TEXT, isnan(alert->score) ? "none" : "%.3g", alert->score);
-    return true;
-}
-
-/* ----------------------------------------------------------------- comparison */
-
-static int compare_subjects(const struct alert *a, const struct alert *b) {
-    int order = strcmp(a->detector, b->detector);
-    if (order == 0) order = strcmp(a->title, b->title);
-    if (order == 0) order = strcmp(a->who, b->who);
-    if (order == 0) order = strcmp(a->where, b->where);
-    return order;
-}
-
-/* By subject, then by time; pointers into one list, so that equals stay in their order. */
-static int compare_places(const void *left, const void *right) {
-    const struct alert *a = *(const struct alert *const *)left, *b = *(const struct alert *const *)right;
-    int order = compare_subjects(a, b);
-    if (order != 0) return order;
-    if (a->time != b->time) return a->time < b->time ? -1 : 1;
-    return a < b ? -1 : a > b;
-}
-
-static bool says_the_same(const struct alert *a, const struct alert *b) {
-    const char *name, *text_a, *text_b;
-    char room_a[FINDING_TEXT], room_b[FINDING_TEXT];
-    if (a->time != b->time) return false;
-    for (size_t i = 1; finding_field(a, i, &name, &text_a, room_a); i++) {
-        finding_field(b, i, &name, &text_b, room_b);
-        if (strcmp(text_a, text_b) != 0) return false;
+void findings_clear(struct findings *findings) {
+    for (size_t i = 0; i < findings->alert_count; i++) {
+        struct found_alert *alert = &findings->alerts[i];
+        for (size_t k = 0; k < TEXTS; k++) free(alert->texts[k]);
+        free(alert->json);
+        json_decref(alert->evidence);
     }
-    return true;
-}
-
-static const struct alert **sorted(const struct findings *findings) {
-    const struct alert **places = malloc((findings->count + 1) * sizeof *places);
-    if (!places) return NULL;
-    for (size_t i = 0; i < findings->count; i++) places[i] = &findings->list[i];
-    qsort(places, findings->count, sizeof *places, compare_places);
-    return places;
-}
-
-/* How many from `places` on are of the same subject as the first. */
-static size_t run_length(const struct alert **places, size_t left) {
-    size_t n = left > 0 ? 1 : 0;
-    while (n < left && compare_subjects(places[0], places[n]) == 0) n++;
-    return n;
-}
-
-/* Takes out of both lists what is in both; the order of the rest stays. Quadratic only in what differs: equal
- * alerts are mostly found at once, both lists being sorted by time. */
-static void strike_equals(const struct alert **before, size_t *before_count, const struct alert **now,
-                          size_t *now_count) {
-    size_t kept = 0, from = 0;
-    for (size_t i = 0; i < *before_count; i++) {
-        size_t k = from;
-        while (k < *now_count && (!now[k] || now[k]->time < before[i]->time)) k++;
-        from = k;
-        while (k < *now_count &&
-               (!now[k] || (now[k]->time == before[i]->time && !says_the_same(before[i], now[k]))))
-            k++;
-        if (k < *now_count && says_the_same(before[i], now[k]))
-            now[k] = NULL;
-        else
-            before[kept++] = before[i];
+    for (size_t i = 0; i < findings->report_count; i++) {
+        struct found_report *report = &findings->reports[i];
+        size_t cells = report->cells ? report->columns + (size_t)report->columns * report->rows : 0;
+        for (size_t k = 0; k < cells; k++) free(report->cells[k]);
+        free(report->cells);
+        free(report->detector);
+        free(report->title);
+        free(report->note);
     }
-    *before_count = kept;
-    kept = 0;
-    for (size_t k = 0; k < *now_count; k++)
-        if (now[k]) now[kept++] = now[k];
-    *now_count = kept;
+    free(findings->alerts);
+    free(findings->reports);
+    *findings = (struct findings){.alerts = NULL};
 }
 
-static size_t compare_run(const struct alert **before, size_t before_count, const struct alert **now,
-                          size_t now_count, struct difference *out) {
-    strike_equals(before, &before_count, now, &now_count);
-    size_t n = before_count > now_count ? before_count : now_count;
-    for (size_t i = 0; i < n; i++) {
-        const struct alert *was = i < before_count ? before[i] : NULL, *is = i < now_count ? now[i] : NULL;
-        out[i] = (struct difference){.kind = !was  ? DIFFERENCE_NEW
-                                             : !is ? DIFFERENCE_GONE
-                                                   : DIFFERENCE_CHANGED,
-                                     .before = was,
-                                     .now = is};
+/* ── for Lua ─────────────────────────────────────────────────────── */
+
+static void push_json(lua_State *lua, json_t *value) {
+    luaL_checkstack(lua, 4, "evidence nested too deep");
+    switch (value ? json_typeof(value) : JSON_NULL) {
+    case JSON_STRING:
+        lua_pushlstring(lua, json_string_value(value), json_string_length(value));
+        return;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        lua_pushnumber(lua, json_number_value(value));
+        return;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        lua_pushboolean(lua, json_is_true(value));
+        return;
+    case JSON_ARRAY:
+        lua_newtable(lua);
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            push_json(lua, json_array_get(value, i));
+            lua_rawseti(lua, -2, (int)i + 1);
+        }
+        return;
+    case JSON_OBJECT: {
+        const char *key;
+        json_t *item;
+        lua_newtable(lua);
+        json_object_foreach(value, key, item) {
+            push_json(lua, item);
+            lua_setfield(lua, -2, key);
+        }
+        return;
     }
-    return n;
-}
-
-static int compare_differences(const void *left, const void *right) {
-    const struct difference *a = left, *b = right;
-    const struct alert *at_a = a->now ? a->now : a->before, *at_b = b->now ? b->now : b->before;
-    if (at_a->time != at_b->time) return at_a->time < at_b->time ? -1 : 1;
-    int order = compare_subjects(at_a, at_b);
-    return order ? order : (int)a->kind - (int)b->kind;
-}
-
-struct difference *findings_compare(const struct findings *before, const struct findings *now, size_t *count,
-                                    bool *failed) {
-    size_t most = before->count + now->count, n = 0;
-    const struct alert **was = sorted(before), **is = sorted(now);
-    struct difference *out = malloc((most + 1) * sizeof *out);
-    *failed = !was || !is || !out;
-    for (size_t b = 0, k = 0; !*failed && (b < before->count || k < now->count);) {
-        size_t old_run = run_length(was + b, before->count - b), new_run = run_length(is + k, now->count - k);
-        int order = old_run == 0 ? 1 : new_run == 0 ? -1 : compare_subjects(was[b], is[k]);
-        if (order < 0) new_run = 0;
-        if (order > 0) old_run = 0;
-        n += compare_run(was + b, old_run, is + k, new_run, out + n);
-        b += old_run;
-        k += new_run;
+    default:
+        lua_pushnil(lua);
     }
-    free(was);
-    free(is);
-    *count = n;
-    if (n > 0) qsort(out, n, sizeof *out, compare_differences);
-    if (n > 0) return out;
-    free(out);
-    return NULL;
+}
+
+static void set_text(lua_State *lua, const char *key, const char *text) {
+    lua_pushstring(lua, text ? text : "");
+    lua_setfield(lua, -2, key);
+}
+
+static void set_number(lua_State *lua, const char *key, double number) {
+    if (isnan(number)) return;
+    lua_pushnumber(lua, number);
+    lua_setfield(lua, -2, key);
+}
+
+static void push_alert(lua_State *lua, const struct found_alert *alert) {
+    lua_newtable(lua);
+    for (size_t i = 0; i < TEXTS; i++) set_text(lua, text_names[i], alert->texts[i]);
+    set_text(lua, "severity", severity_name(alert->severity));
+    set_text(lua, "json", alert->json);
+    set_number(lua, "score", alert->score);
+    set_number(lua, "confidence", alert->confidence);
+    set_number(lua, "repeats", alert->repeats);
+    set_number(lua, "time", ns_to_seconds(alert->time));
+    push_json(lua, alert->evidence);
+    lua_setfield(lua, -2, "evidence");
+}
+
+/* A list of `count` cells from `from` on. */
+static void push_cells(lua_State *lua, const struct found_report *report, size_t from) {
+    lua_createtable(lua, (int)report->columns, 0);
+    for (uint32_t i = 0; i < report->columns; i++) {
+        lua_pushstring(lua, report->cells[from + i] ? report->cells[from + i] : "");
+        lua_rawseti(lua, -2, (int)i + 1);
+    }
+}
+
+static void push_report(lua_State *lua, const struct found_report *report) {
+    lua_newtable(lua);
+    set_text(lua, "detector", report->detector);
+    set_text(lua, "title", report->title);
+    set_text(lua, "note", report->note);
+    set_number(lua, "time", ns_to_seconds(report->time));
+    push_cells(lua, report, 0);
+    lua_setfield(lua, -2, "columns");
+    lua_newtable(lua);
+    for (uint32_t row = 0; row < report->rows; row++) {
+        push_cells(lua, report, (size_t)report->columns * (row + 1));
+        lua_rawseti(lua, -2, (int)row + 1);
+    }
+    lua_setfield(lua, -2, "rows");
+}
+
+void findings_push(const struct findings *findings, lua_State *lua) {
+    luaL_checkstack(lua, 8, "no room for the findings");
+    lua_newtable(lua);
+    lua_newtable(lua);
+    for (size_t i = 0; i < findings->alert_count; i++) {
+        push_alert(lua, &findings->alerts[i]);
+        lua_rawseti(lua, -2, (int)i + 1);
+    }
+    lua_setfield(lua, -2, "alerts");
+    lua_newtable(lua);
+    for (size_t i = 0; i < findings->report_count; i++) {
+        push_report(lua, &findings->reports[i]);
+        lua_rawseti(lua, -2, (int)i + 1);
+    }
+    lua_setfield(lua, -2, "reports");
+}
+
+/* ── compared ────────────────────────────────────────────────────── */
+
+static bool same_text(const char *a, const char *b) {
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool same_number(double a, double b) {
+    return a == b || (isnan(a) && isnan(b));
+}
+
+static bool same_alert(const struct found_alert *a, const struct found_alert *b) {
+    for (size_t i = 0; i < TEXTS; i++)
+        if (!same_text(a->texts[i], b->texts[i])) return false;
+    return a->time == b->time && a->severity == b->severity && a->repeats == b->repeats &&
+           same_number(a->score, b->score) && same_number(a->confidence, b->confidence) &&
+           same_text(a->json, b->json);
+}
+
+ptrdiff_t findings_differ(const struct findings *a, const struct findings *b) {
+    size_t both = a->alert_count < b->alert_count ? a->alert_count : b->alert_count;
+    for (size_t i = 0; i < both; i++)
+        if (!same_alert(&a->alerts[i], &b->alerts[i])) return (ptrdiff_t)i;
+    return a->alert_count == b->alert_count ? -1 : (ptrdiff_t)both;
 }

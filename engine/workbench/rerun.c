@@ -6,7 +6,7 @@
 #include "script/reload.h"
 #include "sensor/watch.h"
 #include "sensor/worker.h"
-#include "workbench/findings.h"
+#include "workbench/alert_list.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ struct rerun {
     struct watch *watch;
     bool saved; /* since the last run began */
     uint32_t bursts;
-    struct findings *before, *now; /* before: of the last whole run, NULL at first */
+    struct alert_list *before, *now; /* before: of the last whole run, NULL at first */
     bool short_of_memory;
 };
 
@@ -46,7 +46,7 @@ static void on_stop_poll(uv_timer_t *timer) {
 
 static void on_alert(void *context, const struct alert *alert) {
     struct rerun *rerun = context;
-    if (findings_add(rerun->now, alert) < 0) rerun->short_of_memory = true;
+    if (alert_list_add(rerun->now, alert) < 0) rerun->short_of_memory = true;
 }
 
 static bool go_on(void *context) {
@@ -102,12 +102,12 @@ static void put_new(struct buffer *b, const struct terminal_style *style, const 
 
 static void put_changed(struct buffer *b, const struct terminal_style *style, const struct difference *d) {
     const char *name, *was, *is;
-    char room_was[FINDING_TEXT], room_is[FINDING_TEXT];
+    char room_was[ALERT_FIELD_TEXT], room_is[ALERT_FIELD_TEXT];
     put_alert(b, style, d->now, '~', INK_YELLOW);
     put_line(b, style, "who", d->now->who);
     put_line(b, style, "where", d->now->where);
-    for (size_t i = 0; finding_field(d->before, i, &name, &was, room_was); i++) {
-        finding_field(d->now, i, &name, &is, room_is);
+    for (size_t i = 0; alert_field(d->before, i, &name, &was, room_was); i++) {
+        alert_field(d->now, i, &name, &is, room_is);
         if (strcmp(was, is) == 0) continue;
         put_line(b, style, name, was[0] ? was : "(none)");
         put_line(b, style, "  is now", is[0] ? is : "(none)");
@@ -140,15 +140,15 @@ static void put_clock(struct buffer *b, const struct terminal_style *style) {
 
 static void tell(struct rerun *rerun, double seconds) {
     const struct terminal_style *style = &rerun->options->style;
-    struct findings *none = rerun->before ? NULL : findings_new();
-    const struct findings *before = rerun->before ? rerun->before : none;
+    struct alert_list *none = rerun->before ? NULL : alert_list_new();
+    const struct alert_list *before = rerun->before ? rerun->before : none;
     struct buffer b = {.at = NULL};
     size_t count = 0, of_kind[3] = {0};
     bool failed = !before;
-    struct difference *list = before ? findings_compare(before, rerun->now, &count, &failed) : NULL;
+    struct difference *list = before ? alert_list_compare(before, rerun->now, &count, &failed) : NULL;
     for (size_t i = 0; i < count; i++) of_kind[list[i].kind]++;
     put_clock(&b, style);
-    size_t alerts = findings_count(rerun->now);
+    size_t alerts = alert_list_count(rerun->now);
     buffer_format(&b, "%zu alert%s in %.2f s", alerts, alerts == 1 ? "" : "s", seconds);
     if (rerun->before && count > 0)
         buffer_format(&b, ": %zu new, %zu gone, %zu changed", of_kind[DIFFERENCE_NEW],
@@ -159,7 +159,7 @@ static void tell(struct rerun *rerun, double seconds) {
     say(&b);
     buffer_free(&b);
     free(list);
-    findings_free(none);
+    alert_list_free(none);
 }
 
 static void tell_not_run(const struct rerun *rerun, const char *why) {
@@ -188,7 +188,7 @@ static double seconds_now(void) {
 static int run_over_captures(struct rerun *rerun, struct rig *rig, struct error *err) {
     const struct rerun_options *options = rerun->options;
     double begun = seconds_now();
-    rerun->now = findings_new();
+    rerun->now = alert_list_new();
     if (!rerun->now) return error_set(err, "out of memory");
     rerun->short_of_memory = false;
     int outcome = rig_captures(rig, options->captures, options->capture_count, go_on, err);
@@ -196,10 +196,10 @@ static int run_over_captures(struct rerun *rerun, struct rig *rig, struct error 
     if (whole) rig_finish(rig);
     if (whole) {
         tell(rerun, seconds_now() - begun);
-        findings_free(rerun->before);
+        alert_list_free(rerun->before);
         rerun->before = rerun->now;
     } else {
-        findings_free(rerun->now);
+        alert_list_free(rerun->now);
     }
     rerun->now = NULL;
     return outcome;
@@ -242,7 +242,7 @@ static void rerun_close(struct rerun *rerun) {
     uv_walk(&rerun->loop, close_handle, NULL);
     uv_run(&rerun->loop, UV_RUN_DEFAULT);
     uv_loop_close(&rerun->loop);
-    findings_free(rerun->before);
+    alert_list_free(rerun->before);
 }
 
 int rerun_watch(const struct rerun_options *options, struct error *err) {
