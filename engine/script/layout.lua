@@ -69,12 +69,13 @@ return function(inside)
 
     local function reading(kind, target) return kind == "bool" and target .. " ~= 0" or target end
 
+    -- By min and max, which a trace has as instructions: comparisons would each be a way out of it.
     local function writing(kind, target)
         local most = KINDS[kind].most
         if kind == "bool" then return target .. " = value and 1 or 0" end
-        if kind == "u64" then return ("%s = value >= 0 and (value < %.0f and floor(value) or %.0f) or 0"):format(target, most, most) end
         if not most then return target .. " = value" end
-        return ("%s = value < 0 and 0 or value > %.0f and %.0f or value"):format(target, most, most)
+        local whole = kind == "u64" and "floor(value)" or "value"
+        return ("%s = min(max(%s, 0), %.0f)"):format(target, whole, most)
     end
 
     -- The metatable for views. `place(view)` gives the struct, or raises an error of level 5; `is(view)` tells whether it
@@ -86,8 +87,8 @@ return function(inside)
             error(("%s is a %s, got %s"):format(name, wanted, type(value)), 4)
         end
         local function make(arguments, body) -- a function of the view, with what its text may use
-            local text = "local place, wrong_value, floor, type = ... return function(view" .. arguments .. ") " .. body .. " end"
-            return assert(load(text, "=field", "t"))(place, wrong_value, math.floor, type)
+            local text = "local place, wrong_value, floor, min, max, type = ... return function(view" .. arguments .. ") " .. body .. " end"
+            return assert(load(text, "=field", "t"))(place, wrong_value, math.floor, math.min, math.max, type)
         end
         for _, field in ipairs(fields) do
             local wanted = field.kind == "bool" and "boolean" or "number"
