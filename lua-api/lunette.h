@@ -79,6 +79,12 @@ struct lunette_mail {
     struct lunette_message messages[1024];
 };
 
+/* The entries of one lunette.flow_state (script/flow_area.h): those of slots 0 to `high` may be touched. */
+struct lunette_flow_area {
+    void *entries;
+    uint32_t high;
+};
+
 /* What Lua calls. Functions that compiled code calls often; the rest are plain C functions in the Lua state. */
 struct lunette_api {
     uint32_t version;
@@ -109,4 +115,6 @@ struct lunette_api {
      * are too many that wait: it is lost. */
     int32_t (*send)(struct lunette_detector *detector, const char *key, uint32_t key_length, double key_number,
                     uint32_t value_kind, const char *value, uint32_t value_length, double value_number);
+    /* Makes room for the entry of a slot; -1 if the detector's memory is at its bound. */
+    int32_t (*flow_area_grow)(struct lunette_detector *detector, struct lunette_flow_area *area, uint32_t slot);
 };

@@ -25,6 +25,7 @@ function lunette.now() return feed.now end
 -- State
 lunette.state = inside.store.state
 lunette.records = inside.records
+lunette.flow_state = inside.flow_state
 
 -- Sets and data
 lunette.set = inside.sets.make

@@ -81,15 +81,15 @@ function lunette.state(name, options) end
 
 ---Fields are read and written by their names, elements of arrays by at and put. Good until the next make.
 ---@class lunette.Record
----@field [string] number
+---@field [string] number|boolean
 local record = {}
 ---@param field string
 ---@param i integer from 0
----@return number
+---@return number|boolean
 function record:at(field, i) end
 ---@param field string
 ---@param i integer from 0
----@param value number
+---@param value number|boolean
 function record:put(field, i, value) end
 
 ---A bounded map from strings or numbers to records of one shape, outside the garbage collector.
@@ -114,9 +114,23 @@ function records:size() end
 function records:each() end
 
 ---@param name string
----@param options { max: integer, ttl?: number, keep?: boolean, fields: table<string, string> } a field is "u8", "u16", "u32", "f32", "f64" or an array like "u16[80]"
+---@param options { max: integer, ttl?: number, keep?: boolean, fields: table<string, string> } a field is "u8", "u16", "u32", "u64", "f32", "f64", "time", "bool" or an array like "u16[80]"
 ---@return lunette.Records
 function lunette.records(name, options) end
+
+---Fields that each flow has, for as long as it lives.
+---@class lunette.FlowState
+local flow_state = {}
+---The fields of the event's flow, zero (false) at first: good until the flow is over.
+---@param e lunette.Event
+---@return lunette.Record? fields nil if the event belongs to no flow
+function flow_state:of(e) end
+---@return integer bytes per flow
+function flow_state:size() end
+
+---@param fields table<string, string> as of lunette.records
+---@return lunette.FlowState
+function lunette.flow_state(fields) end
 
 ---@class lunette.Set
 local set = {}

@@ -28,6 +28,7 @@ void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanos
     const struct flow_surroundings *around = &room->around;
     head->time = time;
     head->flow_id = flow->id;
+    head->flow_slot = room_index(room, flow);
     head->vlan = flow->key.vlan;
     head->client_ip = flow->key.address[client];
     head->server_ip = flow->key.address[server];

@@ -182,6 +182,27 @@ static int host_set_add(lua_State *lua) {
     return push_outcome(lua, outcome, &err);
 }
 
+/* flow_area_new(bytes, signature) → light userdata (struct lunette_flow_area), or nil and what is wrong */
+static int host_flow_area_new(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    uint32_t size = (uint32_t)luaL_checkinteger(lua, 1);
+    const char *signature = luaL_checkstring(lua, 2);
+    struct error err;
+    struct flow_area *area = NULL;
+    if (detector->flow_area_count == DETECTOR_FLOW_AREAS)
+        error_set(&err, "more than %d of them", DETECTOR_FLOW_AREAS);
+    else
+        area = flow_area_new(size, signature, detector->options.memory_limit, &err);
+    if (!area) {
+        lua_pushnil(lua);
+        lua_pushstring(lua, err.text);
+        return 2;
+    }
+    detector->flow_areas[detector->flow_area_count++] = area;
+    lua_pushlightuserdata(lua, flow_area_shown(area));
+    return 1;
+}
+
 /* A name of one file: letters, digits, '_', '-' and '.', not beginning with a dot. */
 static bool is_plain_name(const char *name) {
     if (*name == '.' || *name == '\0') return false;
@@ -468,6 +489,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"where_bpf", host_where_bpf},
         {"set_new", host_set_new},
         {"set_add", host_set_add},
+        {"flow_area_new", host_flow_area_new},
         {"read", host_read},
         {"embedded", host_embedded},
         {"log", host_log},
@@ -558,6 +580,19 @@ static void api_hash_number(double number, uint32_t *out) {
     out[1] = (uint32_t)hash;
 }
 
+static int32_t api_flow_area_grow(struct lunette_detector *opaque, struct lunette_flow_area *shown,
+                                  uint32_t slot) {
+    struct detector *detector = (void *)opaque;
+    size_t limit = detector->options.memory_limit, used = detector->beside_heap;
+    for (uint32_t i = 0; i < detector->flow_area_count; i++) {
+        if (flow_area_shown(detector->flow_areas[i]) != shown) continue;
+        size_t grown = flow_area_grow(detector->flow_areas[i], slot, used < limit ? limit - used : 0);
+        detector->beside_heap += grown;
+        return grown > 0 ? 0 : -1;
+    }
+    return -1;
+}
+
 const struct lunette_api lunette_api = {
     .version = LUNETTE_API_VERSION,
     .feed_size = sizeof(struct lunette_feed),
@@ -576,4 +611,5 @@ const struct lunette_api lunette_api = {
     .hash = api_hash,
     .hash_number = api_hash_number,
     .send = mail_send,
+    .flow_area_grow = api_flow_area_grow,
 };

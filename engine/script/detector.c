@@ -353,6 +353,7 @@ void detector_free(struct detector *detector) {
         free(subscription);
     }
     for (uint32_t i = 0; i < detector->set_count; i++) set_free(detector->sets[i]);
+    for (uint32_t i = 0; i < detector->flow_area_count; i++) flow_area_free(detector->flow_areas[i]);
     free(detector->sets);
     if (detector->feed) munmap(detector->feed, sizeof *detector->feed);
     mail_close(detector);
@@ -500,7 +501,18 @@ void detector_ask(struct detector *detector, enum event_kind kind, uint32_t inde
     feed->count = feed->runs = 0;
 }
 
+/* The n-th lunette.flow_state goes on with what the n-th before had, if it is declared as that was. */
+static void flow_areas_succeed(struct detector *detector, const struct detector *old) {
+    if (!old->lua) return;
+    for (uint32_t i = 0; i < detector->flow_area_count && i < old->flow_area_count; i++) {
+        size_t before = flow_area_memory(detector->flow_areas[i]);
+        if (flow_area_succeed(detector->flow_areas[i], old->flow_areas[i]))
+            detector->beside_heap += flow_area_memory(detector->flow_areas[i]) - before;
+    }
+}
+
 void detector_succeed(struct detector *detector, const struct detector *old) {
+    flow_areas_succeed(detector, old);
     detector->events = old->events;
     detector->alerts = old->alerts;
     detector->errors = old->errors;

@@ -60,7 +60,8 @@ struct detector_options {
 struct detector *detector_load(const struct detector_options *options, struct error *err);
 void detector_free(struct detector *detector);
 
-/* Takes the place of `old`: goes on with its counters, knows of the same hole. Before the start. */
+/* Takes the place of `old`: goes on with its counters and what it knows of flows, knows of the same hole.
+ * Before the start. */
 void detector_succeed(struct detector *detector, const struct detector *old);
 void detector_renumber(struct detector *detector, uint32_t index); /* its place among the detectors */
 bool detector_is_off(const struct detector *detector);             /* any thread */

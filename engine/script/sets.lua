@@ -9,10 +9,10 @@ return function(inside)
     local function find(self, value, field)
         local pointer = pointers[self]
         if not pointer then error("use set:find(value), with a colon", 3) end
-        if type(value) == "string" then return api.set_find(pointer, value, #value) end
+        if type(value) == "string" then return (api.set_find(pointer, value, #value)) end
         if type(value) == "cdata" and field then
             local look_up = value[event_find]
-            if look_up then return look_up(value, pointer, field) end
+            if look_up then return (look_up(value, pointer, field)) end
         end
         if value == nil then return -1 end
         error("a set is asked for a string, or for (event, \"field\"); got " .. type(value), 3)

@@ -6,6 +6,7 @@
 #include "script/condition.h"
 #include "script/detector.h"
 #include "script/files.h"
+#include "script/flow_area.h"
 #include "script/heap.h"
 
 #include <lua.h>
@@ -17,6 +18,7 @@ enum {
     DETECTOR_LOG_LINES = 100,
     DETECTOR_NAME = 64,
     DETECTOR_MEMORY = 256 * 1024 * 1024, /* bound of a state, if nobody says another */
+    DETECTOR_FLOW_AREAS = 64,
     DETECTOR_ALERT_BYTES = 16 * 1024 * 1024, /* of the alerts of one batch, which wait until it is done */
 };
 
@@ -43,9 +45,11 @@ struct detector {
     uint64_t name_digest, sent;
     struct subscription *subscriptions[EVENT_KINDS];
     uint32_t packet_mask; /* handlers whose bpf filter the packet at hand passed */
-    size_t beside_heap;   /* bytes of sets and filters, which count against the memory bound as well */
+    size_t beside_heap;   /* bytes of sets, filters and flow_state, which count against the bound as well */
     struct set **sets;
     uint32_t set_count;
+    struct flow_area *flow_areas[DETECTOR_FLOW_AREAS]; /* of lunette.flow_state, in the order declared */
+    uint32_t flow_area_count;
     char name[DETECTOR_NAME];
     char *path;                                       /* what options.path points to */
     char *directory;                                  /* of the script */

@@ -2,6 +2,9 @@
 -- its kind's array, and above it the number of the batch. Reading `e.sni` runs a getter that was generated for that
 -- field; it takes the slot through a mask, so that no script can reach beyond the array, and compares the batch's
 -- number, so that a view which was kept cannot silently show somebody else's event.
+--
+-- What a compiled loop calls is never called in tail position, hence `return (f(x))`: LuaJIT takes many tail calls in one
+-- trace for a loop of their own, and gives the trace up ("loop unroll limit reached").
 return function(inside)
     local ffi, bit, api, feed = inside.ffi, inside.bit, inside.api, inside.feed
     local band, rshift = bit.band, bit.rshift
@@ -142,7 +145,7 @@ return function(inside)
             local tonumber = tonumber
             return function(view)
                 local i = view.view
-                if rshift(i, 10) ~= feed.generation then stale(3) end
+                if rshift(i, 10) ~= feed.generation then stale(4) end
                 local f = slots[band(i, 1023)].%s.%s
                 return %s
             end]]):format(field.head and "head" or "body", field.name, expressions[field.type])
@@ -172,15 +175,15 @@ return function(inside)
 
         local function find(view, set, name)
             local i, field = view.view, numbers[name]
-            if not field then views.no_field(kind.name, names, name, 4) end
-            if rshift(i, 10) ~= feed.generation then stale(4) end
+            if not field then views.no_field(kind.name, names, name, 5) end
+            if rshift(i, 10) ~= feed.generation then stale(5) end
             return api.set_find_field(inside.detector, set, number, band(i, 1023), field)
         end
 
         views.constructors[number] = ffi.metatype(view_name, {
             __index = function(view, name)
                 local getter = getters[name]
-                if getter then return getter(view) end
+                if getter then return (getter(view)) end
                 if name == views.find then return find end
                 views.no_field(kind.name, names, name, 3)
             end,

@@ -27,7 +27,8 @@ static void put_onset(struct batch *batch, uint64_t i) {
     struct event_onset *e = batch_begin(batch, EVENT_onset);
     if (!e) return;
     e->head.time = batch->clock;
-    e->head.flow_id = i & 1023;
+    e->head.flow_id = 1 + (i & 1023);
+    e->head.flow_slot = 1 + (i & 1023);
     e->head.client_port = (uint16_t)(40000 + (i & 4095));
     e->head.server_port = i & 1 ? 443 : 80;
     e->head.proto = "TCP";
@@ -89,7 +90,8 @@ static double run_handlers(int count, const char *body, uint64_t events, uint32_
     int used =
         snprintf(text, sizeof text,
                  "local lunette = require \"lunette\"\nlunette.detector { title = \"bench\", category = "
-                 "\"test\" }\nlocal apple = lunette.set.domains { \"apple.com\" }\n");
+                 "\"test\" }\nlocal apple = lunette.set.domains { \"apple.com\" }\n"
+                 "local state = lunette.flow_state { n = \"u32\", bytes = \"u64\", last = \"time\" }\n");
     for (int i = 0; i < count; i++)
         used += snprintf(text + used, sizeof text - (size_t)used,
                          "do local n, sum = 0, 0\nlunette.on(\"onset\", function(e)\n%s\nend) end\n", body);
@@ -101,6 +103,7 @@ int main(int argc, char **argv) {
         "if e.server_port == 443 then n = n + 1 end\nsum = sum + e.client_payload";
     static const char string[] = "if e.server_name == \"www.example.com\" then n = n + 1 end";
     static const char set[] = "if apple:has(e, \"server_name\") then n = n + 1 end";
+    static const char flow[] = "local s = state:of(e) s.n = s.n + 1 s.bytes = s.bytes + e.client_payload";
     uint64_t events = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000;
     double nobody = run(NULL, events, 256);
     figure("making an event", nobody);
@@ -111,5 +114,9 @@ int main(int argc, char **argv) {
            (run_handlers(TWENTY, two_fields, events, 256) - nobody) / TWENTY);
     figure("1 handler, a string compared", run_handlers(1, string, events, 256) - nobody);
     figure("1 handler, a name looked up in a set", run_handlers(1, set, events, 256) - nobody);
+    figure("1 handler, flow state", run_handlers(1, flow, events, 256) - nobody);
+    figure("5 handler, flow state", (run_handlers(5, flow, events, 256) - nobody)/5);
+    figure("20 handler, flow state", (run_handlers(20, flow, events, 256) - nobody)/20);
+    figure("1 handler, empty", run_handlers(1, "", events, 256) - nobody);
     return 0;
 }
