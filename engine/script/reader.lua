@@ -289,25 +289,26 @@ return function(inside)
 
     local resume, status, create = coroutine.resume, coroutine.status, coroutine.create
 
+    local traceback = inside.dispatch.traceback
+    local function body(parser, r, s) return xpcall(parser, traceback, r, s) end
+
     -- Lets the parser run. Returns true, or false and the error with its traceback. Afterwards side.dead says whether it
     -- came to its end, and side.reason whether it was given up ("limit", "stop").
     local function run(side, s)
-        local co, ok, message = side.co, nil, nil
+        local co, alive, ok, message = side.co, nil, nil, nil
         running = side
         if co then
-            ok, message = resume(co)
+            alive, ok, message = resume(co)
         else
-            co = create(side.parser)
+            co = create(body)
             side.co = co
-            ok, message = resume(co, side.r, s)
+            alive, ok, message = resume(co, side.parser, side.r, s)
         end
         running = nil
-        if not ok then
-            if type(message) ~= "string" then message = "(error object is a " .. type(message) .. ")" end
-            return false, inside.debug.traceback(co, message)
-        end
-        if status(co) == "dead" then side.finished = true end
-        return true
+        if not alive then return false, tostring(ok) end
+        if status(co) ~= "dead" then return true end
+        side.finished = true
+        return ok, message
     end
     inside.jit.off(run)
 
