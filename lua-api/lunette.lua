@@ -11,6 +11,7 @@ lunette.tunables = inside.alerts.tunables
 -- Events
 lunette.on = inside.dispatch.on
 lunette.on_end = inside.dispatch.on_end
+lunette.stream = inside.stream
 
 -- Gathering over workers
 lunette.send = inside.gathering.send

@@ -33,7 +33,8 @@ int check_setting(const char *word, struct error *err) {
 
 int check_record(const char *word, struct error *err) {
     static const char *const others[] = {"alert", "report", "stats"};
-    if (event_kind_named(word) != EVENT_head) return 0;
+    enum event_kind kind = event_kind_named(word);
+    if (kind != EVENT_head && !event_is_hidden(kind)) return 0;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcmp(word, others[i]) == 0) return 0;
     return error_set(err, "there is no event '%s' (see `lunette events`)", word);

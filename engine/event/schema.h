@@ -8,6 +8,7 @@
 #include "base/ip.h"
 #include "base/time.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A run of bytes in the batch's text; at == 0 means absent. Valid until the batch is flushed. */
@@ -101,6 +102,11 @@ const struct event_schema *event_schema_of(enum event_kind kind);
 
 /* The kind of that name, or EVENT_head if there is none. */
 enum event_kind event_kind_named(const char *name);
+
+/* Is the kind the engine's own, that no script may subscribe to and that is never recorded? */
+static inline bool event_is_hidden(enum event_kind kind) {
+    return kind == EVENT_stream;
+}
 
 /* Finds a field by name among the kind's own fields and the head's; NULL if there is none. */
 const struct field *event_field_named(enum event_kind kind, const char *name);

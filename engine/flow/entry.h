@@ -36,6 +36,7 @@ enum flow_mark {
     MARK_BOTH_SIDES = 1 << 10, /* both sides have sent */
     MARK_PORTLESS = 1 << 11,   /* TCP or UDP whose ports could not be read: later fragments */
     MARK_ONSETS = 1 << 13,     /* the first exchange has begun */
+    MARK_TAP = 1 << 14,        /* a script asked for the payload, or may have: wiretap.h */
     MARK_RTT_CLEAN =
         1 << 12, /* the SYN was sent once: the ACK of its answer gives the round trip (Karn's rule) */
 };
@@ -82,6 +83,7 @@ struct flow_facts {
     uint8_t head_length[2];
     uint8_t name_length, ja4_length;
     uint8_t name_source; /* enum name_source */
+    uint32_t tap;        /* in its slab, 0: none */
     uint32_t retransmits;
     uint64_t repeated[2]; /* payload bytes by side that had been seen before */
     uint64_t cut;         /* fresh TCP bytes cut off by the snap length */

@@ -95,6 +95,32 @@ uint32_t flow_room_anomalies(const struct flow_room *room, struct anomaly_count 
 
 void flow_room_free(struct flow_room *room);
 
+/* Somebody wants the payload of flows: of those to one of these server ports, and of those of which a side
+ * begins with one of these texts. TCP comes in order and each byte once, as events of the kind `stream`; of
+ * UDP each datagram is one. */
+enum { FLOW_WISHES = 64, WISH_PORTS = 64, WISH_STARTS = 16, WISH_PREFIX = 64 };
+struct stream_start {
+    uint8_t length; /* 1 to WISH_PREFIX */
+    uint8_t bytes[WISH_PREFIX];
+};
+struct stream_wish {
+    uint8_t proto; /* PROTO_TCP or PROTO_UDP */
+    uint32_t port_count;
+    uint16_t ports[WISH_PORTS];
+    uint32_t start_count[2]; /* by enum direction */
+    struct stream_start starts[2][WISH_STARTS];
+};
+
+/* Wish number `number`, below FLOW_WISHES: bit of the events' `wishes`. It is borrowed until it is taken
+ * back, with NULL. Concerns flows that begin from now on: whoever listened under that number before gets
+ * nothing any more. Taken back at any time; given between bursts. */
+void flow_room_listen(struct flow_room *room, unsigned number, const struct stream_wish *wish);
+
+/* The wish wants no more of that direction of a flow: `tap` and `flow_id` as a stream event of it has them. At
+ * any time. */
+void flow_room_hush(struct flow_room *room, uint32_t tap, uint64_t flow_id, unsigned number,
+                    enum direction direction);
+
 /* The flow's number: flow_id of its events. Counts up from 1 in the order in which the room's flows begin. */
 uint64_t flow_id(const struct flow *flow);
 

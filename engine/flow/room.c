@@ -4,7 +4,7 @@
  * hashes for all, buckets prefetched; then one packet after the other in full, timeouts in between, while the
  * flow of a packet some places further on is guessed at and prefetched. Only working in full decides
  * anything, so nothing depends on how packets were dealt into bursts. */
-#include "flow/room.h"
+#include "flow/wiretap.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -97,6 +97,7 @@ static void release_flows(struct flow_room *room) {
         struct flow *flow = room_flow(room, i);
         if (flow->id == 0) continue;
         talk_discard(room, flow);
+        wiretap_discard(room, flow);
         facts_release(room, flow);
     }
 }
@@ -145,6 +146,7 @@ static const char *reason_word(struct flow_room *room, const struct flow *flow, 
 static void flow_end(struct flow_room *room, struct flow *flow, enum end_reason reason) {
     uint32_t index = room_index(room, flow);
     talk_finish(room, flow);
+    if (flow->marks & MARK_TAP) wiretap_finish(room, flow);
     onset_finish(room, flow);
     record_flow(room, flow, reason_word(room, flow, reason));
     wheel_remove(&room->ends, index);
@@ -207,6 +209,7 @@ static struct flow *flow_begin(struct flow_room *room, const struct flow_key *ke
     flow->icmp_type = icmp_is_echo_reply(d) ? icmp_request_of(d->proto) : d->icmp_type;
     flow->icmp_code = d->icmp_code;
     flow->marks = first_marks(room, flow, side, d);
+    if (room->wishes_open && d->has_ports && wiretap_possible(room, flow)) flow->marks |= MARK_TAP;
     table_insert(&room->table, hash, index);
     wheel_put(&room->ends, index);
     count_flow(&room->counters, flow);
@@ -318,6 +321,7 @@ static void burst(struct flow_room *room, const struct packet *packets, const st
 
 void flow_room_burst(struct flow_room *room, const struct packet *packets, const struct decoded *decoded,
                      int count, flow_packet_handler *on_packet, void *context) {
+    if (room->wishes_gone) wiretap_forget(room);
     for (int at = 0; at < count; at += PACKET_BURST) {
         int some = count - at < PACKET_BURST ? count - at : PACKET_BURST;
         burst(room, packets + at, decoded + at, some, on_packet, context);

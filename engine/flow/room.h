@@ -4,7 +4,7 @@
  * its flow, roles.c who is client and who server, tcp.c TCP's state, fresh bytes and round trip, onset.c the
  * exchanges. record.c fills flow_start, flow and every event's head; facts.c keeps names and first bytes;
  * anomaly.c counts what is odd. talk.c recognises protocols and drives parsers, stream.c puts TCP in order
- * for them, from what chunks.c keeps. */
+ * for them, from what chunks.c keeps. wiretap.c hands the same bytes to scripts that asked for them. */
 #ifndef LUNETTE_FLOW_ROOM_H
 #define LUNETTE_FLOW_ROOM_H
 
@@ -40,6 +40,12 @@ struct flow_room {
     struct slab talks;
     struct chunks chunks;
     struct names *names;
+    struct slab taps; /* struct wiretap */
+    struct chunks tap_chunks;
+    const struct stream_wish *wishes[FLOW_WISHES];
+    uint64_t wish_since[FLOW_WISHES];   /* flows from this number on are the wish's */
+    uint64_t wishes_open, wishes_gone;  /* by number: are in force; are not any more, and taps must be told */
+    uint64_t tap_held;                  /* bytes kept for wishes that wait */
     struct slab states[ROOM_PROTOCOLS]; /* parsers' state, by protocol */
     const struct protocol *protocols[ROOM_PROTOCOLS];
     void *shared[ROOM_PROTOCOLS]; /* what their share() made */

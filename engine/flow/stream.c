@@ -14,11 +14,12 @@ static int32_t distance(uint32_t from, uint32_t to) {
 }
 
 static void overlap_mismatch(struct flow_room *room, struct talk *talk) {
+    if (talk->is_tap) return; /* the parser's stream says it */
     anomaly_note(room, talk->conversation.flow, talk->conversation.time, "stream", "tcp", "overlap_mismatch");
 }
 
 static void drop_chunk(struct flow_room *room, struct talk *talk, struct half *half) {
-    chunks_drop_first(&room->chunks, &half->chunks);
+    chunks_drop_first(talk_chunks(room, talk), &half->chunks);
     talk->blocks--;
 }
 
@@ -26,7 +27,7 @@ static void drop_chunk(struct flow_room *room, struct talk *talk, struct half *h
 static void deliver_chunks(struct flow_room *room, struct talk *talk, enum direction direction) {
     struct half *half = &talk->half[direction];
     while (half->chunks && !half->done && !talk->over) {
-        const struct chunk *chunk = chunk_at(&room->chunks, half->chunks);
+        const struct chunk *chunk = chunk_at(talk_chunks(room, talk), half->chunks);
         uint32_t length = chunk->length;
         if (half->has_fin) {
             int32_t left = distance(chunk->seq, half->fin);
@@ -42,7 +43,7 @@ static void deliver_chunks(struct flow_room *room, struct talk *talk, enum direc
 /* Gives up the hole before the first chunk. */
 static void skip_hole(struct flow_room *room, struct talk *talk, enum direction direction) {
     struct half *half = &talk->half[direction];
-    uint32_t seq = chunk_at(&room->chunks, half->chunks)->seq;
+    uint32_t seq = chunk_at(talk_chunks(room, talk), half->chunks)->seq;
     int32_t missing = distance(half->next, seq);
     if (half->has_fin && distance(half->fin, seq) > 0) missing = distance(half->next, half->fin);
     if (missing > 0) {
@@ -55,7 +56,7 @@ static void skip_hole(struct flow_room *room, struct talk *talk, enum direction 
 static void skip_acked_holes(struct flow_room *room, struct talk *talk, enum direction direction) {
     struct half *half = &talk->half[direction];
     while (half->has_ack && half->chunks && !half->done && !talk->over) {
-        if (distance(chunk_at(&room->chunks, half->chunks)->seq, half->acked) < 0) return;
+        if (distance(chunk_at(talk_chunks(room, talk), half->chunks)->seq, half->acked) < 0) return;
         skip_hole(room, talk, direction);
     }
 }
@@ -89,7 +90,7 @@ static void deliver(struct flow_room *room, struct talk *talk, enum direction di
     while (s.length > 0 && !half->done && !talk->over) {
         uint32_t run = s.length;
         if (half->chunks) {
-            int32_t free = distance(s.seq, chunk_at(&room->chunks, half->chunks)->seq);
+            int32_t free = distance(s.seq, chunk_at(talk_chunks(room, talk), half->chunks)->seq);
             if (free < (int32_t)run) run = (uint32_t)free;
         }
         if (run == 0) { /* the chunk came first: it counts */
@@ -122,10 +123,11 @@ static void compare_kept(struct flow_room *room, struct talk *talk, const struct
 }
 
 /* Blocks that a flow's streams may still take. */
-static uint32_t blocks_left(const struct flow_room *room, const struct talk *talk) {
+static uint32_t blocks_left(struct flow_room *room, const struct talk *talk) {
     uint64_t mine =
         (uint64_t)talk->blocks * CHUNK_SIZE + talk->half[0].kept_capacity + talk->half[1].kept_capacity;
-    uint64_t all = (uint64_t)room->chunks.slab.live * CHUNK_SIZE + room->held;
+    uint64_t all =
+        (uint64_t)talk_chunks(room, talk)->slab.live * CHUNK_SIZE + (talk->is_tap ? 0 : room->held);
     if (mine >= room->config.reassembly_per_flow || all >= room->config.reassembly_total) return 0;
     uint64_t left = room->config.reassembly_per_flow - mine;
     if (left > room->config.reassembly_total - all) left = room->config.reassembly_total - all;
@@ -136,7 +138,8 @@ static uint32_t blocks_left(const struct flow_room *room, const struct talk *tal
 static bool store(struct flow_room *room, struct talk *talk, struct half *half, const struct segment *s) {
     uint32_t left = blocks_left(room, talk);
     uint32_t before = left;
-    unsigned answer = chunks_store(&room->chunks, &half->chunks, s->seq, s->data, s->captured, &left);
+    unsigned answer =
+        chunks_store(talk_chunks(room, talk), &half->chunks, s->seq, s->data, s->captured, &left);
     talk->blocks += before - left;
     if (answer & CHUNKS_DIFFER) overlap_mismatch(room, talk);
     return !(answer & CHUNKS_FULL);
@@ -161,15 +164,16 @@ static void accept(struct flow_room *room, struct talk *talk, enum direction dir
             ahead = 0;
         }
         if (ahead == 0) {
-            if (half->chunks && chunks_differ(&room->chunks, half->chunks, s.seq, s.data, s.captured))
+            if (half->chunks &&
+                chunks_differ(talk_chunks(room, talk), half->chunks, s.seq, s.data, s.captured))
                 overlap_mismatch(room, talk);
             deliver(room, talk, direction, s);
             return;
         }
         if (store(room, talk, half, &s)) break;
         /* No more room to wait in. */
-        room->counters.reassembly_dropped += (uint32_t)ahead;
-        if (half->chunks && distance(chunk_at(&room->chunks, half->chunks)->seq, s.seq) >= 0) {
+        if (!talk->is_tap) room->counters.reassembly_dropped += (uint32_t)ahead;
+        if (half->chunks && distance(chunk_at(talk_chunks(room, talk), half->chunks)->seq, s.seq) >= 0) {
             skip_hole(room, talk, direction);
         } else {
             half->next = s.seq;

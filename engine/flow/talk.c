@@ -7,7 +7,7 @@
  *
  * Parsers are called while a packet is worked on; a talk that is over is only closed after that, in
  * talk_packet(). */
-#include "flow/talk.h"
+#include "flow/wiretap.h"
 
 #include <stdlib.h>
 
@@ -32,7 +32,10 @@ bool talk_possible(const struct flow_room *room, uint8_t proto) {
 
 int talk_init(struct flow_room *room, struct error *err) {
     uint32_t max = room->config.max_flows;
-    if (slab_init(&room->talks, sizeof(struct talk), max, false, err)) return -1;
+    if (slab_init(&room->talks, sizeof(struct talk), max, false, err) ||
+        slab_init(&room->taps, sizeof(struct wiretap), max, false, err) ||
+        chunks_init(&room->tap_chunks, room->config.reassembly_total, err))
+        return -1;
     for (uint32_t i = 0; i < room->protocol_count; i++) {
         uint32_t size = (room->protocols[i]->state_size + 15) & ~15u;
         if (size > 0 && slab_init(&room->states[i], size, max, false, err)) return -1;
@@ -43,6 +46,8 @@ int talk_init(struct flow_room *room, struct error *err) {
 
 void talk_release(struct flow_room *room) {
     slab_release(&room->talks);
+    slab_release(&room->taps);
+    chunks_release(&room->tap_chunks);
     for (uint32_t i = 0; i < room->protocol_count; i++) {
         slab_release(&room->states[i]);
         if (room->protocols[i]->unshare) room->protocols[i]->unshare(room->shared[i]);
@@ -50,7 +55,7 @@ void talk_release(struct flow_room *room) {
 }
 
 uint64_t talk_memory(const struct flow_room *room) {
-    uint64_t bytes = slab_memory(&room->talks) + room->held;
+    uint64_t bytes = slab_memory(&room->talks) + room->held + wiretap_memory(room);
     for (uint32_t i = 0; i < room->protocol_count; i++) bytes += slab_memory(&room->states[i]);
     return bytes;
 }
@@ -84,7 +89,7 @@ void talk_stop(struct flow_room *room, struct talk *talk, enum direction directi
     half->done = true;
     kept_release(room, half);
     while (half->chunks) {
-        chunks_drop_first(&room->chunks, &half->chunks);
+        chunks_drop_first(talk_chunks(room, talk), &half->chunks);
         talk->blocks--;
     }
     if (talk->half[!direction].done) talk->over = true;
@@ -237,6 +242,10 @@ static void keep_rest(struct flow_room *room, struct talk *talk, enum direction 
 
 void talk_feed(struct flow_room *room, struct talk *talk, enum direction direction, const uint8_t *data,
                uint32_t length) {
+    if (talk->is_tap) {
+        wiretap_feed(room, wiretap_of_talk(talk), direction, data, length);
+        return;
+    }
     struct half *half = &talk->half[direction];
     if (!talk->protocol) {
         recognise(room, talk, direction, data, length);
@@ -267,6 +276,10 @@ void talk_feed(struct flow_room *room, struct talk *talk, enum direction directi
 }
 
 void talk_gap(struct flow_room *room, struct talk *talk, enum direction direction, uint64_t missing) {
+    if (talk->is_tap) {
+        wiretap_gap(room, wiretap_of_talk(talk), direction, missing);
+        return;
+    }
     struct half *half = &talk->half[direction];
     room->counters.gaps++;
     room->counters.gap_bytes += missing;

@@ -1,5 +1,5 @@
 /* A flow that somebody reads: the parser's hold on it and, for TCP, both directions' streams. Lives from the
- * first payload until nobody wants more. Private to talk.c, stream.c and conversation.c. */
+ * first payload until nobody wants more. Private to talk.c, stream.c, conversation.c and wiretap.c. */
 #ifndef LUNETTE_FLOW_TALK_H
 #define LUNETTE_FLOW_TALK_H
 
@@ -37,11 +37,17 @@ struct talk {
     uint32_t state;                   /* in the protocol's slab */
     struct run runs[TALK_RUNS];
     uint8_t run_count;
-    bool over; /* to be closed once the packet is done with */
+    bool over;   /* to be closed once the packet is done with */
+    bool is_tap; /* it is no parser's, but a struct wiretap (wiretap.h) */
 };
 
 static inline struct talk *talk_of(const struct flow_room *room, const struct flow *flow) {
     return slab_at(&room->talks, flow->talk);
+}
+
+/* Where its early bytes wait: taps have a store of their own, so that they take nothing from parsers. */
+static inline struct chunks *talk_chunks(struct flow_room *room, const struct talk *talk) {
+    return talk->is_tap ? &room->tap_chunks : &room->chunks;
 }
 
 /* talk.c: bytes of a direction, in order and each once. */

@@ -1,6 +1,6 @@
 /* What one packet changes in its flow: counters, times, the rhythm of payloads; then its payload is read, if
  * anyone cares. */
-#include "flow/room.h"
+#include "flow/wiretap.h"
 
 enum { SMALL_PAYLOAD = 128, FULL_PAYLOAD = 1200 };
 static const nanoseconds pause_least = 200 * NS_PER_MILLISECOND;
@@ -66,7 +66,10 @@ void flow_update(struct flow_room *room, struct flow *flow, unsigned number, con
         count_payload(flow, number, d->payload_length, news.fresh, time);
         if (tcp && d->payload_captured < d->payload_length) count_cut(room, flow, news.fresh, d);
     }
-    if (!(flow->marks & MARK_SILENT) && d->has_ports) talk_packet(room, flow, number, d, time);
+    if ((flow->marks & (MARK_SILENT | MARK_TAP)) != MARK_SILENT && d->has_ports) {
+        if (!(flow->marks & MARK_SILENT)) talk_packet(room, flow, number, d, time);
+        if (flow->marks & MARK_TAP) wiretap_packet(room, flow, number, d, time);
+    }
     if (d->anomaly)
         anomaly_note(room, flow, time, "decode", d->anomaly_protocol ? d->anomaly_protocol : "ip",
                      d->anomaly);

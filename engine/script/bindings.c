@@ -498,6 +498,8 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"alert", host_alert},
         {"report", host_report},
         {"classes", host_classes},
+        {"stream", host_stream},
+        {"hush", host_hush},
     };
     lua_newtable(lua);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
@@ -510,6 +512,8 @@ void bindings_push(lua_State *lua, struct detector *detector) {
     lua_pushlightuserdata(lua, detector);
     lua_setfield(lua, -2, "detector");
     mail_bind(lua, detector);
+    lua_pushnumber(lua, (lua_Number)detector->options.memory_limit);
+    lua_setfield(lua, -2, "memory_limit");
 }
 
 /* ------------------------------------------------------------ struct lunette_api

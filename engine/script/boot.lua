@@ -46,6 +46,8 @@ inside.flow_state = internal("flow_state.lua")(inside)
 inside.sets = internal("sets.lua")(inside)
 inside.alerts = internal("alerts.lua")(inside)
 inside.helpers = internal("helpers.lua")(inside, internal)
+inside.readers = internal("reader.lua")(inside)
+inside.stream = internal("stream.lua")(inside)
 local lunette = internal("lunette.lua", inside)
 
 -- The environment: the language without the doors out of it.

@@ -352,6 +352,7 @@ void detector_free(struct detector *detector) {
             conditions_free(subscription->conditions[h]);
         free(subscription);
     }
+    detector_streams_free(detector);
     for (uint32_t i = 0; i < detector->set_count; i++) set_free(detector->sets[i]);
     for (uint32_t i = 0; i < detector->flow_area_count; i++) flow_area_free(detector->flow_areas[i]);
     free(detector->sets);
@@ -387,6 +388,7 @@ bool detector_wants_packet(struct detector *detector, const struct packet *packe
 
 static uint32_t handlers_for(const struct detector *detector, enum event_kind kind, const void *event) {
     const struct subscription *subscription = detector->subscriptions[kind];
+    if (kind == EVENT_stream) return detector_streams_for(detector, event);
     uint32_t mask = subscription->unfiltered;
     for (uint32_t h = 0; h < subscription->count; h++)
         if (subscription->conditions[h] &&

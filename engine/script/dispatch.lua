@@ -31,6 +31,9 @@ return function(inside)
         return places[handler]
     end
 
+    -- For kinds whose loop is not generated: stream.lua.
+    function dispatch.set_loop(kind, single, loop) singles[kind], loops[kind] = single, loop end
+
     -- Reports a failure; true if the detector is switched off by it.
     local function failed(what, handler, message)
         local where = inside.debug.getinfo(handler, "S")
@@ -121,6 +124,7 @@ return function(inside)
         if kind_name == "packet" and not (filter and filter.bpf) then
             error("lunette.on: a handler of packets needs a filter with bpf = \"…\"", 2)
         end
+        if kind_name == "stream" then error("lunette.on: streams are read by a parser: lunette.stream { … }", 2) end
         if inside.gathering.refuse("lunette.on") then return end
         local number = host.subscribe(kind)
         if not number then error("lunette.on: more than 31 handlers of " .. kind_name, 2) end

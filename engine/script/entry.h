@@ -26,6 +26,8 @@ struct script_host {
     uint32_t count;
     enum stage stage;
     struct bag bag; /* what its detectors sent in this batch */
+    struct flow_room *room;               /* NULL: nobody reads flows for us */
+    struct detector *wishes[FLOW_WISHES]; /* whose wish that number is */
     bool started;
     bool wants[EVENT_KINDS];
     struct script_files *attempt; /* of a script that a reload could not load: they are watched as well */
@@ -60,5 +62,10 @@ int script_entries_check(struct script_entry *const *entries, uint32_t count,
 int host_adopt(struct script_host *host, struct script_entry **entries, uint32_t count);
 /* host.c: how detectors are made for this host. */
 struct detector_options host_detector_options(struct script_host *host, const struct script_options *options);
+
+/* streams.c: after detectors came or went: numbers for new wishes, and away with those of the others. */
+void host_streams_refresh(struct script_host *host);
+/* streams.c: after a batch: detectors that were switched off need no streams. */
+void host_streams_dismiss(struct script_host *host);
 
 #endif

@@ -140,6 +140,7 @@ static void host_drink(void *context) {
     host_handled(host);
     host_deliver(host);
     host_refresh_wants(host); /* a detector may have been switched off */
+    host_streams_dismiss(host);
     if (host->sink.on_drained) host->sink.on_drained(host->sink.context, host->batch->clock);
 }
 
@@ -179,6 +180,7 @@ int host_adopt(struct script_host *host, struct script_entry **entries, uint32_t
         host->detectors[host->count++] = entries[i]->detector;
     }
     host_refresh_wants(host);
+    host_streams_refresh(host);
     return 0;
 }
 
@@ -216,6 +218,8 @@ static struct script_host *host_new(const struct script_options *options, struct
     }
     host->batch = batch;
     host->sink = *sink;
+    for (int kind = 0; kind < EVENT_KINDS; kind++)
+        if (event_is_hidden((enum event_kind)kind)) host->sink.record[kind] = false;
     host->options = *options;
     host->bag.most = SIZE_MAX;
     return host;

@@ -72,6 +72,10 @@ uint32_t script_host_failed(const struct script_host *host);
 const char *script_host_failed_path(const struct script_host *host, uint32_t index);
 void script_host_status(const struct script_host *host, uint32_t index, struct detector_status *out);
 
+/* Where flows are read, for lunette.stream: told once, before the first packet. The room outlives the last
+ * packet, not the host. */
+void script_host_listen(struct script_host *host, struct flow_room *room);
+
 /* The first packet's time: timers count from here. */
 void script_host_start(struct script_host *host, nanoseconds clock);
 

@@ -333,6 +333,7 @@ static int start_over(struct script_host *host, struct script_entry *entry, stru
     }
     detector_free(entry->detector);
     entry->detector = host->detectors[index] = fresh;
+    host_streams_refresh(host);
     return 0;
 }
 

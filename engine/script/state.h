@@ -2,6 +2,7 @@
 #ifndef LUNETTE_SCRIPT_STATE_H
 #define LUNETTE_SCRIPT_STATE_H
 
+#include "flow/flow.h"
 #include "script/api.h"
 #include "script/condition.h"
 #include "script/detector.h"
@@ -28,6 +29,13 @@ struct subscription {
     struct conditions *conditions[DETECTOR_HANDLERS];
 };
 
+/* Its lunette.stream declarations, by handler of the kind `stream`: streams.c. */
+struct detector_streams {
+    struct flow_room *room;
+    struct stream_wish *wish[DETECTOR_HANDLERS];
+    int8_t number[DETECTOR_HANDLERS]; /* of the wish in the flow room, -1: none */
+};
+
 /* The name that Lua knows it by is struct lunette_detector. */
 struct detector {
     struct detector_options options;
@@ -44,6 +52,7 @@ struct detector {
     bool hushed;             /* the part of the body that a worker's state has said already */
     uint64_t name_digest, sent;
     struct subscription *subscriptions[EVENT_KINDS];
+    struct detector_streams *streams; /* NULL: it asked for none */
     uint32_t packet_mask; /* handlers whose bpf filter the packet at hand passed */
     size_t beside_heap;   /* bytes of sets, filters and flow_state, which count against the bound as well */
     struct set **sets;
@@ -102,6 +111,12 @@ const struct event_head_body *bindings_head(const struct detector *detector, boo
 
 /* bindings.c: pushes the table of C functions that the boot script calls `host`. */
 void bindings_push(lua_State *lua, struct detector *detector);
+
+/* streams.c: the handlers that asked for the flow of a stream event; what Lua calls; the end. */
+uint32_t detector_streams_for(const struct detector *detector, const struct event_stream *event);
+int host_stream(lua_State *lua);
+int host_hush(lua_State *lua);
+void detector_streams_free(struct detector *detector);
 
 /* detector.c: counts a failure, logs the first with its traceback, switches off after a run of them. */
 void detector_failed(struct detector *detector, const char *what, const char *where, const char *message);

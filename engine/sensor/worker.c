@@ -136,7 +136,9 @@ static int worker_open(struct worker *worker, struct error *err) {
         .context = worker,
     };
     worker->room = flow_room_new(&options->flow, &around, err);
-    return worker->room ? 0 : -1;
+    if (!worker->room) return -1;
+    script_host_listen(worker->scripts, worker->room);
+    return 0;
 }
 
 struct worker *worker_new(const struct worker_options *options, struct error *err) {
