@@ -25,6 +25,7 @@ static const struct {
 } commands[] = {
     {"replay", cli_replay}, {"live", cli_live}, {"test", cli_test}, {"console", cli_console},
     {"events", cli_events}, {"ctl", cli_ctl},   {"top", cli_top},
+    {"test", cli_test},
 };
 
 int main(int argc, char **argv) {
