@@ -1,9 +1,6 @@
 --- The module of test files: `local t = require "lunette.test"`. A file NAME_test.lua says what the detector NAME.lua must
 --- find in traffic that the test makes up, and what it must leave alone. `lunette test` runs it.
 local inside = ...
-if type(inside) ~= "table" then
-    error("lunette.test is for tests of detectors: run this file by `lunette test`", 0)
-end
 local options = inside.options
 
 ---@class lunette.test

@@ -11,6 +11,7 @@ int cli_console(int argc, char **argv);
 int cli_events(int argc, char **argv);
 int cli_ctl(int argc, char **argv);
 int cli_top(int argc, char **argv);
+int cli_new(int argc, char **argv);
 int cli_test(int argc, char **argv);
 
 #endif

@@ -14,6 +14,7 @@ static const char usage[] = "usage: lunette COMMAND [options]\n"
                             "  events    print the events that detectors can handle, and their fields\n"
                             "  ctl       ask a running sensor, or tell it what to do\n"
                             "  top       a running sensor on a screen: traffic, hosts, detectors, alerts\n"
+                            "  new       begin a detector: a working one, with its test\n"
                             "  test      run the tests of detectors\n"
                             "\n"
                             "  lunette COMMAND --help    about one command\n"
@@ -25,6 +26,7 @@ static const struct {
 } commands[] = {
     {"replay", cli_replay}, {"live", cli_live}, {"test", cli_test}, {"console", cli_console},
     {"events", cli_events}, {"ctl", cli_ctl},   {"top", cli_top},
+    {"new", cli_new},       {"test", cli_test},
 };
 
 int main(int argc, char **argv) {

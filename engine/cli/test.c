@@ -71,13 +71,15 @@ static bool take_option(int letter, struct test_options *options) {
 int cli_test(int argc, char **argv) {
     struct test_options options = {.paths = NULL};
     struct error err = {.text = ""};
+    opterr = 0;
     for (int letter; (letter = getopt_long(argc, argv, "f:lvs:h", long_options, NULL)) != -1;) {
         if (letter == 'h') {
             fputs(usage, stdout);
             return EXIT_FINE;
         }
         if (!take_option(letter, &options)) {
-            fputs("lunette: try: lunette test --help\n", stderr);
+            log_failure(
+                "test: an option that it has not, or one without its value (try: lunette test --help)");
             return EXIT_WRONG_USE;
         }
     }

@@ -113,7 +113,7 @@ static int judge(lua_State *lua) {
     struct trial *trial = lua_touserdata(lua, 1);
     lua_sethook(lua, on_budget, LUA_MASKCOUNT, TRIAL_STEPS);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, trial->call_judge);
-    findings_push(&trial->findings, lua);
+    heard_push(&trial->heard, lua);
     lua_call(lua, 1, 0);
     return 0;
 }
@@ -190,7 +190,7 @@ static void trial_close(struct trial *trial) {
     story_free(trial->story);
     made_words_free(&trial->words);
     made_event_free(&trial->event);
-    findings_clear(&trial->findings);
+    heard_clear(&trial->heard);
     for (size_t i = 0; i < trial->detector_count; i++) free(trial->detectors[i]);
     for (size_t i = 0; i < trial->setting_count; i++) {
         free((char *)trial->settings[i].detector);
@@ -212,11 +212,11 @@ void trial_list(const struct trial_options *options, struct trial_cases *cases,
 /* ── playing ─────────────────────────────────────────────────────── */
 
 static void on_alert(void *context, const struct alert *alert) {
-    findings_alert(context, alert);
+    heard_alert(context, alert);
 }
 
 static void on_report(void *context, const struct report *report) {
-    findings_report(context, report);
+    heard_report(context, report);
 }
 
 /* "--set NAME.key: there is no such tunable" is said at the line of c:set. */
@@ -253,7 +253,7 @@ static void check_detectors(struct trial *trial, struct script_host *host) {
     }
 }
 
-static bool play(struct trial *trial, uint32_t batch, bool first, struct findings *findings) {
+static bool play(struct trial *trial, uint32_t batch, bool first, struct heard *heard) {
     struct error err;
     const struct rig_options options = {
         .scripts = {.paths = (const char *const *)trial->detectors,
@@ -263,7 +263,7 @@ static bool play(struct trial *trial, uint32_t batch, bool first, struct finding
                     .quiet = !first},
         .batch_limit = batch,
         .home_networks = trial->home,
-        .context = findings,
+        .context = heard,
         .on_alert = on_alert,
         .on_report = on_report,
     };
@@ -279,26 +279,26 @@ static bool play(struct trial *trial, uint32_t batch, bool first, struct finding
         trial_fail(trial, VERDICT_ERROR, case_line(trial), err.text);
     if (played && first) check_detectors(trial, worker_scripts(rig_worker(rig)));
     rig_free(rig);
-    if (findings->failed) trial_fail(trial, VERDICT_ERROR, case_line(trial), "out of memory");
+    if (heard->failed) trial_fail(trial, VERDICT_ERROR, case_line(trial), "out of memory");
     return played && trial->outcome->verdict == VERDICT_PASSED;
 }
 
 enum { USUAL_BATCH = 256 };
 
 static void play_again(struct trial *trial) {
-    struct findings again = {.alerts = NULL};
+    struct heard again = {.alerts = NULL};
     if (play(trial, 1, false, &again)) {
-        ptrdiff_t at = findings_differ(&trial->findings, &again);
+        ptrdiff_t at = heard_differ(&trial->heard, &again);
         char text[320];
         snprintf(text, sizeof text,
                  "the same packets, played again event by event, gave other alerts (from the %td. on; %zu "
                  "the first time, "
                  "%zu now). Does the detector look at os.time, os.clock or math.random? Time is "
                  "lunette.now() and e.time",
-                 at + 1, trial->findings.alert_count, again.alert_count);
+                 at + 1, heard_alerts(&trial->heard), heard_alerts(&again));
         if (at >= 0) trial_fail(trial, VERDICT_FAILED, case_line(trial), text);
     }
-    findings_clear(&again);
+    heard_clear(&again);
 }
 
 /* The file of a case's packets: DETECTOR-NUMBER-NAME.pcapng, with what a file's name should not have left
@@ -325,7 +325,7 @@ void trial_run(const struct trial_options *options, const struct trial_cases *ca
         trial.number = number + 1;
         if (trial_enter(&trial, run_case) && trial.told) {
             if (options->keep) keep_packets(&trial);
-            if (play(&trial, USUAL_BATCH, true, &trial.findings)) {
+            if (play(&trial, USUAL_BATCH, true, &trial.heard)) {
                 trial_enter(&trial, judge);
                 if (!options->once) play_again(&trial);
             }

@@ -1,6 +1,6 @@
 /* A trial: one case of one test file, run from its first line to its verdict.
  *
- *      Lua state of the test ─ body, case ─▶ story ─▶ rig with the detectors ─▶ findings ─▶ judged in the
+ *      Lua state of the test ─ body, case ─▶ story ─▶ rig with the detectors ─▶ heard ─▶ judged in the
  * same Lua state
  *
  * Every case has a Lua state and a rig of its own, so no case depends on another. The state is bounded as a

@@ -3,7 +3,7 @@
 #define LUNETTE_WORKBENCH_TRIAL_STATE_H
 
 #include "script/heap.h"
-#include "workbench/findings.h"
+#include "workbench/heard.h"
 #include "workbench/story.h"
 #include "workbench/trial.h"
 
@@ -33,7 +33,7 @@ struct trial {
     struct setting settings[TRIAL_SETTINGS];
     uint32_t setting_lines[TRIAL_SETTINGS];
     size_t setting_count;
-    struct findings findings;
+    struct heard heard;
     uint8_t *frame;        /* FRAME_MOST bytes */
     char last_error[1024]; /* logged by whoever could not be loaded */
 };
