@@ -43,6 +43,8 @@ lunette.on = inside.dispatch.on
 ---Runs the handler when the capture is over.
 ---@param handler fun(now: number)
 lunette.on_end = inside.dispatch.on_end
+lunette.event = inside.events.declare
+lunette.emit = inside.events.emit
 
 ---What reads the bytes of one side, in order and without holes. Waits until there are enough. Numbers are unsigned.
 ---@class lunette.Reader

@@ -164,6 +164,7 @@ return function(inside)
     -- -------------------------------------------------------------------------- dispatch
 
     local function single(n)
+        if n >= feed.stop then return true end
         local clock = feed.clock[n]
         if clock >= feed.due and dispatch.timers(clock) then return true end
         feed.now, feed.current = clock, n
