@@ -575,6 +575,25 @@ static void alerts_carry_the_flow(void **state) {
     lab_end(&lab);
 }
 
+/* State of the flow, as handlers of events keep it: what a parser puts there, they find. */
+static void per_flow_state_is_the_flows(void **state) {
+    (void)state;
+    struct lab lab;
+    lab_begin(&lab,
+              SAY "local counts = lunette.flow_state { lines = 'u32' }\n"
+                  "lunette.stream { ports = { 9999 }, client = function(r, s)\n"
+                  "  while true do r:line() local c = counts:of(s) c.lines = c.lines + 1 end end }\n"
+                  "lunette.on('flow', function(e) say(e.client_port, counts:of(e).lines) end)\n",
+              256);
+    for (int i = 1; i <= 3; i++) {
+        drive_open(&lab.drive);
+        for (int k = 0; k < i; k++) client(&lab, "x\n");
+    }
+    lab_finish(&lab);
+    EXPECT(&lab, "20001 1", "20002 2", "20003 3");
+    lab_end(&lab);
+}
+
 /* ----------------------------------------------------------------------- reload */
 
 static void reload(struct lab *lab, const char *script) {
@@ -652,6 +671,7 @@ int main(void) {
         cmocka_unit_test(a_parser_that_returns_wants_no_more),
         cmocka_unit_test(datagrams_are_parsed_one_by_one),
         cmocka_unit_test(alerts_carry_the_flow),
+        cmocka_unit_test(per_flow_state_is_the_flows),
         cmocka_unit_test(open_flows_are_not_the_new_ones),
         cmocka_unit_test(a_flow_begun_before_the_script_is_not_listened_to),
     };
