@@ -22,9 +22,13 @@
 --   beat.score(A, with_name, clients, age_days)  at most 5; 3.0 is worth an alert
 local floor, log, sqrt, exp, max, min = math.floor, math.log, math.sqrt, math.exp, math.max, math.min
 
+---Is a timer behind this traffic?
+---@class lunette.beat
 local beat = {}
 
-beat.MINIMUM = 4            -- check-ins before anything can be said
+---Check-ins before anything can be said.
+---@type integer
+beat.MINIMUM = 4
 
 local DEBOUNCE = 2          -- seconds: what follows closer belongs to the same check-in
 local AGEING = 14 * 86400   -- seconds after which interval counts are halved
@@ -37,6 +41,9 @@ local WAKES = 8             -- times of waking up that the clock remembers
 
 -- Counted in PAIR_FIELDS order: n; first, last counted and last seen check-in, awake clock of first and last, last ageing;
 -- intervals by wall and awake clock; sizes out and in; per scale: slot number, count in it, Σcount, Σcount².
+
+---Fields of a pair's record, for lunette.records.
+---@type table<string, string>
 beat.PAIR_FIELDS = {
     n = "u32", t0 = "f64", tl = "f64", lt = "f64", a0 = "f64", al = "f64", aged = "f64",
     hw = "u16[80]", ha = "u16[80]", ro = "u8[64]", ri = "u8[64]",
@@ -44,11 +51,17 @@ beat.PAIR_FIELDS = {
 }
 
 -- acc: awake seconds up to `last`. The ring of wakes lets awake() look a little back, for events that are told late.
+
+---Fields of a client's record, for lunette.records.
+---@type table<string, string>
 beat.CLOCK_FIELDS = { acc = "f64", last = "f64", wakes = "u32", woke = "f64[8]", woke_acc = "f64[8]" }
 
 -- ------------------------------------------------------------------------------------------------ the awake clock
 
--- The client was seen at time t: moves its clock. Returns the awake clock.
+---The client was seen at time t: moves its clock.
+---@param clock lunette.Record
+---@param t number
+---@return number awake the awake clock, seconds
 function beat.tick(clock, t)
     local gap = t - clock.last
     if gap <= 0 then return clock.acc end
@@ -65,7 +78,11 @@ function beat.tick(clock, t)
     return clock.acc
 end
 
--- The awake clock as it stood at time t ≤ last. Exact within the last 8 wakings; before them, the earliest of those.
+---The awake clock as it stood at time t, which may lie a little back. Exact within the last 8 wakings; before them, the
+---earliest of those.
+---@param clock lunette.Record
+---@param t number
+---@return number awake seconds
 function beat.awake(clock, t)
     local acc = clock.acc
     if t >= clock.last then return acc end
@@ -108,8 +125,14 @@ local function count(pair, name, bin)
     pair:put(name, bin, v + 1)
 end
 
--- A check-in of the pair at time t, with the client's awake clock and the exchange's payload bytes. Events must come in
--- order of time; one that comes late is taken as of now. Returns false if it was the tail of the one before.
+---A check-in of the pair at time t, with the client's awake clock and the exchange's payload bytes. Events must come in order of
+---time; one that comes late is taken as of now.
+---@param pair lunette.Record
+---@param t number
+---@param awake number
+---@param out number payload bytes to the server
+---@param in_ number payload bytes from the server
+---@return boolean counted false if it was the tail of the one before
 function beat.update(pair, t, awake, out, in_)
     local n = pair.n
     if n > 0 then
@@ -264,7 +287,11 @@ end
 --   period (s)       centre of the crowd, by the clock that shows it best (0 if there is none)
 --   jitter           typical deviation from the period; 0.05 is the finest the bins can tell
 --   crowd            share of the intervals in that window     clock       "awake" or "wall"
--- `into` may bring the table, so that none is made.
+
+---What is known of a pair: how its intervals crowd, how evenly they spread, how alike the sizes are, period and jitter.
+---@param pair lunette.Record
+---@param into? table a table to fill, so that none is made
+---@return table<string, any>? features nil below 4 check-ins
 function beat.features(pair, into)
     local n = pair.n
     if n < beat.MINIMUM then return nil end
@@ -288,7 +315,9 @@ end
 
 -- ------------------------------------------------------------------------------------------------------ scores
 
--- A: is it a timer?
+---A: is it a timer? About 0 in doubt, above 4 hardly ever a person.
+---@param f table<string, any> what features() gave
+---@return number
 function beat.automation(f)
     local evidence = 1 - (1 - f.tim) * (1 - 0.8 * f.fano)
     return -5 + 3 * f.tim + 6 * f.fano + 8 * evidence * (f.so + f.si)
@@ -298,6 +327,11 @@ end
 -- less, and with a single Mac nothing: it is the only client of every name it has. Then a half stands for "not known": with a new
 -- name the score reaches 3.5 at most, enough for a clear timer to be shown, never enough for high severity.
 local FEW = 10
+
+---How rare is a name that so many of the clients talk to? 1: only one of them, 0: all.
+---@param with_name number
+---@param clients number
+---@return number
 function beat.rarity(with_name, clients)
     if clients <= 1 then return 0.5 end
     local rare = log(clients / max(with_name, 1)) / log(clients)
@@ -306,7 +340,14 @@ function beat.rarity(with_name, clients)
     return 0.5 + (rare - 0.5) * (clients - 1) / (FEW - 1)
 end
 
--- Does it matter? At most 5: a sure timer (0 from the first term), a name that one Mac alone knows (3), unknown before today (2).
+-- A sure timer (0 from the first term), a name that one Mac alone knows (3), unknown before today (2).
+
+---Does it matter? At most 5; 3 is worth an alert where rarity is known.
+---@param A number what automation() gave
+---@param with_name number clients that talk to the name
+---@param clients number
+---@param age_days number since the name was first seen
+---@return number
 function beat.score(A, with_name, clients, age_days)
     local doubt
     if A < -80 then doubt = -A else doubt = 2 * log(1 + exp(-A / 2)) end

@@ -271,13 +271,14 @@ function moments:add(x)
     self.low, self.high = min(self.low, x), max(self.high, x)
 end
 
+---How many numbers were added.
 ---@return integer
 function moments:count()
     check_moments(self)
     return self.n
 end
 
----nil if nothing was added.
+---The mean; nil if nothing was added.
 ---@return number?
 function moments:mean()
     check_moments(self)
@@ -317,7 +318,7 @@ function moments:kurtosis()
     return self.n * self.m4 / (self.m2 * self.m2) - 3
 end
 
----nil if nothing was added.
+---The least; nil if nothing was added.
 ---@return number?
 function moments:min()
     check_moments(self)
@@ -325,7 +326,7 @@ function moments:min()
     return self.low
 end
 
----nil if nothing was added.
+---The largest; nil if nothing was added.
 ---@return number?
 function moments:max()
     check_moments(self)

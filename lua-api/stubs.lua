@@ -1,200 +1,113 @@
--- The API as annotations for the Lua language server. `lunette events --stubs` prints this after the classes of the events
--- and before lunette.on, whose overloads follow the schema. Nothing runs it; what functions do is told in README.md.
+-- The API as annotations for lua-language-server, made from the event schema and from the comments with three dashes in the
+-- API's own sources. engine/cli/stubs.c runs this with
+--
+--   source(name)   the text of an embedded file, nil if there is none
+--   events         a list, `head` first, of { name =, doc =, fields = { { name =, lua =, filter =, doc = }, … } }
+--
+-- and gets a table: the module's name ("lunette", "lunette.names", …) → text. Nobody runs what is in there.
+--
+-- Of a source is taken: a run of lines that begin with --- and what stands below it. A function is written with an empty body;
+-- `name.field = …` becomes a function of the parameters that the comment names, or an empty table or value if the comment has a
+-- @class or @type; an empty line means that the comment stands for itself (an alias, a class of objects that have no source
+-- here). What has no such comment is not in the stubs.
+local source, events = ...
 
----@class lunette
-local lunette = {}
+local MODULES = { "names", "address", "series", "sketch", "beat", "test" } -- beside lunette itself
 
----Bytes of an event; good only while its handler runs. Places count from 1.
----@class lunette.Slice
----@operator len: integer
-local slice = {}
----@param i integer
----@return integer? byte nil beyond the end
-function slice:u8(i) end
----@param i integer
----@return integer? number big-endian; nil beyond the end
-function slice:u16be(i) end
----@param i integer
----@return integer? number big-endian; nil beyond the end
-function slice:u32be(i) end
----@param text string found as it stands, no pattern
----@param from? integer
----@return integer? place
-function slice:find(text, from) end
----@param text string
----@return boolean
-function slice:starts(text) end
----@param from? integer
----@param to? integer
----@return string
-function slice:tostring(from, to) end
----@return string
-function slice:hex() end
+local function parameters(doc)
+    local names = {}
+    for _, line in ipairs(doc) do
+        local name = line:match("^%-%-%-@param%s+([%w_%.]+)")
+        if name then names[#names + 1] = name end
+    end
+    return table.concat(names, ", ")
+end
 
----@alias lunette.Severity "high"|"medium"|"low"|"info"
----@alias lunette.Key string|number
+local function says(doc, word)
+    for _, line in ipairs(doc) do
+        if line:find("^%-%-%-@" .. word) then return true end
+    end
+    return false
+end
 
----Said once, when the script is loaded.
----@param declaration { title?: string, category?: string, attack?: string|string[] }
-function lunette.detector(declaration) end
+-- What stands for the line below a comment; nil if it is none of those.
+local function declaration(line, doc)
+    local name, arguments = line:match("^%s*function%s+([%w_%.:]+)%s*(%b())")
+    if name then return ("function %s%s end"):format(name, arguments) end
+    name = line:match("^%s*local%s+([%w_]+)%s*=%s*{}")
+    if name then return ("local %s = {}"):format(name) end
+    name = line:match("^%s*([%w_]+%.[%w_%.]+)%s*=")
+    if not name then return nil end
+    if not (says(doc, "class") or says(doc, "type")) then return ("function %s(%s) end"):format(name, parameters(doc)) end
+    return ("%s = {}"):format(name)
+end
 
----Defaults that `--set NAME.key=value` overrides; returns the values in force.
----@generic T: table
----@param defaults T
----@return T
-function lunette.tunables(defaults) end
+local function put(out, doc, last)
+    for _, line in ipairs(doc) do out[#out + 1] = line end
+    out[#out + 1] = last
+    out[#out + 1] = ""
+end
 
----@param handler fun(now: number) runs when the capture is over
-function lunette.on_end(handler) end
+-- The events of which a handler is told, for lunette.on: so that its `e` is known to be an event of that kind.
+local function overloads(doc)
+    for i = 2, #events do
+        local name = events[i].name
+        if name ~= "packet" then -- which needs its filter
+            doc[#doc + 1] = ('---@overload fun(kind: "%s", handler: fun(e: lunette.Event.%s))'):format(name, name)
+        end
+        doc[#doc + 1] = ('---@overload fun(kind: "%s", filter: lunette.Filter.%s, handler: fun(e: lunette.Event.%s))'):format(name, name, name)
+    end
+end
 
----@param seconds number
----@param handler fun(now: number)
-function lunette.every(seconds, handler) end
+local function extract(text, out)
+    local doc, result = {}, nil
+    for line in (text .. "\n"):gmatch("(.-)\n") do
+        local comment = line:match("^%s*(%-%-%-.*)$")
+        if comment and not comment:find("^%-%-%-%-") then
+            doc[#doc + 1] = comment
+        else
+            if #doc > 0 then
+                local last = declaration(line, doc)
+                if last and last:find("^function lunette%.on%(") then overloads(doc) end
+                if last or not line:find("%S") then put(out, doc, last) end
+                doc = {}
+            elseif line:find("^lunette%.[%w_]+ = {}") then
+                out[#out + 1] = line
+            end
+            result = line:match("^return ([%w_]+)%s*$") or result
+        end
+    end
+    out[#out + 1] = "return " .. (result or "{}")
+    return table.concat(out, "\n") .. "\n"
+end
 
----@param seconds number
----@param handler fun(now: number)
-function lunette.after(seconds, handler) end
+local function event_classes(out)
+    local kinds = {}
+    for i = 2, #events do kinds[#kinds + 1] = '"' .. events[i].name .. '"' end
+    out[#out + 1] = "---@alias lunette.EventKind " .. table.concat(kinds, "|") .. "|string"
+    out[#out + 1] = ""
+    for i, event in ipairs(events) do
+        local own = i == 1 and "" or "." .. event.name
+        out[#out + 1] = "---" .. event.doc
+        out[#out + 1] = "---@class lunette.Event" .. own .. (i == 1 and "" or " : lunette.Event")
+        for _, field in ipairs(event.fields) do out[#out + 1] = ("---@field %s %s %s"):format(field.name, field.lua, field.doc) end
+        out[#out + 1] = ""
+        out[#out + 1] = "---@class lunette.Filter" .. own .. (i == 1 and "" or " : lunette.Filter")
+        for _, field in ipairs(event.fields) do
+            if field.filter then out[#out + 1] = ("---@field %s? %s"):format(field.name, field.filter) end
+        end
+        if event.name == "packet" then out[#out + 1] = "---@field bpf string A pcap-filter(7) expression" end
+        out[#out + 1] = ""
+    end
+end
 
----@return number seconds since 1970 by the packets' clock, 0 before the first packet
-function lunette.now() end
-
----A bounded map from strings or numbers to any value.
----@class lunette.State
-local state = {}
----@param key lunette.Key
----@return any value nil if there is none
-function state:get(key) end
----@param key lunette.Key
----@param value any nil deletes
-function state:set(key, value) end
----@return integer
-function state:count() end
----@return integer entries that gave way
-function state:evicted() end
----@return fun(): lunette.Key, any
-function state:each() end
-
----@param name string
----@param options { max: integer, ttl?: number, keep?: boolean }
----@return lunette.State
-function lunette.state(name, options) end
-
----Fields are read and written by their names, elements of arrays by at and put. Good until the next make.
----@class lunette.Record
----@field [string] number|boolean
-local record = {}
----@param field string
----@param i integer from 0
----@return number|boolean
-function record:at(field, i) end
----@param field string
----@param i integer from 0
----@param value number|boolean
-function record:put(field, i, value) end
-
----A bounded map from strings or numbers to records of one shape, outside the garbage collector.
----@class lunette.Records
-local records = {}
----@param key lunette.Key
----@return lunette.Record?
-function records:get(key) end
----@param key lunette.Key
----@return lunette.Record record
----@return boolean new
-function records:make(key) end
----@param key lunette.Key
-function records:delete(key) end
----@return integer
-function records:count() end
----@return integer entries that gave way
-function records:evicted() end
----@return integer bytes of a record
-function records:size() end
----@return fun(): lunette.Key, lunette.Record
-function records:each() end
-
----@param name string
----@param options { max: integer, ttl?: number, keep?: boolean, fields: table<string, string> } a field is "u8", "u16", "u32", "u64", "f32", "f64", "time", "bool" or an array like "u16[80]"
----@return lunette.Records
-function lunette.records(name, options) end
-
----Fields that each flow has, for as long as it lives.
----@class lunette.FlowState
-local flow_state = {}
----The fields of the event's flow, zero (false) at first: good until the flow is over.
----@param e lunette.Event
----@return lunette.Record? fields nil if the event belongs to no flow
-function flow_state:of(e) end
----@return integer bytes per flow
-function flow_state:size() end
-
----@param fields table<string, string> as of lunette.records
----@return lunette.FlowState
-function lunette.flow_state(fields) end
-
----@class lunette.Set
-local set = {}
----@param value string|lunette.Event an event with the name of its field
----@param field? string
----@return boolean
-function set:has(value, field) end
----@param value string|lunette.Event an event with the name of its field
----@param field? string
----@return integer? number the entry's place in the list
-function set:find(value, field) end
-
-lunette.set = {}
----Names with what is below them; "=name" that name alone, "-ending" whatever ends so.
----@param list string[]
----@return lunette.Set
-function lunette.set.domains(list) end
----Addresses and CIDR blocks.
----@param list string[]
----@return lunette.Set
-function lunette.set.prefixes(list) end
----@param list string[]
----@return lunette.Set
-function lunette.set.strings(list) end
-
----@param file string in the folder data/ beside the script
----@return table<string, string>[] rows
-function lunette.tsv(file) end
----@param file string in the folder data/ beside the script
----@return string[]
-function lunette.lines(file) end
-
----@param name string
----@return string? domain eTLD+1; nil for a public suffix and for an address
-function lunette.registrable(name) end
----@param name string
----@return string? suffix the public suffix; nil for an address
-function lunette.suffix(name) end
----@param text any
----@return boolean
-function lunette.is_address(text) end
-
----@class lunette.Alert
----@field title? string by default the detector's
----@field severity? lunette.Severity by default "medium"
----@field who? string
----@field where? string
----@field why? string
----@field next? string
----@field evidence? table figures, strings, and lists and tables of them
----@field key? any goes with cooldown
----@field cooldown? number seconds; goes with key
----@field score? number
----@field confidence? number 0 to 1
----@field attack? string|string[]
----@field category? string
-
----@param alert lunette.Alert
----@return boolean told false if the cooldown held it back
-function lunette.alert(alert) end
-
----@param report { title?: string, columns: string[], rows: any[][], note?: string } ">name" sets a column flush right
-function lunette.report(report) end
-
----@param text any a line on standard error
-function lunette.log(text) end
-
+local head = { "---@meta", "-- Made by `lunette events --stubs`: edit the event schema or the API's own comments instead.", "" }
+local modules = {}
+local out = { unpack(head) }
+event_classes(out)
+modules.lunette = extract(source("lunette.lua"), out)
+for _, name in ipairs(MODULES) do
+    local text = source(name .. ".lua")
+    if text then modules["lunette." .. name] = extract(text, { unpack(head) }) end
+end
+return modules

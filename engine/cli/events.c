@@ -1,55 +1,21 @@
-/* `lunette events [KIND...] [--json | --stubs]`: what events there are and what is in them. Three ways to
- * print one table: for people, for programs, and as annotations that the Lua language server completes field
- * names from. */
+/* `lunette events [KIND...] [--json | --stubs | --stubs-in FOLDER]`: what events there are and what is in
+ * them, with an example of each. Three ways to print one table: for people, for programs, and as annotations
+ * that the Lua language server completes field names from (stubs.h). */
 #include "cli/events.h"
 
 #include "base/nearest.h"
+#include "cli/example.h"
 #include "cli/print.h"
+#include "cli/stubs.h"
 #include "event/schema.h"
 #include "output/json.h"
 #include "output/terminal.h"
-#include "script/embedded.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum form { FORM_TEXT, FORM_JSON, FORM_STUBS };
-
-/* What a script sees for a field of that type: `lua` in words, `annotation` for LuaLS. */
-struct lua_type {
-    const char *lua;
-    const char *annotation;
-};
-
-static struct lua_type lua_type_of(enum field_type type) {
-    switch (type) {
-    case FIELD_u8:
-    case FIELD_u16:
-    case FIELD_u32:
-    case FIELD_u64:
-        return (struct lua_type){"number", "integer"};
-    case FIELD_f64:
-        return (struct lua_type){"number", "number"};
-    case FIELD_bool:
-        return (struct lua_type){"boolean", "boolean"};
-    case FIELD_time:
-        return (struct lua_type){"seconds", "number"};
-    case FIELD_ip:
-        return (struct lua_type){"string", "string"};
-    case FIELD_word:
-    case FIELD_str:
-        return (struct lua_type){"string?", "string?"};
-    case FIELD_bytes:
-        return (struct lua_type){"slice?", "lunette.Slice?"};
-    case FIELD_list:
-        return (struct lua_type){"strings", "string[]"};
-    case FIELD_u16s:
-        return (struct lua_type){"numbers", "integer[]"};
-    default:
-        return (struct lua_type){"?", "any"};
-    }
-}
 
 /* ── for people ──────────────────────────────────────────────────── */
 
@@ -96,12 +62,47 @@ static void text_kind(struct buffer *b, const struct terminal_style *style, enum
     buffer_char(b, '\n');
 }
 
-static void print_text(struct buffer *b, const bool *chosen) {
+/* The lines of a text, each two columns in. */
+static void text_indented(struct buffer *b, struct slice text) {
+    const char *at = (const char *)text.at, *end = at + text.length;
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t length = (size_t)((newline ? newline : end) - at);
+        buffer_fill(b, ' ', NAME_COLUMN);
+        buffer_put(b, at, length);
+        buffer_char(b, '\n');
+        at += length + 1;
+    }
+}
+
+static void text_example(struct buffer *b, const struct terminal_style *style, enum event_kind kind) {
+    const char *name = event_schema_of(kind)->name;
+    struct example example;
+    if (!example_find(name, &example)) {
+        buffer_format(b, "There is no example of %s.\n\n", name);
+        return;
+    }
+    terminal_ink(b, style, INK_DIM);
+    buffer_format(b, "Example, from examples/%.*s:\n", (int)example.capture.length,
+                  (const char *)example.capture.at);
+    terminal_ink(b, style, INK_PLAIN);
+    text_indented(b, example.record);
+    terminal_ink(b, style, INK_DIM);
+    buffer_string(b, "Handled so:\n");
+    terminal_ink(b, style, INK_PLAIN);
+    text_indented(b, example.handler);
+    buffer_char(b, '\n');
+}
+
+/* `named`: the kinds were asked for by name; then an example follows each. */
+static void print_text(struct buffer *b, const bool *chosen, bool named) {
     struct terminal_style style = terminal_style_of(STDOUT_FILENO, COLOUR_AUTO);
     if (!isatty(STDOUT_FILENO)) style.width = 120;
     buffer_string(b, "field                 Lua       JSON key (- is not recorded)\n\n");
-    for (int kind = 0; kind < EVENT_KINDS; kind++)
+    for (int kind = 0; kind < EVENT_KINDS; kind++) {
         if (chosen[kind] || kind == EVENT_head) text_kind(b, &style, (enum event_kind)kind);
+        if (named && chosen[kind]) text_example(b, &style, (enum event_kind)kind);
+    }
 }
 
 /* ── for programs ────────────────────────────────────────────────── */
@@ -121,6 +122,22 @@ static void json_field(struct buffer *b, const struct field *f) {
     buffer_char(b, '}');
 }
 
+static void json_slice(struct buffer *b, const char *key, struct slice text) {
+    json_key(b, key);
+    json_quote(b, text.at, text.length);
+}
+
+/* The record goes in as it is, as an object. */
+static void json_example(struct buffer *b, const struct example *example) {
+    json_key(b, "example");
+    buffer_char(b, '{');
+    json_slice(b, "capture", example->capture);
+    json_key(b, "record");
+    buffer_put(b, example->record.at, example->record.length);
+    json_slice(b, "handler", example->handler);
+    buffer_char(b, '}');
+}
+
 static void json_kind(struct buffer *b, enum event_kind kind) {
     const struct event_schema *s = event_schema_of(kind);
     json_key(b, s->name);
@@ -129,7 +146,10 @@ static void json_kind(struct buffer *b, enum event_kind kind) {
     json_key(b, "fields");
     buffer_char(b, '[');
     for (uint32_t i = 0; i < s->field_count; i++) json_field(b, &s->fields[i]);
-    buffer_string(b, "]}");
+    buffer_char(b, ']');
+    struct example example;
+    if (example_find(s->name, &example)) json_example(b, &example);
+    buffer_char(b, '}');
 }
 
 static void print_json(struct buffer *b, const bool *chosen) {
@@ -139,57 +159,16 @@ static void print_json(struct buffer *b, const bool *chosen) {
     buffer_string(b, "}\n");
 }
 
-/* ── for editors ─────────────────────────────────────────────────── */
-
-static void stub_kind(struct buffer *b, enum event_kind kind) {
-    const struct event_schema *s = event_schema_of(kind);
-    buffer_format(b, "---%s\n", s->doc);
-    if (kind == EVENT_head)
-        buffer_string(b, "---@class lunette.Event\n");
-    else
-        buffer_format(b, "---@class lunette.Event.%s : lunette.Event\n", s->name);
-    for (uint32_t i = 0; i < s->field_count; i++)
-        buffer_format(b, "---@field %s %s %s\n", s->fields[i].name, lua_type_of(s->fields[i].type).annotation,
-                      s->fields[i].doc);
-    buffer_char(b, '\n');
-}
-
-/* So that a handler's `e` is known to be an event of its kind. */
-static void stub_overloads(struct buffer *b, const char *kind) {
-    buffer_format(b, "---@overload fun(kind: \"%s\", handler: fun(e: lunette.Event.%s))\n", kind, kind);
-    buffer_format(b, "---@overload fun(kind: \"%s\", filter: table, handler: fun(e: lunette.Event.%s))\n",
-                  kind, kind);
-}
-
-/* The events by the schema, then the API, which is written by hand. */
-static void print_stubs(struct buffer *b, const bool *chosen) {
-    const struct embedded_file *api = embedded_find("stubs.lua");
-    buffer_string(b, "---@meta\n-- Made by `lunette events --stubs` from lua-api/events.def.\n\n");
-    buffer_string(b, "---@alias lunette.EventKind");
-    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
-        buffer_format(b, "%s\"%s\"", kind == EVENT_head + 1 ? " " : "|",
-                      event_schema_of((enum event_kind)kind)->name);
-    buffer_string(b, "\n\n");
-    for (int kind = 0; kind < EVENT_KINDS; kind++)
-        if (chosen[kind] || kind == EVENT_head) stub_kind(b, (enum event_kind)kind);
-    buffer_put(b, api->text, api->size);
-    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
-        if (chosen[kind]) stub_overloads(b, event_schema_of((enum event_kind)kind)->name);
-    buffer_string(b, "---@param kind lunette.EventKind\n"
-                     "---@param filter table\n"
-                     "---@param handler fun(e: lunette.Event)\n"
-                     "function lunette.on(kind, filter, handler) end\n\nreturn lunette\n");
-}
-
 /* ── the command ─────────────────────────────────────────────────── */
 
 static const char usage[] =
-    "usage: lunette events [KIND...] [--json | --stubs]\n"
+    "usage: lunette events [KIND...] [--json | --stubs | --stubs-in FOLDER]\n"
     "\n"
     "Prints the kinds of events and their fields: name and type in Lua, key in the records.\n"
-    "  KIND     only these kinds, such as dns\n"
-    "  --json   as JSON, for programs\n"
-    "  --stubs  as annotations for the Lua language server, with those of the API\n";
+    "  KIND               only these kinds, such as dns, with an example of each\n"
+    "  --json             as JSON, for programs\n"
+    "  --stubs            as annotations for lua-language-server, with those of the API\n"
+    "  --stubs-in FOLDER  writes annotations of the API and its modules to files there\n";
 
 static int complain(const char *what, const char *given, const char *nearest) {
     fprintf(stderr, "lunette events: no %s \"%s\"", what, given);
@@ -199,7 +178,7 @@ static int complain(const char *what, const char *given, const char *nearest) {
 }
 
 static int unknown_option(const char *given) {
-    static const char *const options[] = {"--json", "--stubs", "--help"};
+    static const char *const options[] = {"--json", "--stubs", "--stubs-in", "--help"};
     return complain("option", given, nearest_name(given, options, sizeof options / sizeof options[0]));
 }
 
@@ -216,6 +195,20 @@ static int two_forms(void) {
     return 2;
 }
 
+static int failed(const struct error *err) {
+    fprintf(stderr, "lunette events: %s\n", err->text);
+    return 1;
+}
+
+static int write_stubs(const char *folder) {
+    struct error err;
+    if (!folder) {
+        fputs("lunette events: --stubs-in needs a folder\n", stderr);
+        return 2;
+    }
+    return stubs_write(folder, &err) < 0 ? failed(&err) : 0;
+}
+
 int cli_events(int argc, char **argv) {
     enum form form = FORM_TEXT;
     bool chosen[EVENT_KINDS] = {false}, any = false;
@@ -225,6 +218,8 @@ int cli_events(int argc, char **argv) {
             enum form wanted = json ? FORM_JSON : FORM_STUBS;
             if (form != FORM_TEXT && form != wanted) return two_forms();
             form = wanted;
+        } else if (strcmp(argv[i], "--stubs-in") == 0) {
+            return write_stubs(argv[i + 1]);
         } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(usage, stdout);
             return 0;
@@ -238,8 +233,12 @@ int cli_events(int argc, char **argv) {
     }
     for (int kind = 0; kind < EVENT_KINDS && !any; kind++) chosen[kind] = true;
     struct buffer b = {0};
-    if (form == FORM_TEXT) print_text(&b, chosen);
+    struct error err;
+    if (form == FORM_TEXT) print_text(&b, chosen, any);
     if (form == FORM_JSON) print_json(&b, chosen);
-    if (form == FORM_STUBS) print_stubs(&b, chosen);
+    if (form == FORM_STUBS && stubs_print(&b, chosen, &err) < 0) {
+        buffer_free(&b);
+        return failed(&err);
+    }
     return print_out(&b);
 }

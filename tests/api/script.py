@@ -3,7 +3,7 @@
     rows = run('''for _, line in ipairs(lines) do out(line, #line) end''', lines=["a", "bc"])
 
 `lunette` and the modules names, address, series, sketch are at hand; `lines` are the strings that were given, and out(...)
-makes a row of strings, numbers with 17 digits."""
+makes a row of strings, numbers with 17 digits. `before` runs when the script is loaded."""
 
 import json
 import os
@@ -30,6 +30,7 @@ local function out(...)
     end
     rows[#rows + 1] = row
 end
+%s
 lunette.on("flow_start", function() end)
 lunette.on_end(function()
     local function main()
@@ -47,10 +48,10 @@ def lunette(*words, **options):
     return subprocess.run([BINARY, *map(str, words)], capture_output=True, text=True, timeout=300, **options)
 
 
-def run(body, lines=()):
+def run(body, lines=(), before=""):
     with tempfile.TemporaryDirectory(prefix="lunette-") as folder:
         script = pathlib.Path(folder) / "piece.lua"
-        script.write_text(FRAME % (COLUMNS, body))
+        script.write_text(FRAME % (COLUMNS, before, body))
         (script.parent / "data").mkdir()
         (script.parent / "data" / "lines.txt").write_text("".join(line + "\n" for line in lines))
         done = lunette("replay", "-q", "-o", "-", "--record", "report", "-s", script, "--script-time", "60", ROOT / "examples" / "tools.pcap")
