@@ -78,9 +78,10 @@ lunette.on_end = inside.dispatch.on_end
 ---@field starts? { client?: string|string[], server?: string|string[] } How the first bytes of a side begin
 ---@field transport? "tcp"|"udp" By default "tcp"
 ---@field limit? integer Bytes that may wait for a parser, for each side
+---@field flows? integer Flows at once
 ---@field client? fun(r: lunette.Reader, s: lunette.StreamFlow)
 ---@field server? fun(r: lunette.Reader, s: lunette.StreamFlow)
----@field closed? fun(s: lunette.StreamFlow, reason: "end"|"gap"|"limit"|"error")
+---@field closed? fun(s: lunette.StreamFlow, reason: string) Reasons: end, gap, limit, error
 
 ---Parses a protocol of one's own: a function for what each side sends, run in a coroutine for each flow. When the script is
 ---loaded.

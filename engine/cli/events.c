@@ -186,7 +186,8 @@ static int unknown_kind(const char *given) {
     const char *names[EVENT_KINDS];
     size_t count = 0;
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
-        names[count++] = event_schema_of((enum event_kind)kind)->name;
+        if (!event_is_hidden((enum event_kind)kind))
+            names[count++] = event_schema_of((enum event_kind)kind)->name;
     return complain("event", given, nearest_name(given, names, count));
 }
 
@@ -227,11 +228,12 @@ int cli_events(int argc, char **argv) {
             return unknown_option(argv[i]);
         } else {
             enum event_kind kind = event_kind_named(argv[i]);
-            if (kind == EVENT_head) return unknown_kind(argv[i]);
+            if (kind == EVENT_head || event_is_hidden(kind)) return unknown_kind(argv[i]);
             chosen[kind] = any = true;
         }
     }
-    for (int kind = 0; kind < EVENT_KINDS && !any; kind++) chosen[kind] = true;
+    for (int kind = 0; kind < EVENT_KINDS && !any; kind++)
+        chosen[kind] = !event_is_hidden((enum event_kind)kind);
     struct buffer b = {0};
     struct error err;
     if (form == FORM_TEXT) print_text(&b, chosen, any);

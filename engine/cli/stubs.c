@@ -79,6 +79,7 @@ static int modules_push(lua_State *lua, const bool *chosen, struct error *err) {
         lua_newtable(lua);
         int count = 0;
         for (int kind = 0; kind < EVENT_KINDS; kind++) {
+            if (event_is_hidden((enum event_kind)kind)) continue;
             if (kind != EVENT_head && chosen && !chosen[kind]) continue;
             push_event(lua, event_schema_of((enum event_kind)kind));
             lua_rawseti(lua, -2, ++count);

@@ -68,7 +68,7 @@ def read_file(path, module, stubs):
         table = re.match(r"local (\w+) = {}", line)
         value = re.match(r"(\w+)\.([\w.]+) = {}", line)
         if function:
-            params = [re.match(r"@param (\w+)(\??) (.*)", d) for d in doc]
+            params = [re.match(r"@param (\w+|\.\.\.)(\??) (.*)", d) for d in doc]
             returns = [type_at(d.split(" ", 1)[1]) for d in doc if d.startswith("@return ")]
             name = function.group(1)
             stubs.functions[name] = Function(
