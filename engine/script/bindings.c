@@ -6,6 +6,7 @@
  *
  * Whatever allocates in Lua may not come back (script/heap.h): nothing may be held meanwhile that the
  * detector does not know of. */
+#include "script/message.h"
 #include "script/state.h"
 
 #include "base/log.h"
@@ -293,10 +294,9 @@ static int host_failed(lua_State *lua) {
 /* The head of the event that was handled last in this batch, NULL if none was. */
 static const struct event_head_body *last_head(const struct detector *detector) {
     const struct lunette_feed *feed = detector->feed;
-    const struct event_head_body *head;
-    double time;
     uint64_t seq;
-    if (mail_at_hand(detector, &head, &time, &seq)) return head;
+    const struct message *message = mail_at_hand(detector, &seq);
+    if (message) return message->cause == CAUSE_EVENT ? &message->head : NULL;
     if (feed->current >= feed->count) return NULL;
     uint32_t run = 0;
     while (feed->run_end[run] <= feed->current) run++;
@@ -312,15 +312,15 @@ static const struct event_head_body *current_head(const struct detector *detecto
 
 /* Where in the order of things an alert is raised: see host.h. */
 static struct alert_place current_place(const struct detector *detector) {
-    const struct event_head_body *last;
-    double now = detector->feed->now, time;
+    double now = detector->feed->now;
     struct alert_place place = {.now = now, .in_timer = detector->feed->in_timer != 0};
     uint64_t seq;
-    if (mail_at_hand(detector, &last, &time, &seq)) {
-        place.seq = time == now ? seq : 0;
+    const struct message *message = mail_at_hand(detector, &seq);
+    if (message) {
+        place.seq = message->time == now ? seq : 0;
         return place;
     }
-    last = last_head(detector);
+    const struct event_head_body *last = last_head(detector);
     place.seq = last && ns_to_seconds(last->clock) == now ? last->seq : 0;
     return place;
 }
@@ -337,6 +337,9 @@ const struct event_head_body *bindings_head(const struct detector *detector, boo
  * older than the last events. */
 static nanoseconds current_clock(const struct detector *detector, const struct event_head_body *head) {
     if (head) return head->clock;
+    uint64_t seq;
+    const struct message *message = mail_at_hand(detector, &seq);
+    if (message && message->time == detector->feed->now) return message->head.clock;
     return detector->end ? detector->end : (nanoseconds)llround(detector->feed->now * 1e9);
 }
 

@@ -276,10 +276,11 @@ void script_host_status(const struct script_host *host, uint32_t index, struct d
     detector_status(host->detectors[index], out);
 }
 
-void script_host_whereabouts(const struct script_host *host, char *out, size_t size) {
+bool script_host_whereabouts(const struct script_host *host, char *out, size_t size) {
     for (uint32_t i = 0; i < host->count; i++)
-        if (detector_whereabouts(host->detectors[i], out, size)) return;
+        if (detector_whereabouts(host->detectors[i], out, size)) return true;
     snprintf(out, size, "no detector");
+    return false;
 }
 
 /* ----------------------------------------------------------------- running */

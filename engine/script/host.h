@@ -90,9 +90,9 @@ void script_host_packet(struct script_host *host, const struct flow_room *room, 
 /* Is there a packet handler at all? */
 bool script_host_wants_packets(const struct script_host *host);
 
-/* In which detector's handler the worker is, or that it is in none: for one that does not move any more. From
- * the thread that prepares reloads, and not while one is on its way. */
-void script_host_whereabouts(const struct script_host *host, char *out, size_t size);
+/* In which detector's handler the worker is; false (and that said) if it is in none: for one that does not
+ * move any more. From the thread that prepares reloads, and not while one is on its way. */
+bool script_host_whereabouts(const struct script_host *host, char *out, size_t size);
 
 /* Flushes the batch, or, if it is empty, lets timers run that are due. */
 void script_host_tick(struct script_host *host);

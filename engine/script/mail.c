@@ -5,6 +5,7 @@
 #include "script/state.h"
 
 #include <lauxlib.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,9 @@ static void message_begin(const struct detector *detector, struct message *messa
     message->time = detector->feed->now;
     message->name = detector->name_digest;
     message->cause = head ? CAUSE_EVENT : detector->end ? CAUSE_END : CAUSE_TIMER;
-    if (head) message->head = *head;
+    message->head = head ? *head : (struct event_head_body){0};
+    if (!head)
+        message->head.clock = detector->end ? detector->end : (nanoseconds)llround(message->time * 1e9);
 }
 
 static int message_send(struct detector *detector, struct message *message,
@@ -116,15 +119,11 @@ void detector_mail(struct detector *detector, struct message *message, uint64_t 
     box->seqs[n] = seq;
 }
 
-bool mail_at_hand(const struct detector *detector, const struct event_head_body **head, double *time,
-                  uint64_t *seq) {
+const struct message *mail_at_hand(const struct detector *detector, uint64_t *seq) {
     const struct mailbox *box = detector->mailbox;
-    if (!box || box->mail.current >= box->mail.count) return false;
-    const struct message *message = box->messages[box->mail.current];
-    *head = message->cause == CAUSE_EVENT ? &message->head : NULL;
-    *time = message->time;
+    if (!box || box->mail.current >= box->mail.count) return NULL;
     *seq = box->seqs[box->mail.current];
-    return true;
+    return box->messages[box->mail.current];
 }
 
 /* mail_value(n) → the table that message n brings, counted from 0 */

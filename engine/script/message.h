@@ -33,7 +33,7 @@ struct message {
     uint64_t name;     /* digest of the detector's name, which a reload leaves as it is */
     uint64_t number;   /* in the order in which the detector sent them */
     double time, key_number, value_number;
-    struct event_head_body head; /* of the event that was handled: CAUSE_EVENT */
+    struct event_head_body head; /* of the event that was handled; if it was none, only its clock is there */
 };
 
 /* Messages of one worker, one after the other. */

@@ -5,8 +5,8 @@
  *
  * Tables keep what they share: a table that is met twice is written once, so that what pointed to the same
  * thing does so afterwards, cycles included. What is not plain (functions, views, tables with a metatable of
- * the script's, tables nested beyond PLAIN_DEPTH) is refused. Writing takes no memory of the Lua state. The bytes are in
- * this machine's order. Reading trusts none of them. */
+ * the script's, tables nested beyond PLAIN_DEPTH) is refused. Writing takes no memory of the Lua state. The
+ * bytes are in this machine's order. Reading trusts none of them. */
 #ifndef LUNETTE_SCRIPT_PLAIN_H
 #define LUNETTE_SCRIPT_PLAIN_H
 
@@ -63,11 +63,13 @@ struct slice incoming_text(struct cursor *in);
  * lacks are asked for with its metatable's __index. */
 void plain_classes_keep(lua_State *lua);
 
-/* Whether the table at the top of the stack may be filled by plain_read: it has no metatable, or a class's. */
+/* Whether the table at the top of the stack may be filled by plain_read: it has no metatable, or a class's.
+ */
 bool plain_can_fill(lua_State *lua);
 
 /* Pushes the next value. If it is a table, and `target` is the stack's place of one of the same class (0:
- * none), that is filled. False, and nothing pushed, if the bytes make no sense. Raises Lua's errors, of memory above all. */
+ * none), that is filled. False, and nothing pushed, if the bytes make no sense. Raises Lua's errors, of
+ * memory above all. */
 bool plain_read(struct plain_reader *reader, lua_State *lua, int target);
 
 #endif

@@ -156,19 +156,20 @@ static int load_all(struct script_reload *reload, const struct script_paths *pat
     if (!reload->entries || !reload->is_new) return error_set(err, "out of memory");
     for (uint32_t i = 0; i < paths->count; i++)
         if (load_one(reload, paths->list[i], err) < 0) return -1;
-    if (script_entries_check(reload->entries, reload->count, &reload->options, err) < 0) return -1;
-    count_removed(reload);
     const struct script_host *host = reload->host;
+    bool is_part = host->stage == STAGE_GATHER; /* of what was checked already */
+    if (!is_part && script_entries_check(reload->entries, reload->count, &reload->options, err) < 0)
+        return -1;
+    count_removed(reload);
     reload->empty = reload->count == host->entry_count;
     for (uint32_t i = 0; i < reload->count && reload->empty; i++)
         reload->empty = reload->entries[i] == host->entries[i];
     return 0;
 }
 
-struct script_reload *script_reload_prepare(struct script_host *host, const struct script_options *options,
-                                            bool force, struct error *err) {
+static struct script_reload *prepare(struct script_host *host, const struct script_options *options,
+                                     const struct script_paths *paths, bool force, struct error *err) {
     struct script_reload *reload = calloc(1, sizeof *reload);
-    struct script_paths paths = {0};
     struct error why;
     if (!reload) {
         error_set(err, "out of memory");
@@ -177,10 +178,7 @@ struct script_reload *script_reload_prepare(struct script_host *host, const stru
     reload->host = host;
     reload->options = *options;
     reload->force = force;
-    int outcome = script_paths_find(&paths, options, &why);
-    if (outcome == 0) outcome = load_all(reload, &paths, &why);
-    script_paths_free(&paths);
-    if (outcome == 0) {
+    if (load_all(reload, paths, &why) == 0) {
         script_files_free(host->attempt);
         host->attempt = NULL;
         return reload;
@@ -188,6 +186,33 @@ struct script_reload *script_reload_prepare(struct script_host *host, const stru
     if (err) *err = why;
     script_reload_free(reload);
     return NULL;
+}
+
+struct script_reload *script_reload_prepare(struct script_host *host, const struct script_options *options,
+                                            bool force, struct error *err) {
+    struct script_paths paths = {0};
+    if (script_paths_find(&paths, options, err) < 0) return NULL;
+    struct script_reload *reload = prepare(host, options, &paths, force, err);
+    script_paths_free(&paths);
+    return reload;
+}
+
+struct script_reload *script_reload_prepare_gathering(struct script_host *host,
+                                                      const struct script_reload *workers, bool force,
+                                                      struct error *err) {
+    struct script_paths paths = {0}; /* the strings are the workers' */
+    paths.list = calloc(workers->count ? workers->count : 1, sizeof *paths.list);
+    if (!paths.list) {
+        error_set(err, "out of memory");
+        return NULL;
+    }
+    for (uint32_t i = 0; i < workers->count; i++) {
+        const struct script_entry *entry = workers->entries[i];
+        if (entry->detector && detector_gathers(entry->detector)) paths.list[paths.count++] = entry->path;
+    }
+    struct script_reload *reload = prepare(host, &workers->options, &paths, force, err);
+    free(paths.list);
+    return reload;
 }
 
 bool script_reload_is_empty(const struct script_reload *reload) {

@@ -30,6 +30,12 @@ struct script_reload;
 struct script_reload *script_reload_prepare(struct script_host *host, const struct script_options *options,
                                             bool force, struct error *err);
 
+/* The same for the host that gathers, whose scripts are those of the workers' that have a part that gathers:
+ * `workers` is what was prepared for one of them, with the same options. */
+struct script_reload *script_reload_prepare_gathering(struct script_host *host,
+                                                      const struct script_reload *workers, bool force,
+                                                      struct error *err);
+
 /* Did anything change at all? */
 bool script_reload_is_empty(const struct script_reload *reload);
 

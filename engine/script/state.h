@@ -98,10 +98,8 @@ void mail_bind(lua_State *lua, struct detector *detector);
 int mail_open(struct detector *detector, struct error *err);
 void mail_close(struct detector *detector);
 struct lunette_mail *mail_of(struct detector *detector);
-/* The message that is being handled: its event's head (NULL if it was no event's), its number over all
- * detectors. False if none is. */
-bool mail_at_hand(const struct detector *detector, const struct event_head_body **head, double *time,
-                  uint64_t *seq);
+/* The message that is being handled, and its number over all detectors; NULL if none is. */
+const struct message *mail_at_hand(const struct detector *detector, uint64_t *seq);
 int32_t mail_send(struct lunette_detector *detector, const char *key, uint32_t key_length, double key_number,
                   uint32_t value_kind, const char *value, uint32_t value_length, double value_number);
 

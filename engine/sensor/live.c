@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "script/reload.h"
+#include "sensor/tally.h"
 
 #include <libgen.h>
 #include <limits.h>
@@ -156,13 +157,19 @@ static bool all_move(const struct sensor *sensor) {
     return true;
 }
 
+/* It may be in a handler of its own, or in one of those that gather. */
+static void whereabouts(const struct sensor *sensor, uint32_t worker, char *out, size_t size) {
+    if (script_host_whereabouts(worker_scripts(station_worker(sensor->stations[worker])), out, size)) return;
+    script_host_whereabouts(gather_scripts(sensor->gather), out, size);
+}
+
 /* What a worker is stuck in is known now only: the supervisor will kill the sensor, and the next one cannot
  * say. Counted in turns of this loop, so that sleep of the machine is no stillness. */
 static void stillness_tell(struct sensor *sensor) {
     for (uint32_t i = 0; i < sensor->station_count; i++) {
         if (++sensor->pulses[i].still != STILL_TURNS + 1) continue;
         char where[300], message[400], json[64];
-        script_host_whereabouts(worker_scripts(station_worker(sensor->stations[i])), where, sizeof where);
+        whereabouts(sensor, i, where, sizeof where);
         snprintf(message, sizeof message, "worker %u has not moved for %d s: it is in %s", i, STILL_TURNS,
                  where);
         snprintf(json, sizeof json, "{\"worker\":%u}", i);
@@ -337,8 +344,16 @@ static int privileges_drop(struct sensor *sensor, struct error *err) {
 static int outputs_start(struct sensor *sensor, struct error *err) {
     struct output_options outputs = sensor->options->outputs;
     outputs.show_progress = false;
+    outputs.gathered = true;
     sensor->outputs = outputs_open(&outputs, sensor->station_count, err);
     if (!sensor->outputs) return -1;
+    const struct gather_options gather = {.workers = sensor->station_count,
+                                          .live = true,
+                                          .outputs = sensor->outputs,
+                                          .context = sensor,
+                                          .on_alert = on_alert};
+    sensor->gather = gather_new(&gather, err);
+    if (!sensor->gather) return -1;
     return outputs_begin(sensor->outputs, err);
 }
 
@@ -346,12 +361,14 @@ static int stations_employ(struct sensor *sensor, struct error *err) {
     for (uint32_t i = 0; i < sensor->station_count; i++) {
         struct worker_options *worker = &sensor->station_options[i].worker;
         worker->outputs = sensor->outputs;
+        worker->gather = sensor->gather;
+        worker->live = true;
         worker->scripts = sensor->scripts;
         worker->scripts.quiet = i > 0;
         if (station_employ(sensor->stations[i], err) < 0) return -1;
         supervised_alive(sensor->self); /* one that was started again is watched while it starts, too */
     }
-    return 0;
+    return gather_employ(sensor->gather, worker_scripts(station_worker(sensor->stations[0])), err);
 }
 
 static int control_start(struct sensor *sensor, struct error *err) {
@@ -444,7 +461,7 @@ static uint32_t detectors_failed(const struct sensor *sensor) {
     uint32_t failed = 0;
     for (uint32_t i = 0; i < sensor->station_count; i++)
         failed += worker_detectors_failed(station_worker(sensor->stations[i]));
-    return failed;
+    return failed + tally_failed(gather_scripts(sensor->gather));
 }
 
 static void summary_figures(struct sensor *sensor, struct summary *summary) {
@@ -497,6 +514,7 @@ static void sensor_close(struct sensor *sensor) {
     if (sensor->control) control_close(sensor->control);
     if (sensor->watch) watch_close(sensor->watch);
     for (uint32_t i = 0; i < sensor->station_count; i++) station_free(sensor->stations[i]);
+    gather_free(sensor->gather);
     if (sensor->outputs) outputs_close(sensor->outputs, NULL, NULL);
     if (sensor->state_lock >= 0) close(sensor->state_lock);
     deal_free(sensor->deal);

@@ -123,6 +123,28 @@ static void station_add(struct board *board, uint32_t index, const struct statio
     recent_merge(board->names, &board->name_count, figures->names, figures->name_count);
 }
 
+/* What gathers is the same script: one line for both. */
+static void gathered_add(struct sensor *sensor, struct board *board) {
+    uint32_t count = gather_detectors(sensor->gather, sensor->gathered, BOARD_DETECTORS);
+    for (uint32_t i = 0; i < count && i < BOARD_DETECTORS; i++) {
+        const struct gather_detector *gathered = &sensor->gathered[i];
+        const struct detector_status *status = &gathered->status;
+        struct board_detector more = {
+            .off = status->off,
+            .left_out = gathered->left_out,
+            .events = status->events,
+            .alerts = status->alerts,
+            .errors = status->errors,
+            .evicted = status->evicted,
+            .memory = status->memory,
+            .cpu_seconds = status->cpu_seconds,
+        };
+        text_copy(more.name, sizeof more.name, gathered->name);
+        text_copy(more.trouble, sizeof more.trouble, status->last_error);
+        detector_add(board, &more);
+    }
+}
+
 static void board_empty(struct board *board) {
     board->packets = board->bytes = board->dropped = board->interface_dropped = 0;
     board->flow = (struct flow_counters){0};
@@ -225,6 +247,7 @@ void sensor_gather(struct sensor *sensor) {
         station_figures(sensor->stations[i], &sensor->figures);
         station_add(board, i, &sensor->figures, sensor->options->interfaces == NULL);
     }
+    gathered_add(sensor, board);
     for (uint32_t i = 0; i < board->interface_count; i++) {
         board->dropped += board->interfaces[i].dropped;
         board->interface_dropped += board->interfaces[i].interface_dropped;
@@ -259,6 +282,7 @@ void sensor_note_alert(struct sensor *sensor, const struct alert *alert) {
 void sensor_stats(struct sensor *sensor) {
     const struct board *board = &sensor->board;
     uint64_t delivered = 0, lost = 0, spooled = 0, errors = 0;
+    const struct gather_figures gathered = gather_figures(sensor->gather);
     for (uint32_t i = 0; i < board->output_count; i++) {
         delivered += board->outputs[i].lines;
         lost += board->outputs[i].lost;
@@ -281,6 +305,8 @@ void sensor_stats(struct sensor *sensor) {
         {"tcp.gap_bytes", board->flow.gap_bytes},
         {"tcp.reassembly_dropped", board->flow.reassembly_dropped},
         {"detect.errors", errors},
+        {"gather.messages", gathered.messages},
+        {"gather.dropped", gathered.lost},
         {"output.lines", delivered},
         {"output.lost", lost},
         {"output.spooled_bytes", spooled},

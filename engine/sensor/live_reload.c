@@ -4,6 +4,8 @@
  *      main      prepare ×N ─ letters ─ wait for all ─ decide ─ wait ─ record
  *      worker         …work… ─ stage ─ wait ─ commit or abandon ─ …work…
  *
+ * The scripts that gather are staged and committed by the main thread while all workers wait.
+ *
  * A worker that has staged waits with its packets piling up in the ring: that pause is measured and told. */
 #include "sensor/sensor.h"
 
@@ -54,8 +56,22 @@ static void part_run(struct letter *letter, struct station *station) {
     part->pause = sensor_monotonic() - begun;
 }
 
-/* True if all workers staged in time and none failed. */
-static bool round_gather(struct round *round, uint32_t count) {
+/* While all workers wait: the scripts that gather, or all go on as they were. */
+static int gathering_change(struct gather *gather, struct script_reload *reload, struct error *err) {
+    if (gather_hold(gather, LETTER_SECONDS) < 0)
+        return error_set(err, "messages are still being gathered after %d s", LETTER_SECONDS);
+    int outcome = script_reload_stage(reload, err);
+    if (outcome == 0)
+        script_reload_commit(reload);
+    else
+        script_reload_abandon(reload);
+    gather_release(gather);
+    return outcome;
+}
+
+/* True if all workers staged in time and none failed, and the scripts that gather have changed places. */
+static bool round_gather(struct round *round, uint32_t count, struct gather *gather,
+                         struct script_reload *gathering) {
     const struct timespec until = patience_until(LETTER_SECONDS);
     pthread_mutex_lock(&round->mutex);
     int late = 0;
@@ -66,6 +82,7 @@ static bool round_gather(struct round *round, uint32_t count) {
         round->failed = true;
         error_set(&round->err, "a worker did not answer within %d s", LETTER_SECONDS);
     }
+    if (!round->failed && gathering_change(gather, gathering, &round->err) < 0) round->failed = true;
     round->decision = round->failed ? ABANDON : COMMIT;
     bool commit = !round->failed;
     pthread_cond_broadcast(&round->changed);
@@ -74,7 +91,8 @@ static bool round_gather(struct round *round, uint32_t count) {
 }
 
 /* All workers at once. -1 if one could not: then none did. */
-static int round_run(struct sensor *sensor, struct part *parts, struct error *err) {
+static int round_run(struct sensor *sensor, struct part *parts, struct script_reload *gathering,
+                     struct error *err) {
     struct round round = {.decision = UNDECIDED};
     pthread_mutex_init(&round.mutex, NULL);
     patience_condition(&round.changed);
@@ -83,7 +101,7 @@ static int round_run(struct sensor *sensor, struct part *parts, struct error *er
         parts[i].letter = (struct letter){.run = part_run, .context = &parts[i]};
         station_post(sensor->stations[i], &parts[i].letter);
     }
-    bool commit = round_gather(&round, sensor->station_count);
+    bool commit = round_gather(&round, sensor->station_count, sensor->gather, gathering);
     for (uint32_t i = 0; i < sensor->station_count; i++)
         station_wait(sensor->stations[i], &parts[i].letter, 0); /* one that never began is taken back */
     pthread_mutex_destroy(&round.mutex);
@@ -93,7 +111,7 @@ static int round_run(struct sensor *sensor, struct part *parts, struct error *er
 }
 
 static int prepare_all(struct sensor *sensor, const struct script_options *scripts, bool force,
-                       struct part *parts, bool *empty, struct error *err) {
+                       struct part *parts, struct script_reload **gathering, bool *empty, struct error *err) {
     *empty = true;
     for (uint32_t i = 0; i < sensor->station_count; i++) {
         struct script_host *host = worker_scripts(station_worker(sensor->stations[i]));
@@ -102,6 +120,9 @@ static int prepare_all(struct sensor *sensor, const struct script_options *scrip
         *empty &= script_reload_is_empty(parts[i].reload);
         sensor_alive(sensor);
     }
+    *gathering = script_reload_prepare_gathering(gather_scripts(sensor->gather), parts[0].reload, force, err);
+    if (!*gathering) return -1;
+    *empty &= script_reload_is_empty(*gathering);
     return 0;
 }
 
@@ -110,24 +131,26 @@ struct tally {
     nanoseconds pause; /* the longest */
 };
 
-static struct tally tally_of(const struct sensor *sensor, const struct part *parts) {
-    struct tally tally = {0};
+static void state_add(struct reload_figures *sum, const struct reload_figures *more) {
+    sum->entries_kept += more->entries_kept;
+    sum->entries_lost += more->entries_lost;
+    sum->timers_lost += more->timers_lost;
+}
+
+static struct tally tally_of(const struct sensor *sensor, const struct part *parts,
+                             const struct script_reload *gathering) {
+    struct tally tally = {.sum = *script_reload_figures(parts[0].reload)};
+    state_add(&tally.sum, script_reload_figures(gathering));
     for (uint32_t i = 0; i < sensor->station_count; i++) {
-        const struct reload_figures *f = script_reload_figures(parts[i].reload);
-        if (i == 0) {
-            tally.sum = *f;
-        } else {
-            tally.sum.entries_kept += f->entries_kept;
-            tally.sum.entries_lost += f->entries_lost;
-            tally.sum.timers_lost += f->timers_lost;
-        }
+        if (i > 0) state_add(&tally.sum, script_reload_figures(parts[i].reload));
         if (parts[i].pause > tally.pause) tally.pause = parts[i].pause;
     }
     return tally;
 }
 
-static void tell_done(struct sensor *sensor, const struct part *parts, const char *summary) {
-    struct tally tally = tally_of(sensor, parts);
+static void tell_done(struct sensor *sensor, const struct part *parts, const struct script_reload *gathering,
+                      const char *summary) {
+    struct tally tally = tally_of(sensor, parts, gathering);
     char json[320];
     snprintf(json, sizeof json,
              "{\"ok\":true,\"loaded\":%u,\"added\":%u,\"removed\":%u,\"unchanged\":%u,\"entries_kept\":%llu,"
@@ -164,9 +187,10 @@ static void tell_failed(struct sensor *sensor, const struct error *err) {
 static int reload_with(struct sensor *sensor, const struct script_options *scripts, bool force, char *summary,
                        size_t size, struct error *err) {
     struct part parts[BOARD_WORKERS] = {0};
+    struct script_reload *gathering = NULL;
     bool empty;
-    int outcome = prepare_all(sensor, scripts, force, parts, &empty, err);
-    if (outcome == 0 && !empty) outcome = round_run(sensor, parts, err);
+    int outcome = prepare_all(sensor, scripts, force, parts, &gathering, &empty, err);
+    if (outcome == 0 && !empty) outcome = round_run(sensor, parts, gathering, err);
     bool mended = empty && sensor->board.last_reload_failed;
     const char *unchanged =
         mended ? "what was wrong is put right; what runs had not changed" : "nothing has changed";
@@ -174,7 +198,8 @@ static int reload_with(struct sensor *sensor, const struct script_options *scrip
         snprintf(summary, size, "%s", empty ? unchanged : script_reload_summary(parts[0].reload));
         sensor->scripts = *scripts;
     }
-    if (outcome == 0 && (mended || !empty)) tell_done(sensor, parts, summary);
+    if (outcome == 0 && (mended || !empty)) tell_done(sensor, parts, gathering, summary);
+    script_reload_free(gathering);
     for (uint32_t i = 0; i < sensor->station_count; i++) script_reload_free(parts[i].reload);
     return outcome;
 }
@@ -207,6 +232,7 @@ void sensor_watch_files(struct sensor *sensor) {
     if (sensor->options->config_path && count < MOST) paths[count++] = sensor->options->config_path;
     count +=
         script_host_files(worker_scripts(station_worker(sensor->stations[0])), paths + count, MOST - count);
+    count += script_host_files(gather_scripts(sensor->gather), paths + count, MOST - count);
     struct error err;
     if (watch_paths(sensor->watch, paths, count, &err) < 0)
         log_line(LOG_WARNING, "files cannot be watched for changes (SIGHUP reloads): %s", err.text);

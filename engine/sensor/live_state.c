@@ -1,8 +1,10 @@
 /* Named state of detectors on disk: one file per detector and worker, written beside and renamed.
  *
  *      STATE/beacon.0-of-2.state
+ *      STATE/beacon.gathered.state     of the part that gathers over workers
  *
- * Keys were dealt to workers by local host, so a file is good for the same number of workers only. */
+ * Keys were dealt to workers by local host, so a worker's file is good for the same number of workers only;
+ * what is gathered is good for any. */
 #include "sensor/sensor.h"
 
 #include "base/log.h"
@@ -19,8 +21,14 @@
 
 enum { STATE_FILE_LIMIT = 1 << 30 };
 
+enum { GATHERED = UINT32_MAX }; /* instead of a worker's number */
+
 static void state_path(const struct sensor *sensor, const char *detector, uint32_t worker,
                        char out[PATH_MAX]) {
+    if (worker == GATHERED) {
+        snprintf(out, PATH_MAX, "%s/%s.gathered.state", sensor->options->state_folder, detector);
+        return;
+    }
     snprintf(out, PATH_MAX, "%s/%s.%u-of-%u.state", sensor->options->state_folder, detector, worker,
              sensor->station_count);
 }
@@ -101,10 +109,31 @@ static int worker_save(struct sensor *sensor, uint32_t worker, struct error *err
     }
 }
 
+/* One at a time, and the work goes on in between. */
+static int gathered_save(struct sensor *sensor, struct error *err) {
+    struct script_host *host = gather_scripts(sensor->gather);
+    int outcome = 0;
+    for (uint32_t index = 0; index < script_host_count(host); index++) {
+        struct detector_status status;
+        if (gather_hold(sensor->gather, SAVE_SECONDS) < 0)
+            return error_set(err, "messages are still being gathered after %d s", SAVE_SECONDS);
+        script_host_status(host, index, &status);
+        struct state_blob blob = script_host_save(host, index);
+        gather_release(sensor->gather);
+        if (!blob.bytes) continue;
+        char path[PATH_MAX];
+        state_path(sensor, status.name, GATHERED, path);
+        if (blob_write(path, &blob, err) < 0) outcome = -1;
+        free(blob.bytes);
+        sensor_alive(sensor);
+    }
+    return outcome;
+}
+
 void sensor_save(struct sensor *sensor) {
     if (!sensor->options->state_folder) return;
     struct error err = {.text = ""};
-    int outcome = 0;
+    int outcome = gathered_save(sensor, &err);
     for (uint32_t i = 0; i < sensor->station_count; i++)
         if (worker_save(sensor, i, &err) < 0) outcome = -1;
     if (outcome < 0) {
@@ -141,8 +170,8 @@ static char *file_get(const char *path, size_t *size) {
 }
 
 /* A detector whose state cannot be used begins without. */
-static bool detector_restore(struct sensor *sensor, uint32_t worker, const char *name) {
-    struct script_host *host = worker_scripts(station_worker(sensor->stations[worker]));
+static bool detector_restore(struct sensor *sensor, struct script_host *host, uint32_t worker,
+                             const char *name) {
     char path[PATH_MAX];
     size_t size = 0;
     state_path(sensor, name, worker, path);
@@ -159,18 +188,22 @@ static bool detector_restore(struct sensor *sensor, uint32_t worker, const char 
     return false;
 }
 
+static uint32_t host_restore(struct sensor *sensor, struct script_host *host, uint32_t worker) {
+    uint32_t restored = 0;
+    for (uint32_t i = 0; i < script_host_count(host); i++) {
+        struct detector_status status;
+        script_host_status(host, i, &status);
+        restored += detector_restore(sensor, host, worker, status.name);
+        supervised_alive(sensor->self);
+    }
+    return restored;
+}
+
 void sensor_restore(struct sensor *sensor) {
     if (!sensor->options->state_folder) return;
-    uint32_t restored = 0;
-    for (uint32_t worker = 0; worker < sensor->station_count; worker++) {
-        struct script_host *host = worker_scripts(station_worker(sensor->stations[worker]));
-        for (uint32_t i = 0; i < script_host_count(host); i++) {
-            struct detector_status status;
-            script_host_status(host, i, &status);
-            restored += detector_restore(sensor, worker, status.name);
-            supervised_alive(sensor->self);
-        }
-    }
+    uint32_t restored = host_restore(sensor, gather_scripts(sensor->gather), GATHERED);
+    for (uint32_t worker = 0; worker < sensor->station_count; worker++)
+        restored += host_restore(sensor, worker_scripts(station_worker(sensor->stations[worker])), worker);
     if (restored > 0)
         log_line(LOG_INFO, "state restored: %u detectors over %u workers", restored, sensor->station_count);
 }

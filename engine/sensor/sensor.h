@@ -9,6 +9,7 @@
 #include "sensor/board.h"
 #include "sensor/control.h"
 #include "sensor/deal.h"
+#include "sensor/gather.h"
 #include "sensor/live.h"
 #include "sensor/patience.h"
 #include "sensor/station.h"
@@ -50,6 +51,7 @@ struct sensor {
     struct home *home;
     struct deal *deal;
     struct outputs *outputs;
+    struct gather *gather;
     struct station_shared shared;
     uint32_t station_count;
     struct station *stations[BOARD_WORKERS];
@@ -71,7 +73,8 @@ struct sensor {
 
     pthread_mutex_t board_mutex; /* board and latest alerts */
     struct board board;
-    struct station_figures figures; /* scratch of the main thread, too large for a stack */
+    struct station_figures figures;                   /* scratch of the main thread, too large for a stack */
+    struct gather_detector gathered[BOARD_DETECTORS]; /* so is this */
     struct rate_sample samples[RATE_SECONDS];
     uint32_t sample_count;
     struct pulse {

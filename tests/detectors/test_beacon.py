@@ -2,11 +2,13 @@
 
 import concurrent.futures
 import random
+import re
+import subprocess
 
 import pytest
 
 from pcap_builder import GO_CIPHERS, Capture, application_data, client_hello, server_hello
-from run_lunette import PCAPS, replay
+from run_lunette import BINARY, PCAPS, ROOT, replay
 
 MAC, RESOLVER, C2, NAME = "192.168.1.20", "192.168.1.1", "203.0.113.7", "cdn-metrics.example"
 HOUR = 3600
@@ -196,6 +198,27 @@ def test_batch_size_changes_nothing(tmp_path):
     path = capture.write(tmp_path / "x.pcap")
     said = [replay("beacon", path, options=["--batch", n]) for n in (1, 7, 1024)]
     assert said[0] == said[1] == said[2] and said[0][0]
+
+
+def without_flow_ids(command_line, path):
+    """Records of alerts and reports as they are written, but for the numbers that workers give flows."""
+    done = subprocess.run([str(word) for word in [BINARY, "replay", "-q", "-o", "-", "--record", "alert,report", "-s",
+                           ROOT / "scripts" / "beacon.lua", *command_line, path]], capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return re.sub(rb'"flow_id":\d+,', b"", done.stdout)
+
+
+def test_workers_change_nothing(tmp_path):
+    """Rarity is judged over all hosts, whichever workers they are dealt to."""
+    r = random.Random(12)
+    capture, addresses = fleet(r, hours=3)
+    beacon(capture, timer(r, 900, 3 * HOUR, 60, 0.3), addresses[3])
+    beacon(capture, timer(r, 500, 3 * HOUR, 120, 0.2), addresses[8], name="other.example", server="203.0.113.9")
+    path = capture.write(tmp_path / "x.pcap")
+    said = [without_flow_ids(["-w", workers, "--batch", batch], path) for workers, batch in
+            ((1, 256), (2, 256), (3, 7), (4, 1024))]
+    assert said[0].count(b'"Beacon to a rare server"') >= 2 and b'"report"' in said[0]
+    assert said[1:] == [said[0]] * 3
 
 
 # ---------------------------------------------------------------------------------------------------------- long flows

@@ -65,7 +65,7 @@ def without_times(value, times):
     return {k: without_times(v, times) for k, v in value.items() if k not in TIMES}
 
 
-def comparable(records, end, leave_out=()):
+def comparable(records, end):
     """The records as {a line without its times: [the times of each such record]}; flow numbers, which depend on the order of
     workers, and the interface's name, which a pcap file does not have, are left out.
 
@@ -73,7 +73,7 @@ def comparable(records, end, leave_out=()):
     be said to have timed out by then, and an alert that is raised when all is over has a later time, and may tell an age."""
     found = collections.defaultdict(list)
     for record in records:
-        if record["event_type"] in OWN or record.get("lunette", {}).get("detector") in leave_out:
+        if record["event_type"] in OWN:
             continue
         if record["event_type"] == "alert" and seconds(record["timestamp"]) > end - TOLERANCE:
             record = {**record, "timestamp": end, "lunette": {**record["lunette"], "why": "told at the end"}}
