@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -282,6 +283,16 @@ static bool is_plain_name(const char *name) {
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")] == '\0';
 }
 
+/* Links may lie in data/ and lib/, and be swapped there (as configuration systems do), but who hands out a
+ * folder of scripts shall not reach other files by them. */
+static bool is_below(const char *path, const char *folder) {
+    char whole_path[PATH_MAX], whole_folder[PATH_MAX];
+    if (!realpath(path, whole_path) || !realpath(folder, whole_folder)) return false;
+    size_t length = strlen(whole_folder);
+    if (length == 1) return true; /* the root */
+    return strncmp(whole_path, whole_folder, length) == 0 && whole_path[length] == '/';
+}
+
 /* Another time it may be there, or another. */
 static int push_file_error(lua_State *lua, const struct detector *detector, const char *path,
                            const struct stat *status, const char *why) {
@@ -298,7 +309,7 @@ static int host_read(lua_State *lua) {
     const char *folder = folders[luaL_checkoption(lua, 1, NULL, folders)];
     const char *name = luaL_checkstring(lua, 2);
     lua_settop(lua, 2);
-    if (!is_plain_name(name)) {
+    if (!is_plain_name(name) || strlen(name) != lua_objlen(lua, 2)) {
         lua_pushnil(lua);
         lua_pushfstring(lua, "'%s' is no plain file name (files lie in %s/ beside the script)", name, folder);
         return 2;
@@ -307,6 +318,8 @@ static int host_read(lua_State *lua) {
     struct stat status;
     if (stat(path, &status) < 0) return push_file_error(lua, detector, path, NULL, strerror(errno));
     if (!S_ISREG(status.st_mode)) return push_file_error(lua, detector, path, NULL, "no regular file");
+    if (!is_below(path, detector->directory))
+        return push_file_error(lua, detector, path, NULL, "a link that leads out of the script's folder");
     if (status.st_size > DATA_FILE_LIMIT)
         return push_file_error(lua, detector, path, &status, "larger than 32 MiB");
     char *text = lua_newuserdata(lua, (size_t)status.st_size + 1);
@@ -433,7 +446,8 @@ void detector_say(struct detector *detector, struct alert *alert) {
     const struct event_head_body *head = current_head(detector);
     struct alert_place place = current_place(detector);
     alert->time = detector_clock(detector, head);
-    alert->seq = head ? head->seq : 0;
+    /* What is said at the end comes after all that happened at the same time, wherever outputs sort by it. */
+    alert->seq = head ? head->seq : detector->end ? UINT64_MAX - 1 : 0;
     alert->detector_index = detector->options.index;
     alert->has_head = head != NULL;
     if (head) {
