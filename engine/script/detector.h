@@ -49,6 +49,7 @@ struct detector_options {
     bool quiet; /* do not log: another worker's copy of the same script does */
     enum stage stage;
     struct bag *bag; /* where lunette.send puts messages; NULL: nowhere */
+    bool inspect; /* note what is declared, for detector_inventory() */
     void *context;
     void (*on_alert)(void *context, const struct alert *alert, const struct alert_place *place);
     void (*on_report)(void *context, const struct report *report);

@@ -110,6 +110,7 @@ struct script_entry *script_entry_load(struct script_host *host, const struct sc
     detector_options.files = entry->files;
     entry->detector = detector_load(&detector_options, why);
     if (entry->detector && !options->quiet && host->stage == STAGE_WORKER) warn_if_idle(entry->detector);
+    if (!entry->detector) entry->why = strdup(why->text);
     /* alerts.lua: the value or the key of a setting is wrong. */
     if (!entry->detector && strncmp(why->text, "--set ", 6) == 0) error_is_usage(why);
     return entry;
@@ -120,6 +121,7 @@ void script_entry_free(struct script_entry *entry) {
     detector_free(entry->detector);
     script_files_free(entry->files);
     free(entry->path);
+    free(entry->why);
     free(entry);
 }
 
