@@ -51,7 +51,7 @@ end
 local function matches(pattern, code, name)
     local for_code, for_name = pattern:match("^([^/]*)/(.*)$")
     if not for_code then
-        if pattern:find("^[WEL]?[%d%[%.]") then for_code = pattern else for_name = pattern end
+        if pattern == "L" or pattern:find("^[WEL]?[%d%[%.]") then for_code = pattern else for_name = pattern end
     end
     local function fits(text, form)
         local ok, found = pcall(string.find, text, form)
