@@ -147,7 +147,7 @@ end
 
 local function judge(result)
     local file, warn = result.file, warner(result)
-    names.judge(result.frames, file.is_test and lua or detector_names, lua, warn)
+    names.judge(result.frames, detector_names, lua, warn)
     judge_style(file.text, result.lexed, result.tree, warn)
     facts.is_test = file.is_test
     api.judge(result.frames, facts, warn)
