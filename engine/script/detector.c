@@ -396,6 +396,15 @@ bool detector_handles(const struct detector *detector, enum event_kind kind) {
     return !detector->off && detector->subscriptions[kind] && detector->subscriptions[kind]->count > 0;
 }
 
+const struct event_schema *detector_declared(const struct detector *detector, uint32_t index) {
+    const struct emitter *emitter = detector->emitter;
+    return emitter && index < emitter->kind_count ? &emitter->kinds[index]->declared.schema : NULL;
+}
+
+const struct event_schema *detector_hears(const struct detector *detector, uint32_t index) {
+    return index < detector->known_count ? &detector->known[index]->declared.schema : NULL;
+}
+
 bool detector_wants_packet(struct detector *detector, const struct packet *packet) {
     const struct subscription *subscription = detector->subscriptions[EVENT_packet];
     detector->packet_mask = 0;

@@ -84,6 +84,11 @@ const char *detector_name(const struct detector *detector);
 const char *detector_path(const struct detector *detector);
 bool detector_handles(const struct detector *detector, enum event_kind kind);
 
+/* The events that it declares, by number; NULL beyond the last. */
+const struct event_schema *detector_declared(const struct detector *detector, uint32_t index);
+/* The events of others that it hears, the same way. */
+const struct event_schema *detector_hears(const struct detector *detector, uint32_t index);
+
 /* Is the packet for one of its packet handlers? Remembers which, for the event that follows. */
 bool detector_wants_packet(struct detector *detector, const struct packet *packet);
 

@@ -311,6 +311,15 @@ void script_host_status(const struct script_host *host, uint32_t index, struct d
     detector_status(host->detectors[index], out);
 }
 
+const struct event_schema *script_host_declared(const struct script_host *host, uint32_t index) {
+    for (uint32_t i = 0; i < host->count; i++) {
+        const struct event_schema *schema;
+        for (uint32_t k = 0; (schema = detector_declared(host->detectors[i], k)); k++)
+            if (index-- == 0) return schema;
+    }
+    return NULL;
+}
+
 bool script_host_whereabouts(const struct script_host *host, char *out, size_t size) {
     for (uint32_t i = 0; i < host->count; i++)
         if (detector_whereabouts(host->detectors[i], out, size)) return true;

@@ -79,14 +79,14 @@ static void absent_fields(void **state) {
     bench_script(&bench, "hears.lua",
                  LUNETTE
                  "lunette.on('bare.thing', function(e)\n"
-                 "    lunette.alert { title = 't', why = table.concat({ tostring(e.s), e.i, #e.l, e.n, "
+                 "    lunette.alert { title = 't', why = table.concat({ tostring(e.s), tostring(e.i), #e.l, e.n, "
                  "tostring(e.b) }, ' ') }\n"
                  "end)\n"
                  "lunette.on('bare.nothing', function(e) lunette.alert { title = tostring(e) } end)\n");
     start(7);
     bench_dns(&bench, 2000, 7, "x");
     bench_finish(&bench, 2001);
-    assert_string_equal(bench.said, "hears|t|2|||nil :: 0 0 false|{}|+0\n"
+    assert_string_equal(bench.said, "hears|t|2|||nil nil 0 0 false|{}|+0\n"
                                     "hears|bare.nothing event|2||||{}|+0\n");
 }
 
