@@ -89,7 +89,7 @@ def test_it_reads_what_tshark_reads(of_that_protocol):
     code = [line for line in DETECTOR.read_text().splitlines() if line.strip() and not line.strip().startswith("--")]
     print(f"{agreed} items of {sides} sides agree; the detector has {len(code)} lines of code")
     assert wrong == []
-    assert agreed > 500 and sides > 40
+    assert agreed > 400 and sides > 40
 
 
 @pytest.mark.parametrize("options", [("--batch", 1), ("--batch", 7), ("-w", 2)])
