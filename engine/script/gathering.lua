@@ -32,7 +32,7 @@ return function(inside, mail_pointer)
     -- ---------------------------------------------------------------- sending
 
     local function refuse_to_send()
-        if mail then error("lunette.send: this is where messages are gathered; they are sent by handlers of events", 3) end
+        if mail and (inside_part or inside.loaded) then error("lunette.send: this is where messages are gathered; they are sent by handlers of events", 3) end
         if not inside.loaded then error("lunette.send: nothing has happened yet: call it in a handler", 3) end
         error("lunette.send: nobody receives it: the script has no lunette.gather", 3)
     end
