@@ -240,7 +240,7 @@ static struct script_host *host_new(const struct script_options *options, struct
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         if (event_is_hidden((enum event_kind)kind)) host->sink.record[kind] = false;
     host->options = *options;
-    host->bag.most = SIZE_MAX;
+    host->bag.most = BAG_MOST;
     return host;
 }
 

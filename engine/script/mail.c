@@ -4,6 +4,7 @@
 #include "script/plain.h"
 #include "script/relay.h"
 #include "script/state.h"
+#include "script/watchdog.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -61,6 +62,7 @@ int32_t mail_send(struct lunette_detector *opaque, const char *key, uint32_t key
                   uint32_t value_kind, const char *value, uint32_t value_length, double value_number) {
     struct detector *detector = (void *)opaque;
     struct message message;
+    watchdog_obey();
     message_begin(detector, &message);
     message.key_kind = key ? LUNETTE_MAIL_TEXT : LUNETTE_MAIL_NUMBER;
     message.key_length = key ? key_length : 0;
@@ -92,11 +94,13 @@ static int mail_send_table(lua_State *lua) {
     message.value_kind = LUNETTE_MAIL_TABLE;
     message.value_number = 0;
     int outcome = -1;
+    bool before = watchdog_hold(true);
     if (plain_write_sorted(&out, lua, MESSAGE_MOST)) {
         message.value_length = (uint32_t)out.used;
         outcome = message_send(detector, &message, &(struct message_parts){.key = key, .value = out.bytes});
     }
     free(out.bytes);
+    watchdog_hold(before);
     if (outcome < 0) return 0;
     lua_pushinteger(lua, outcome);
     return 1;
