@@ -15,7 +15,14 @@ struct lunette_ref {
 
 enum {
     LUNETTE_BATCH = 1024,   /* events in a batch, at most */
-    LUNETTE_TEXT = 1048576, /* bytes of the batch's text */
+    LUNETTE_TEXT = 1048576, /* bytes of the batch's text, and of an emitter's */
+    LUNETTE_EMITTED = 8192, /* events of one kind that an emitter has room for */
+};
+
+/* Where the events lie that one detector emits, beside an array for each of its kinds. */
+struct lunette_arena {
+    const char *text;
+    uint32_t generation; /* modulo 2^19: a view of such an event carries it above the 13 bits of its slot */
 };
 
 /* What one detector is fed: entry n is an event in slot `view[n] & (LUNETTE_BATCH - 1)` of its kind's array. Entries are in
@@ -35,6 +42,10 @@ struct lunette_feed {
     double hole_to;        /* … to here */
     double evicted;        /* written by Lua: entries of named state that gave way to others */
     uint32_t streak;       /* failures in a row: written by both sides, 0 after a handler that went well */
+    uint32_t first;        /* the first entry that is not handled yet */
+    uint32_t stop;         /* an emitter's room is nearly used up: return before this entry; else 2^32 - 1 */
+    uint32_t pause;        /* 1: `stop` is the next entry, so no more timers either */
+    uint32_t turns;        /* written by Lua: counts the runs of timers */
     double clock[1024];    /* per entry: the clock when the event was made */
     uint32_t view[1024];   /* per entry: generation << 10 | slot */
     uint32_t mask[1024];   /* per entry: bit h is set if handler h of that kind wants it */
@@ -117,4 +128,15 @@ struct lunette_api {
                     uint32_t value_kind, const char *value, uint32_t value_length, double value_number);
     /* Makes room for the entry of a slot; -1 if the detector's memory is at its bound. */
     int32_t (*flow_area_grow)(struct lunette_detector *detector, struct lunette_flow_area *area, uint32_t slot);
+    /* Begins an event of the detector's own kind number `kind`: its slot, with the head filled in; -1 if there is no
+     * room, -2 if nobody wants it, -3 if this is no time for it (the script is being loaded). */
+    int32_t (*emit_begin)(struct lunette_detector *detector, uint32_t kind);
+    /* Copies a text, and one item of a list; the place in the arena's text, 0 if there is no room. */
+    uint32_t (*emit_text)(struct lunette_detector *detector, const char *text, uint32_t length);
+    uint32_t (*emit_list)(struct lunette_detector *detector, uint32_t count);
+    void (*emit_item)(struct lunette_detector *detector, uint32_t list, uint32_t i, const char *text, uint32_t length);
+    /* Reads an address into 16 bytes; 0 if the text is none. */
+    int32_t (*ip_parse)(const char *text, uint32_t length, uint8_t *address);
+    /* Sends the event on its way; 0 if it did not fit and is lost. */
+    int32_t (*emit_commit)(struct lunette_detector *detector, uint32_t kind);
 };

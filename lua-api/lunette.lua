@@ -43,6 +43,8 @@ lunette.on = inside.dispatch.on
 ---Runs the handler when the capture is over.
 ---@param handler fun(now: number)
 lunette.on_end = inside.dispatch.on_end
+lunette.event = inside.events.declare
+lunette.emit = inside.events.emit
 
 ---What reads the bytes of one side, in order and without holes. Waits until there are enough. Numbers are unsigned.
 ---@class lunette.Reader
@@ -51,15 +53,20 @@ lunette.on_end = inside.dispatch.on_end
 ---@field u16be fun(self: lunette.Reader): integer
 ---@field u16le fun(self: lunette.Reader): integer
 ---@field u24be fun(self: lunette.Reader): integer
+---@field u24le fun(self: lunette.Reader): integer
 ---@field u32be fun(self: lunette.Reader): integer
 ---@field u32le fun(self: lunette.Reader): integer
----@field u64be fun(self: lunette.Reader): number
+---@field u64be fun(self: lunette.Reader): number Exact to 2^53
+---@field u64le fun(self: lunette.Reader): number
 ---@field bytes fun(self: lunette.Reader, n: integer): string
 ---@field skip fun(self: lunette.Reader, n: integer)
 ---@field upto fun(self: lunette.Reader, text: string, limit?: integer): string What stands before the text, which is taken too
 ---@field line fun(self: lunette.Reader, limit?: integer): string Ends in a line feed; that and a carriage return before it are cut off
 ---@field peek fun(self: lunette.Reader, n: integer): string Bytes that are not taken
----@field available fun(self: lunette.Reader): integer Bytes that are there
+---@field rest fun(self: lunette.Reader): string Everything up to the end of the flow, of the datagram, or of what within gave
+---@field within fun(self: lunette.Reader, n: integer, f: fun(r: lunette.Reader, ...): any, ...): boolean, any Lets f read the next n bytes and none behind them; false if it wanted more
+---@field stop fun(self: lunette.Reader) Ends the parser, from within any function
+---@field available fun(self: lunette.Reader): integer Bytes that are there: decide nothing by it
 ---@field position fun(self: lunette.Reader): integer Bytes taken so far
 
 ---The flow that a stream's functions are about.
@@ -69,6 +76,8 @@ lunette.on_end = inside.dispatch.on_end
 ---@field server_ip string
 ---@field server_port integer
 ---@field flow_id integer
+---@field flow_slot integer
+---@field midstream boolean The flow's beginning was not seen
 ---@field time number Packet time of the bytes at hand
 ---@field state table The script's own, for the flow
 

@@ -16,7 +16,7 @@ enum severity {
 
 struct alert {
     nanoseconds time; /* packet time of what was found */
-    uint64_t seq;     /* seq of the event that was being handled */
+    uint64_t seq;     /* seq of the event that was being handled; beyond all of them at the end, 0 in timers */
     uint32_t detector_index;
     uint8_t severity;     /* enum severity */
     double score;         /* NaN: none */

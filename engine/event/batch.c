@@ -45,6 +45,10 @@ static void *slot_at(const struct batch *batch, enum event_kind kind, uint32_t i
     return batch->slots[kind] + (size_t)index * event_schema_of(kind)->size;
 }
 
+const void *batch_event(const struct batch *batch, uint32_t place) {
+    return slot_at(batch, (enum event_kind)batch->order[place].kind, batch->order[place].index);
+}
+
 void *batch_begin(struct batch *batch, enum event_kind kind) {
     if (!batch->listener.wants || !batch->listener.wants[kind]) return NULL;
     if (batch->text_used > BATCH_TEXT_BYTES - BATCH_TEXT_ROOM) batch_flush(batch);

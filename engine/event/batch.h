@@ -64,6 +64,9 @@ void batch_free(struct batch *batch);
 /* An event of that kind with everything zero but clock, or NULL if nobody wants one. */
 void *batch_begin(struct batch *batch, enum event_kind kind);
 
+/* The event at a place in the batch's order. */
+const void *batch_event(const struct batch *batch, uint32_t place);
+
 /* Gives the open event to the listener; flushes if the batch is full. */
 void batch_commit(struct batch *batch);
 

@@ -44,16 +44,19 @@ enum event_kind event_kind_named(const char *name) {
     return EVENT_head;
 }
 
-static const struct field *field_in(enum event_kind kind, const char *name) {
-    const struct event_schema *schema = &schemas[kind];
+static const struct field *field_in(const struct event_schema *schema, const char *name) {
     for (uint32_t i = 0; i < schema->field_count; i++)
         if (strcmp(schema->fields[i].name, name) == 0) return &schema->fields[i];
     return NULL;
 }
 
+const struct field *event_schema_field(const struct event_schema *schema, const char *name) {
+    const struct field *own = field_in(schema, name);
+    return own ? own : field_in(&schemas[EVENT_head], name);
+}
+
 const struct field *event_field_named(enum event_kind kind, const char *name) {
-    const struct field *own = field_in(kind, name);
-    return own ? own : field_in(EVENT_head, name);
+    return event_schema_field(&schemas[kind], name);
 }
 
 const char *event_type_name(enum field_type type) {

@@ -111,6 +111,9 @@ static inline bool event_is_hidden(enum event_kind kind) {
 /* Finds a field by name among the kind's own fields and the head's; NULL if there is none. */
 const struct field *event_field_named(enum event_kind kind, const char *name);
 
+/* The same among the fields of a schema, whoever made it, and the head's. */
+const struct field *event_schema_field(const struct event_schema *schema, const char *name);
+
 /* The word events.def uses for a type: "u16", "str" … */
 const char *event_type_name(enum field_type type);
 

@@ -13,11 +13,13 @@
 #include "script/address.h"
 #include "script/embedded.h"
 #include "script/plain.h"
+#include "script/relay.h"
 #include "script/suffix.h"
 #include "script/watchdog.h"
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,11 +54,82 @@ static int beside_heap_check(const struct detector *detector, struct error *err)
                      detector->options.memory_limit >> 20);
 }
 
+/* event("redis.command") → its number for this detector and what views.lua needs of it; or nil, what is
+ * wrong, and a list of names that may have been meant. Loads redis.lua if need be. */
+static int host_event(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    const char *name = luaL_checkstring(lua, 1);
+    struct error err = {.text = ""};
+    const char *near[CUSTOM_KINDS];
+    uint32_t near_count = 0;
+    struct custom_kind *kind = NULL;
+    if (detector->options.find_event)
+        kind = detector->options.find_event(detector->options.context, name, near, &near_count, &err);
+    else
+        error_set(&err, "there are no other scripts here");
+    uint32_t known = 0;
+    while (kind && known < detector->known_count && detector->known[known] != kind) known++;
+    if (kind && known == CUSTOM_KINDS) {
+        error_set(&err, "a detector may hear %d events of other scripts at most", CUSTOM_KINDS);
+        kind = NULL;
+    }
+    if (!kind) {
+        lua_pushnil(lua);
+        lua_pushstring(lua, err.text);
+        lua_newtable(lua);
+        for (uint32_t i = 0; i < near_count; i++) {
+            lua_pushstring(lua, near[i]);
+            lua_rawseti(lua, -2, (int)i + 1);
+        }
+        return 3;
+    }
+    detector->known[known] = kind;
+    if (known == detector->known_count) detector->known_count++;
+    lua_pushinteger(lua, (lua_Integer)(EVENT_KINDS + known));
+    custom_push(lua, kind, known);
+    return 2;
+}
+
+/* declare(event, doc, names, types) → its number and what events.lua needs of it, or nil and what is wrong.
+ * The Lua side has looked at names and types. */
+static int host_declare(lua_State *lua) {
+    static const char *const words[] = {"u8",   "u16", "u32", "u64",  "f64", "bool",
+                                        "time", "ip",  "str", "list", NULL};
+    static const uint8_t types[] = {FIELD_u8,   FIELD_u16,  FIELD_u32, FIELD_u64, FIELD_f64,
+                                    FIELD_bool, FIELD_time, FIELD_ip,  FIELD_str, FIELD_list};
+    struct detector *detector = detector_of(lua);
+    const char *event = luaL_checkstring(lua, 1), *doc = luaL_checkstring(lua, 2), *names[CUSTOM_FIELDS];
+    uint8_t chosen[CUSTOM_FIELDS];
+    uint32_t count = (uint32_t)lua_objlen(lua, 3);
+    if (count > CUSTOM_FIELDS) count = CUSTOM_FIELDS;
+    for (uint32_t i = 0; i < count; i++) { /* the tables keep the strings */
+        lua_rawgeti(lua, 3, (int)i + 1);
+        names[i] = luaL_checkstring(lua, -1);
+        lua_rawgeti(lua, 4, (int)i + 1);
+        chosen[i] = types[luaL_checkoption(lua, -1, NULL, words)];
+        lua_pop(lua, 2);
+    }
+    struct error err = {.text = ""};
+    struct custom_kind *kind = NULL;
+    if (beside_heap_check(detector, &err) == 0)
+        kind = emitter_declare(detector, event, doc, count, names, chosen, &err);
+    if (!kind) {
+        lua_pushnil(lua);
+        lua_pushstring(lua, err.text);
+        return 2;
+    }
+    uint32_t number = 0;
+    while (detector->emitter->kinds[number] != kind) number++;
+    lua_pushinteger(lua, (lua_Integer)number);
+    custom_push(lua, kind, CUSTOM_KINDS + number);
+    return 2;
+}
+
 /* subscribe(kind) → number of the handler, nil if there are too many */
 static int host_subscribe(lua_State *lua) {
     struct detector *detector = detector_of(lua);
     int kind = (int)luaL_checkinteger(lua, 1);
-    if (kind <= EVENT_head || kind >= EVENT_KINDS) return 0;
+    if (!detector_schema(detector, kind)) return 0;
     struct subscription **place = &detector->subscriptions[kind];
     if (!*place) *place = calloc(1, sizeof **place);
     struct subscription *subscription = *place;
@@ -70,7 +143,7 @@ static int host_subscribe(lua_State *lua) {
 static int host_unsubscribe(lua_State *lua) {
     struct detector *detector = detector_of(lua);
     int kind = (int)luaL_checkinteger(lua, 1);
-    if (kind <= EVENT_head || kind >= EVENT_KINDS || !detector->subscriptions[kind]) return 0;
+    if (!detector_schema(detector, kind) || !detector->subscriptions[kind]) return 0;
     struct subscription *subscription = detector->subscriptions[kind];
     if (subscription->count == 0) return 0;
     uint32_t last = --subscription->count;
@@ -84,11 +157,11 @@ static int host_unsubscribe(lua_State *lua) {
 }
 
 static struct conditions *conditions_of(struct detector *detector, int kind, int handler) {
-    if (kind <= EVENT_head || kind >= EVENT_KINDS || !detector->subscriptions[kind]) return NULL;
+    if (!detector_schema(detector, kind) || !detector->subscriptions[kind]) return NULL;
     struct subscription *subscription = detector->subscriptions[kind];
     if (handler < 0 || (uint32_t)handler >= subscription->count) return NULL;
     struct conditions **place = &subscription->conditions[handler];
-    if (!*place && (*place = conditions_new((enum event_kind)kind)))
+    if (!*place && (*place = conditions_new(detector_schema(detector, kind))))
         detector->beside_heap += conditions_memory(*place);
     if (*place) subscription->unfiltered &= ~(1u << handler);
     return *place;
@@ -210,6 +283,16 @@ static bool is_plain_name(const char *name) {
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")] == '\0';
 }
 
+/* Links may lie in data/ and lib/, and be swapped there (as configuration systems do), but who hands out a
+ * folder of scripts shall not reach other files by them. */
+static bool is_below(const char *path, const char *folder) {
+    char whole_path[PATH_MAX], whole_folder[PATH_MAX];
+    if (!realpath(path, whole_path) || !realpath(folder, whole_folder)) return false;
+    size_t length = strlen(whole_folder);
+    if (length == 1) return true; /* the root */
+    return strncmp(whole_path, whole_folder, length) == 0 && whole_path[length] == '/';
+}
+
 /* Another time it may be there, or another. */
 static int push_file_error(lua_State *lua, const struct detector *detector, const char *path,
                            const struct stat *status, const char *why) {
@@ -226,7 +309,7 @@ static int host_read(lua_State *lua) {
     const char *folder = folders[luaL_checkoption(lua, 1, NULL, folders)];
     const char *name = luaL_checkstring(lua, 2);
     lua_settop(lua, 2);
-    if (!is_plain_name(name)) {
+    if (!is_plain_name(name) || strlen(name) != lua_objlen(lua, 2)) {
         lua_pushnil(lua);
         lua_pushfstring(lua, "'%s' is no plain file name (files lie in %s/ beside the script)", name, folder);
         return 2;
@@ -235,6 +318,8 @@ static int host_read(lua_State *lua) {
     struct stat status;
     if (stat(path, &status) < 0) return push_file_error(lua, detector, path, NULL, strerror(errno));
     if (!S_ISREG(status.st_mode)) return push_file_error(lua, detector, path, NULL, "no regular file");
+    if (!is_below(path, detector->directory))
+        return push_file_error(lua, detector, path, NULL, "a link that leads out of the script's folder");
     if (status.st_size > DATA_FILE_LIMIT)
         return push_file_error(lua, detector, path, &status, "larger than 32 MiB");
     char *text = lua_newuserdata(lua, (size_t)status.st_size + 1);
@@ -291,51 +376,52 @@ static int host_failed(lua_State *lua) {
     return 1;
 }
 
-/* The head of the event that was handled last in this batch, NULL if none was. */
-static const struct event_head_body *last_head(const struct detector *detector) {
-    const struct lunette_feed *feed = detector->feed;
+/* The head of the event that was handled last in this batch, NULL if none was, and its clock. */
+static const struct event_head_body *last_head(const struct detector *detector, double *clock) {
     uint64_t seq;
     const struct message *message = mail_at_hand(detector, &seq);
-    if (message) return message->cause == CAUSE_EVENT ? &message->head : NULL;
-    if (feed->current >= feed->count) return NULL;
-    uint32_t run = 0;
-    while (feed->run_end[run] <= feed->current) run++;
-    enum event_kind kind = (enum event_kind)feed->run_kind[run];
-    size_t slot = feed->view[feed->current] & (BATCH_EVENTS - 1);
-    return (const void *)(detector->options.batch->slots[kind] + slot * event_schema_of(kind)->size);
+    if (!message) return detector_last(detector, clock);
+    *clock = message->time;
+    return message->cause == CAUSE_EVENT ? &message->head : NULL;
 }
 
 /* The head of the event that is being handled, or NULL in a timer. */
 static const struct event_head_body *current_head(const struct detector *detector) {
-    return detector->feed->in_timer ? NULL : last_head(detector);
+    uint64_t seq;
+    if (detector->feed->in_timer) return NULL;
+    const struct message *message = mail_at_hand(detector, &seq);
+    if (!message) return detector_at_hand(detector);
+    return message->cause == CAUSE_EVENT ? &message->head : NULL;
 }
 
 /* Where in the order of things an alert is raised: see host.h. */
 static struct alert_place current_place(const struct detector *detector) {
-    double now = detector->feed->now;
-    struct alert_place place = {.now = now, .in_timer = detector->feed->in_timer != 0};
+    double now = detector->feed->now, clock = 0;
+    bool of_timer = detector->feed->in_timer || part_is_of_timer(detector);
+    struct alert_place place = {.now = now, .in_timer = of_timer};
     uint64_t seq;
     const struct message *message = mail_at_hand(detector, &seq);
     if (message) {
         place.seq = message->time == now ? seq : 0;
         return place;
     }
-    const struct event_head_body *last = last_head(detector);
-    place.seq = last && ns_to_seconds(last->clock) == now ? last->seq : 0;
+    const struct event_head_body *last = detector_last(detector, &clock);
+    place.seq = last && clock == now ? last->seq : 0;
     return place;
 }
 
 const struct event_head_body *bindings_head(const struct detector *detector, bool *after) {
-    const struct event_head_body *last = last_head(detector);
+    double clock = 0;
+    const struct event_head_body *last = last_head(detector, &clock);
     *after = false;
-    if (!detector->feed->in_timer) return last;
-    *after = last && ns_to_seconds(last->clock) == detector->feed->now;
+    if (!detector->feed->in_timer) return part_is_of_timer(detector) ? NULL : last;
+    *after = last && clock == detector->feed->now;
     return *after ? last : NULL;
 }
 
 /* What Lua calls now. Its seconds are rounded to some 240 ns; what is said at the end must not seem to be
  * older than the last events. */
-static nanoseconds current_clock(const struct detector *detector, const struct event_head_body *head) {
+nanoseconds detector_clock(const struct detector *detector, const struct event_head_body *head) {
     if (head) return head->clock;
     uint64_t seq;
     const struct message *message = mail_at_hand(detector, &seq);
@@ -359,11 +445,15 @@ static bool alert_fits(struct detector *detector, size_t text) {
 void detector_say(struct detector *detector, struct alert *alert) {
     const struct event_head_body *head = current_head(detector);
     struct alert_place place = current_place(detector);
-    alert->time = current_clock(detector, head);
-    alert->seq = head ? head->seq : 0;
+    alert->time = detector_clock(detector, head);
+    /* What is said at the end comes after all that happened at the same time, wherever outputs sort by it. */
+    alert->seq = head ? head->seq : detector->end ? UINT64_MAX - 1 : 0;
     alert->detector_index = detector->options.index;
     alert->has_head = head != NULL;
-    if (head) alert->head = *head;
+    if (head) {
+        alert->head = *head;
+        alert->head.iface = part_iface(detector, head); /* in the batch's text, whoever made the event */
+    }
     detector->alerts++;
     detector->options.on_alert(detector->options.context, alert, &place);
 }
@@ -426,7 +516,7 @@ static int host_report(lua_State *lua) {
     }
     const char **names = strings_of(lua, 3, columns), **cells = strings_of(lua, 4, count);
     struct report report = {
-        .time = current_clock(detector, current_head(detector)),
+        .time = detector_clock(detector, current_head(detector)),
         .detector = detector->name,
         .title = title,
         .note = note,
@@ -486,6 +576,8 @@ static int host_classes(lua_State *lua) {
 
 void bindings_push(lua_State *lua, struct detector *detector) {
     static const luaL_Reg functions[] = {
+        {"event", host_event},
+        {"declare", host_declare},
         {"subscribe", host_subscribe},
         {"unsubscribe", host_unsubscribe},
         {"where", host_where},
@@ -533,13 +625,12 @@ static int32_t api_set_find_field(struct lunette_detector *opaque, const struct 
                                   uint32_t kind, uint32_t slot, uint32_t number) {
     watchdog_obey();
     const struct detector *detector = (const void *)opaque;
-    const struct batch *batch = detector->options.batch;
     const struct event_schema *head = event_schema_of(EVENT_head),
-                              *own = event_schema_of((enum event_kind)kind);
+                              *own = detector_schema(detector, (int)kind);
     const struct field *field =
         number < head->field_count ? &head->fields[number] : &own->fields[number - head->field_count];
-    return field_find((const struct set *)(const void *)set, field,
-                      batch->slots[kind] + (size_t)slot * own->size, batch->text);
+    return field_find((const struct set *)(const void *)set, field, detector_event(detector, (int)kind, slot),
+                      detector_text(detector, (int)kind));
 }
 
 static int32_t api_registrable(const char *name, uint32_t length) {
@@ -619,4 +710,10 @@ const struct lunette_api lunette_api = {
     .hash_number = api_hash_number,
     .send = mail_send,
     .flow_area_grow = api_flow_area_grow,
+    .emit_begin = api_emit_begin,
+    .emit_text = api_emit_text,
+    .emit_list = api_emit_list,
+    .emit_item = api_emit_item,
+    .ip_parse = api_ip_parse,
+    .emit_commit = api_emit_commit,
 };

@@ -39,22 +39,24 @@ static void add_fields(luaL_Buffer *text, lua_State *L, const struct event_schem
     }
 }
 
+static void add_structs(luaL_Buffer *text, lua_State *L, const struct event_schema *schema) {
+    lua_pushfstring(L, "struct lunette_body_%s {\n", schema->name);
+    luaL_addvalue(text);
+    add_fields(text, L, schema);
+    lua_pushfstring(
+        L, "};\nstruct lunette_event_%s { struct lunette_head head; struct lunette_body_%s body; };\n",
+        schema->name, schema->name);
+    luaL_addvalue(text);
+}
+
 void cdef_push_text(lua_State *L) {
     luaL_Buffer text;
     luaL_buffinit(L, &text);
     luaL_addstring(&text, "struct lunette_head {\n");
     add_fields(&text, L, event_schema_of(EVENT_head));
     luaL_addstring(&text, "};\n");
-    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
-        const struct event_schema *schema = event_schema_of((enum event_kind)kind);
-        lua_pushfstring(L, "struct lunette_body_%s {\n", schema->name);
-        luaL_addvalue(&text);
-        add_fields(&text, L, schema);
-        lua_pushfstring(
-            L, "};\nstruct lunette_event_%s { struct lunette_head head; struct lunette_body_%s body; };\n",
-            schema->name, schema->name);
-        luaL_addvalue(&text);
-    }
+    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
+        add_structs(&text, L, event_schema_of((enum event_kind)kind));
     luaL_pushresult(&text);
 }
 
@@ -72,8 +74,8 @@ static void push_field(lua_State *L, const struct field *field, uint32_t number,
     lua_setfield(L, -2, "head");
 }
 
-static void push_kind(lua_State *L, enum event_kind kind) {
-    const struct event_schema *head = event_schema_of(EVENT_head), *schema = event_schema_of(kind);
+static void push_kind(lua_State *L, const struct event_schema *schema) {
+    const struct event_schema *head = event_schema_of(EVENT_head);
     lua_createtable(L, 0, 3);
     lua_pushstring(L, schema->name);
     lua_setfield(L, -2, "name");
@@ -95,7 +97,43 @@ static void push_kind(lua_State *L, enum event_kind kind) {
 void cdef_push_schema(lua_State *L) {
     lua_createtable(L, EVENT_KINDS, 0);
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
-        push_kind(L, (enum event_kind)kind);
+        push_kind(L, event_schema_of((enum event_kind)kind));
         lua_rawseti(L, -2, kind);
     }
+}
+
+/* The body's declaration, with members whose names are no words of C. */
+static void push_own_text(lua_State *L, const struct event_schema *schema, const char *own) {
+    luaL_Buffer text;
+    luaL_buffinit(L, &text);
+    lua_pushfstring(L, "struct lunette_body_%s {\n", own);
+    luaL_addvalue(&text);
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        lua_pushfstring(L, "own_%s", schema->fields[i].name);
+        lua_pushfstring(L, declaration_of(schema->fields[i].type), lua_tostring(L, -1));
+        lua_remove(L, -2);
+        luaL_addvalue(&text);
+    }
+    lua_pushfstring(
+        L, "};\nstruct lunette_event_%s { struct lunette_head head; struct lunette_body_%s body; };\n", own,
+        own);
+    luaL_addvalue(&text);
+    luaL_pushresult(&text);
+}
+
+void cdef_push_kind(lua_State *L, const struct event_schema *schema, const char *own) {
+    uint32_t head = event_schema_of(EVENT_head)->field_count;
+    push_kind(L, schema);
+    lua_getfield(L, -1, "fields");
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        lua_rawgeti(L, -1, (int)(head + i) + 1);
+        lua_pushfstring(L, "own_%s", schema->fields[i].name);
+        lua_setfield(L, -2, "member");
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    lua_pushstring(L, own);
+    lua_setfield(L, -2, "own");
+    push_own_text(L, schema, own);
+    lua_setfield(L, -2, "cdef");
 }

@@ -16,15 +16,15 @@ struct condition {
 };
 
 struct conditions {
-    enum event_kind kind;
+    const struct event_schema *schema;
     uint32_t count;
     struct condition items[CONDITION_LIMIT];
     struct filter *bpf;
 };
 
-struct conditions *conditions_new(enum event_kind kind) {
+struct conditions *conditions_new(const struct event_schema *schema) {
     struct conditions *conditions = calloc(1, sizeof *conditions);
-    if (conditions) conditions->kind = kind;
+    if (conditions) conditions->schema = schema;
     return conditions;
 }
 
@@ -48,9 +48,11 @@ size_t conditions_memory(const struct conditions *conditions) {
 
 static const struct field *field_named(const struct conditions *conditions, const char *name,
                                        struct error *err) {
-    const struct field *field = event_field_named(conditions->kind, name);
-    const char *kind = event_schema_of(conditions->kind)->name;
-    if (!field)
+    const struct field *field = event_schema_field(conditions->schema, name);
+    const char *kind = conditions->schema->name;
+    if (!field && strchr(kind, '.'))
+        error_set(err, "a filter on '%s': %s events have no such field", name, kind);
+    else if (!field)
         error_set(err, "a filter on '%s': %s events have no such field (see `lunette events %s`)", name, kind,
                   kind);
     return field;
@@ -131,9 +133,9 @@ int conditions_add_set(struct conditions *conditions, const char *name, const st
 }
 
 int conditions_add_bpf(struct conditions *conditions, const char *expression, struct error *err) {
-    if (conditions->kind != EVENT_packet)
+    if (conditions->schema != event_schema_of(EVENT_packet))
         return error_set(err, "bpf filters work on packet events only; filter %s events by their fields",
-                         event_schema_of(conditions->kind)->name);
+                         conditions->schema->name);
     if (conditions->bpf) return error_set(err, "one bpf filter a handler");
     conditions->bpf = filter_new(expression, err);
     return conditions->bpf ? 0 : -1;

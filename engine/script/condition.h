@@ -11,7 +11,8 @@
 
 struct conditions;
 
-struct conditions *conditions_new(enum event_kind kind);
+/* `schema` is the event's: the engine's, or one that a script declared. It must outlive the conditions. */
+struct conditions *conditions_new(const struct event_schema *schema);
 void conditions_free(struct conditions *conditions);
 
 /* Each call adds an alternative for the field: it holds if any of them does. All return -1 and a reason if

@@ -6,6 +6,7 @@
 #include "script/embedded.h"
 #include "script/handover.h"
 #include "script/message.h"
+#include "script/relay.h"
 #include "script/watchdog.h"
 
 #include <lauxlib.h>
@@ -300,12 +301,17 @@ static int script_load(struct detector *detector, struct error *err) {
     return error_set(err, "%s: raised an error that is no string", detector->options.path);
 }
 
-static void name_from_path(struct detector *detector, const char *path) {
+void detector_name_of(const char *path, char *out, size_t size) {
     const char *slash = strrchr(path, '/');
     const char *base = slash ? slash + 1 : path;
     size_t length = strlen(base);
     if (length > 4 && strcmp(base + length - 4, ".lua") == 0) length -= 4;
-    snprintf(detector->name, sizeof detector->name, "%.*s", (int)length, base);
+    snprintf(out, size, "%.*s", (int)length, base);
+}
+
+static void name_from_path(struct detector *detector, const char *path) {
+    const char *slash = strrchr(path, '/');
+    detector_name_of(path, detector->name, sizeof detector->name);
     detector->directory = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
 }
 
@@ -313,6 +319,7 @@ struct detector *detector_load(const struct detector_options *options, struct er
     struct detector *detector = calloc(1, sizeof *detector);
     if (!detector) return NULL;
     detector->options = *options;
+    detector->emitter = options->emitter;
     detector->options.path = detector->path = strdup(options->path);
     name_from_path(detector, options->path);
     void *feed =
@@ -329,13 +336,18 @@ struct detector *detector_load(const struct detector_options *options, struct er
     else if (detector->source && mail_open(detector, err) == 0) {
         detector->feed->text = options->batch->text;
         detector->feed->due = INFINITY;
+        detector->feed->stop = UINT32_MAX;
         outcome = script_load(detector, err);
     }
     free(detector->source);
     detector->source = NULL;
     detector->options.settings = NULL;
     detector->options.setting_count = 0;
-    if (outcome == 0) return detector;
+    if (outcome == 0) {
+        if (detector->emitter) detector->emitter->detector = detector;
+        return detector;
+    }
+    if (detector->emitter == options->emitter) detector->emitter = NULL; /* whose it was */
     detector_free(detector);
     return NULL;
 }
@@ -346,7 +358,7 @@ void detector_free(struct detector *detector) {
     heap_free(detector->heap);
     for (uint32_t i = 0; i < detector->place_count; i++) free(detector->places[i]);
     free(detector->places);
-    for (int kind = 0; kind < EVENT_KINDS; kind++) {
+    for (int kind = 0; kind < EVENT_KINDS + CUSTOM_KINDS; kind++) {
         struct subscription *subscription = detector->subscriptions[kind];
         for (uint32_t h = 0; subscription && h < subscription->count; h++)
             conditions_free(subscription->conditions[h]);
@@ -356,6 +368,8 @@ void detector_free(struct detector *detector) {
     for (uint32_t i = 0; i < detector->set_count; i++) set_free(detector->sets[i]);
     for (uint32_t i = 0; i < detector->flow_area_count; i++) flow_area_free(detector->flow_areas[i]);
     free(detector->sets);
+    emitter_free(detector->emitter);
+    part_free(detector->part);
     if (detector->feed) munmap(detector->feed, sizeof *detector->feed);
     mail_close(detector);
     free(detector->path);
@@ -386,31 +400,74 @@ bool detector_wants_packet(struct detector *detector, const struct packet *packe
     return detector->packet_mask != 0;
 }
 
-static uint32_t handlers_for(const struct detector *detector, enum event_kind kind, const void *event) {
+const struct event_schema *detector_schema(const struct detector *detector, int kind) {
+    if (kind > EVENT_head && kind < EVENT_KINDS) return event_schema_of((enum event_kind)kind);
+    uint32_t known = (uint32_t)(kind - EVENT_KINDS);
+    return kind >= EVENT_KINDS && known < detector->known_count ? &detector->known[known]->declared.schema
+                                                                : NULL;
+}
+
+const void *detector_event(const struct detector *detector, int kind, uint32_t slot) {
+    if (kind >= EVENT_KINDS) return custom_event(detector->known[kind - EVENT_KINDS], slot);
+    return detector->options.batch->slots[kind] + (size_t)slot * event_schema_of((enum event_kind)kind)->size;
+}
+
+const char *detector_text(const struct detector *detector, int kind) {
+    return kind < EVENT_KINDS ? detector->feed->text : detector->known[kind - EVENT_KINDS]->emitter->text;
+}
+
+const struct event_head_body *detector_last(const struct detector *detector, double *clock) {
+    const struct lunette_feed *feed = detector->feed;
+    if (feed->current >= feed->count) return detector->part ? part_last(detector->part, clock) : NULL;
+    uint32_t run = 0;
+    while (feed->run_end[run] <= feed->current) run++;
+    int kind = feed->run_kind[run];
+    uint32_t slots = kind < EVENT_KINDS ? BATCH_EVENTS : LUNETTE_EMITTED;
+    *clock = feed->clock[feed->current];
+    return detector_event(detector, kind, feed->view[feed->current] & (slots - 1));
+}
+
+const struct event_head_body *detector_at_hand(const struct detector *detector) {
+    double clock;
+    if (detector->feed->in_timer || detector->feed->current >= detector->feed->count) return NULL;
+    return detector_last(detector, &clock);
+}
+
+uint32_t detector_mask(const struct detector *detector, int kind, const void *event) {
     const struct subscription *subscription = detector->subscriptions[kind];
+    if (!subscription) return 0;
     if (kind == EVENT_stream) return detector_streams_for(detector, event);
     uint32_t mask = subscription->unfiltered;
     for (uint32_t h = 0; h < subscription->count; h++)
         if (subscription->conditions[h] &&
-            conditions_hold(subscription->conditions[h], event, detector->feed->text))
+            conditions_hold(subscription->conditions[h], event, detector_text(detector, kind)))
             mask |= 1u << h;
     return kind == EVENT_packet ? mask & detector->packet_mask : mask;
 }
 
-bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t index, const void *event) {
-    if (!detector_handles(detector, kind)) return false;
-    uint32_t mask = handlers_for(detector, kind, event);
-    if (mask == 0) return false;
+void detector_feed(struct detector *detector, int kind, uint32_t slot, double clock, uint32_t mask) {
     struct lunette_feed *feed = detector->feed;
     uint32_t n = feed->count++;
-    const struct event_head_body *head = event;
-    feed->clock[n] = ns_to_seconds(head->clock);
-    feed->view[n] = (detector->options.batch->generation & GENERATION_MASK) << VIEW_SLOT_BITS | index;
+    feed->clock[n] = clock;
+    if (kind < EVENT_KINDS)
+        feed->view[n] = (detector->options.batch->generation & GENERATION_MASK) << VIEW_SLOT_BITS | slot;
+    else
+        feed->view[n] =
+            detector->known[kind - EVENT_KINDS]->emitter->arena.generation << EMIT_VIEW_BITS | slot;
     feed->mask[n] = mask;
     if (feed->runs == 0 || feed->run_kind[feed->runs - 1] != kind)
         feed->run_kind[feed->runs++] = (uint8_t)kind;
     feed->run_end[feed->runs - 1] = n + 1;
-    return true;
+}
+
+bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t index, const void *event) {
+    uint32_t mask = detector_handles(detector, kind) ? detector_mask(detector, kind, event) : 0;
+    const struct event_head_body *head = event;
+    if (detector->part)
+        part_offer(detector, mask);
+    else if (mask)
+        detector_feed(detector, kind, index, ns_to_seconds(head->clock), mask);
+    return mask != 0;
 }
 
 static void state_call(struct detector *detector, int call, const char *what, double clock) {
@@ -450,19 +507,23 @@ void detector_hole(struct detector *detector, nanoseconds from, nanoseconds to) 
     detector->feed->hole_to = ns_to_seconds(to);
 }
 
+void detector_drink(struct detector *detector, double end) {
+    nanoseconds before = time_monotonic();
+    state_call(detector, detector->call_run, "batch", end);
+    if (detector->lua) state_collect(detector);
+    detector->spent += time_monotonic() - before;
+    detector->feed->in_timer = 0;
+}
+
 /* Handles what the feed or the mail holds. */
 static void state_run(struct detector *detector, double end, uint32_t mail) {
     struct lunette_feed *feed = detector->feed;
     feed->end_clock = end;
     feed->current = feed->count; /* none is at hand yet */
     if (!detector->off && (feed->count + mail > 0 || feed->due <= feed->end_clock)) {
-        nanoseconds before = time_monotonic();
         detector->events += feed->count + mail;
-        state_call(detector, detector->call_run, "batch", end);
-        if (detector->lua) state_collect(detector);
-        detector->spent += time_monotonic() - before;
+        detector_drink(detector, end);
     }
-    feed->in_timer = 0;
     feed->count = feed->runs = 0;
 }
 

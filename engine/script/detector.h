@@ -13,6 +13,8 @@
 
 #include <stdbool.h>
 
+struct custom_kind;
+struct emitter;
 struct detector;
 struct script_files;
 struct message;
@@ -49,7 +51,14 @@ struct detector_options {
     bool quiet; /* do not log: another worker's copy of the same script does */
     enum stage stage;
     struct bag *bag; /* where lunette.send puts messages; NULL: nowhere */
+    struct emitter
+        *emitter; /* of a detector whose place it takes within one load, or NULL: the new one's, if loaded */
     void *context;
+    /* The event called "detector.event" that another script declares, which is loaded first if need be. NULL
+     * and why, with names that may have been meant (up to 32, borrowed). May be NULL: there are no other
+     * scripts. */
+    struct custom_kind *(*find_event)(void *context, const char *name, const char **near,
+                                      uint32_t *near_count, struct error *err);
     void (*on_alert)(void *context, const struct alert *alert, const struct alert_place *place);
     void (*on_report)(void *context, const struct report *report);
     /* Of a console's state alone (inspector.h), else NULL. */
@@ -68,6 +77,8 @@ bool detector_is_off(const struct detector *detector);             /* any thread
 /* Off because a handler did not come to its end: any thread. What is as it was would do the same again. */
 bool detector_is_quarantined(const struct detector *detector);
 
+/* The name that the detector of a script has. */
+void detector_name_of(const char *path, char *out, size_t size);
 const char *detector_name(const struct detector *detector);
 const char *detector_path(const struct detector *detector);
 bool detector_handles(const struct detector *detector, enum event_kind kind);

@@ -48,6 +48,7 @@ return function(inside)
         }
         for i = 1, #own do lines[#lines + 1] = ("local h%d = h[%d]"):format(i, i) end
         local function body()
+            if inside.emits then lines[#lines + 1] = "    if n >= feed.stop then return true end" end
             lines[#lines + 1] = "    local clock = feed.clock[n]"
             lines[#lines + 1] = "    if clock >= feed.due and timers(clock) then return true end"
             lines[#lines + 1] = "    feed.now, feed.current = clock, n"
@@ -109,6 +110,12 @@ return function(inside)
             names[#names + 1] = schema.name
             if schema.name == kind_name then kind = number end
         end
+        local why
+        if not kind and type(kind_name) == "string" and kind_name:find(".", 1, true) then
+            if inside.gathering.refuse("lunette.on") then return end -- there are no other scripts there
+            kind, why = inside.events.find(kind_name)
+            if not kind then error("lunette.on: " .. why, 2) end
+        end
         if not kind then
             local near = inside.nearest(tostring(kind_name), names)
             error(("lunette.on: there is no event '%s'%s"):format(tostring(kind_name),
@@ -132,6 +139,12 @@ return function(inside)
         handlers[kind][number + 1] = handler
         for field, value in pairs(filter or {}) do
             local message = add_condition(kind, number, field, value)
+            if message and message:find("no such field", 1, true) then
+                local fields = {}
+                for i, known in ipairs(inside.schema[kind].fields) do fields[i] = known.name end
+                local near = inside.nearest(tostring(field), fields)
+                if near then message = message:gsub(" %(see .*", "") .. "; did you mean '" .. near .. "'?" end
+            end
             if message then
                 host.unsubscribe(kind) -- half a filter would let through what was not asked for
                 handlers[kind][number + 1] = nil
@@ -149,7 +162,7 @@ return function(inside)
 
     -- One batch. Called by the engine.
     function dispatch.run()
-        local from = 0
+        local from = feed.first
         for r = 0, feed.runs - 1 do
             local kind, to = feed.run_kind[r], feed.run_end[r]
             local loop = loops[kind]
@@ -165,8 +178,9 @@ return function(inside)
                     if single(n) then return end
                 end
             end
-            from = to
+            if to > from then from = to end
         end
+        if feed.stop <= from then return end
         if feed.due <= feed.end_clock and dispatch.timers(feed.end_clock) then return end
         feed.now = feed.end_clock
     end

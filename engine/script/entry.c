@@ -2,6 +2,7 @@
 #include "script/entry.h"
 
 #include "base/log.h"
+#include "script/emitter.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -85,14 +86,14 @@ void script_paths_free(struct script_paths *paths) {
 /* ----------------------------------------------------------------- entries */
 
 static void warn_if_idle(const struct detector *detector) {
-    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
+    for (int kind = EVENT_head + 1; kind < EVENT_KINDS + CUSTOM_KINDS; kind++)
         if (detector_handles(detector, (enum event_kind)kind)) return;
     log_line(LOG_WARNING, "%s asks for no events (lunette.on), so it will see nothing",
              detector_path(detector));
 }
 
-struct script_entry *script_entry_load(struct script_host *host, const struct script_options *options,
-                                       const char *path, uint32_t index, struct error *why) {
+struct script_entry *script_entry_new(const struct script_options *options, const char *path,
+                                      struct error *why) {
     struct script_entry *entry = calloc(1, sizeof *entry);
     if (entry) {
         entry->path = strdup(path);
@@ -104,21 +105,27 @@ struct script_entry *script_entry_load(struct script_host *host, const struct sc
         return NULL;
     }
     entry->settings = script_settings_digest(options, path);
+    return entry;
+}
+
+void script_entry_fill(struct script_entry *entry, struct script_host *host,
+                       const struct script_options *options, uint32_t index, struct error *why) {
     struct detector_options detector_options = host_detector_options(host, options);
-    detector_options.path = path;
+    detector_options.path = entry->path;
     detector_options.index = index;
     detector_options.files = entry->files;
     entry->detector = detector_load(&detector_options, why);
     if (entry->detector && !options->quiet && host->stage == STAGE_WORKER) warn_if_idle(entry->detector);
     /* alerts.lua: the value or the key of a setting is wrong. */
     if (!entry->detector && strncmp(why->text, "--set ", 6) == 0) error_is_usage(why);
-    return entry;
 }
 
 void script_entry_free(struct script_entry *entry) {
     if (!entry) return;
     detector_free(entry->detector);
     script_files_free(entry->files);
+    for (uint32_t i = 0; i < entry->need_count; i++) free(entry->needs[i]);
+    free(entry->needs);
     free(entry->path);
     free(entry);
 }

@@ -14,6 +14,8 @@ struct script_entry {
     struct script_files *files;
     struct detector *detector; /* NULL: it was left out */
     uint64_t settings;         /* digest of what was set for it */
+    char **needs;              /* names of the scripts whose events it asked for, there or not */
+    uint32_t need_count;
 };
 
 struct script_host {
@@ -32,7 +34,10 @@ struct script_host {
     bool wants[EVENT_KINDS];
     struct script_files *attempt; /* of a script that a reload could not load: they are watched as well */
     struct pending_alert *pending;
-    uint32_t pending_count, pending_room;
+    uint32_t pending_count, pending_room, pending_next; /* those before `pending_next` are delivered */
+    nanoseconds handled;
+    struct relay *relay;
+    struct script_loader *loader; /* while scripts are being loaded */
     uint64_t pending_lost;
 };
 
@@ -46,10 +51,13 @@ struct script_paths {
 int script_paths_find(struct script_paths *paths, const struct script_options *options, struct error *err);
 void script_paths_free(struct script_paths *paths);
 
-/* Loads a script for the host, which is not touched. NULL only without memory. If the script cannot be
- * loaded, the entry has no detector and `why` says why, with `usage` set if it is the user's slip. */
-struct script_entry *script_entry_load(struct script_host *host, const struct script_options *options,
-                                       const char *path, uint32_t index, struct error *why);
+/* An empty entry. NULL only without memory. */
+struct script_entry *script_entry_new(const struct script_options *options, const char *path,
+                                      struct error *why);
+/* Loads its script for the host, which is not touched. If the script cannot be loaded, the entry has no
+ * detector and `why` says why, with `usage` set if it is the user's slip. */
+void script_entry_fill(struct script_entry *entry, struct script_host *host,
+                       const struct script_options *options, uint32_t index, struct error *why);
 void script_entry_free(struct script_entry *entry);
 
 uint64_t script_settings_digest(const struct script_options *options, const char *path);
@@ -57,6 +65,15 @@ uint64_t script_settings_digest(const struct script_options *options, const char
 /* Do entries and settings fit together? No two detectors of a name, no setting for one that is not there. */
 int script_entries_check(struct script_entry *const *entries, uint32_t count,
                          const struct script_options *options, struct error *err);
+
+/* host.c: for deliveries in parts: brings the alerts into order; delivers those that precede `key`, NULL:
+ * all. */
+struct order_key;
+void host_sort_alerts(struct script_host *host);
+void host_deliver_alerts(struct script_host *host, const struct order_key *key);
+
+/* host.c: all detectors have handled what is not later than `until`: hands on what they sent. */
+void host_handled(struct script_host *host, double until);
 
 /* host.c: these entries from now on. -1 without memory: nothing was done. */
 int host_adopt(struct script_host *host, struct script_entry **entries, uint32_t count);

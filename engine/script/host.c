@@ -4,6 +4,9 @@
 #include "script/state.h"
 
 #include "base/log.h"
+#include "script/loader.h"
+#include "script/relay.h"
+#include "script/state.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -83,31 +86,26 @@ static void pending_deliver(struct script_host *host, struct pending_alert *pend
 }
 
 /* Is the alert to be told before the event? */
-static bool pending_precedes(const struct pending_alert *pending, const struct event_head_body *head) {
-    double clock = ns_to_seconds(head->clock);
-    return pending->place.now != clock ? pending->place.now < clock : pending->place.seq < head->seq;
+static bool pending_precedes(const struct pending_alert *pending, const struct order_key *key) {
+    return pending->place.now != key->now ? pending->place.now < key->now : pending->place.seq < key->seq;
 }
 
-/* Events of the batch and alerts, merged. */
-static void host_deliver(struct script_host *host) {
-    struct batch *batch = host->batch;
-    if (host->pending_count > 1)
-        qsort(host->pending, host->pending_count, sizeof *host->pending, compare_pending);
-    uint32_t next = 0;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        enum event_kind kind = (enum event_kind)batch->order[i].kind;
-        const void *event = batch->slots[kind] + (size_t)batch->order[i].index * event_schema_of(kind)->size;
-        while (next < host->pending_count && pending_precedes(&host->pending[next], event))
-            pending_deliver(host, &host->pending[next++]);
-        if (host->sink.record[kind]) host->sink.on_event(host->sink.context, kind, event, batch);
-    }
-    while (next < host->pending_count) pending_deliver(host, &host->pending[next++]);
-    host->pending_count = 0;
-    if (host->pending_lost) {
-        log_line(LOG_WARNING, "%llu alerts were lost: there is no memory for them",
-                 (unsigned long long)host->pending_lost);
-        host->pending_lost = 0;
-    }
+void host_sort_alerts(struct script_host *host) {
+    uint32_t from = host->pending_next;
+    if (host->pending_count - from > 1)
+        qsort(host->pending + from, host->pending_count - from, sizeof *host->pending, compare_pending);
+}
+
+void host_deliver_alerts(struct script_host *host, const struct order_key *key) {
+    if (!key) host_sort_alerts(host);
+    while (host->pending_next < host->pending_count &&
+           (!key || pending_precedes(&host->pending[host->pending_next], key)))
+        pending_deliver(host, &host->pending[host->pending_next++]);
+    if (host->pending_next == host->pending_count && !key) host->pending_count = host->pending_next = 0;
+    if (!host->pending_lost) return;
+    log_line(LOG_WARNING, "%llu alerts were lost: there is no memory for them",
+             (unsigned long long)host->pending_lost);
+    host->pending_lost = 0;
 }
 
 /* ---------------------------------------------------------- batch listener */
@@ -128,17 +126,26 @@ static void host_refresh_wants(struct script_host *host) {
     }
 }
 
-/* What was sent goes before anything that is told: who gathers must not wait for what waits for it. */
-static void host_handled(struct script_host *host) {
-    if (host->sink.on_handled) host->sink.on_handled(host->sink.context, host->batch->clock, &host->bag);
+/* What was sent goes before anything that is told: who gathers must not wait for what waits for it. In the
+ * middle of a batch, where not all detectors have come further than `until`, some of what they sent may be
+ * later than that. */
+void host_handled(struct script_host *host, double until) {
+    nanoseconds clock = host->batch->clock;
+    if (until < ns_to_seconds(clock)) {
+        clock = (nanoseconds)(until * 1e9) - 1000; /* whatever was rounded */
+        if (until < host->bag.least) host->bag.least = until;
+    }
+    if (clock < host->handled) clock = host->handled;
+    host->handled = clock;
+    if (host->sink.on_handled) host->sink.on_handled(host->sink.context, clock, &host->bag);
     host->bag.used = host->bag.count = 0;
 }
 
 static void host_drink(void *context) {
     struct script_host *host = context;
-    for (uint32_t i = 0; i < host->count; i++) detector_run(host->detectors[i], host->batch->clock);
-    host_handled(host);
-    host_deliver(host);
+    for (uint32_t i = 0; i < host->count; i++)
+        if (!host->detectors[i]->part) detector_run(host->detectors[i], host->batch->clock);
+    relay_run(host, host->batch->clock);
     host_refresh_wants(host); /* a detector may have been switched off */
     host_streams_dismiss(host);
     if (host->sink.on_drained) host->sink.on_drained(host->sink.context, host->batch->clock);
@@ -162,6 +169,7 @@ struct detector_options host_detector_options(struct script_host *host,
         .context = host,
         .on_alert = host_on_alert,
         .on_report = host_on_report,
+        .find_event = script_loader_event,
     };
 }
 
@@ -179,15 +187,18 @@ int host_adopt(struct script_host *host, struct script_entry **entries, uint32_t
         detector_renumber(entries[i]->detector, host->count);
         host->detectors[host->count++] = entries[i]->detector;
     }
+    if (relay_arrange(host) < 0)
+        log_line(LOG_ERROR, "no memory for custom events: the detectors that emit or hear them stand still");
     host_refresh_wants(host);
     host_streams_refresh(host);
     return 0;
 }
 
-static int host_load(struct script_host *host, const char *path, struct error *err) {
-    struct script_entry *entry = script_entry_load(host, &host->options, path, host->entry_count, err);
+static int host_load(void *context, struct script_loader *loader, uint32_t index, struct error *err) {
+    struct script_host *host = context;
+    struct script_entry *entry = script_loader_entry(loader, index, host, &host->options, err);
     if (!entry) return -1;
-    host->entries[host->entry_count++] = entry;
+    loader->entries[index] = entry;
     if (entry->detector) return 0;
     if (err->usage) return -1;
     if (!host->options.quiet)
@@ -197,23 +208,30 @@ static int host_load(struct script_host *host, const char *path, struct error *e
 }
 
 static int host_load_all(struct script_host *host, const struct script_paths *paths, struct error *err) {
-    host->entries = calloc(paths->count ? paths->count : 1, sizeof(struct script_entry *));
-    if (!host->entries) return error_set(err, "out of memory");
-    for (uint32_t i = 0; i < paths->count; i++)
-        if (host_load(host, paths->list[i], err) < 0) return -1;
-    if (script_entries_check(host->entries, host->entry_count, &host->options, err) < 0) return -1;
-    struct script_entry **entries = host->entries;
-    host->entries = NULL;
-    if (host_adopt(host, entries, host->entry_count) == 0) return 0;
-    host->entries = entries;
-    return error_set(err, "out of memory");
+    struct script_loader loader = {.context = host, .load = host_load};
+    int outcome = script_loader_open(&loader, paths, err);
+    if (outcome == 0) outcome = script_loader_all(&loader, err);
+    if (outcome == 0 && host->stage != STAGE_GATHER) /* not all are there */
+        outcome = script_entries_check(loader.entries, paths->count, &host->options, err);
+    if (outcome == 0) {
+        outcome = host_adopt(host, loader.entries, paths->count);
+        if (outcome == 0)
+            loader.entries = NULL; /* the host's now */
+        else
+            error_set(err, "out of memory");
+    }
+    for (uint32_t i = 0; loader.entries && i < paths->count; i++) script_entry_free(loader.entries[i]);
+    script_loader_close(&loader);
+    return outcome;
 }
 
 static struct script_host *host_new(const struct script_options *options, struct batch *batch,
                                     const struct script_sink *sink, struct error *err) {
     struct script_host *host = calloc(1, sizeof *host);
-    if (!host) {
+    if (host) host->relay = calloc(1, sizeof *host->relay);
+    if (!host || !host->relay) {
         error_set(err, "out of memory");
+        free(host);
         return NULL;
     }
     host->batch = batch;
@@ -250,11 +268,13 @@ void script_host_free(struct script_host *host) {
     if (!host) return;
     bag_free(&host->bag);
     for (uint32_t i = 0; i < host->entry_count; i++) script_entry_free(host->entries[i]);
-    for (uint32_t i = 0; i < host->pending_count; i++) free((char *)host->pending[i].alert.title);
+    for (uint32_t i = host->pending_next; i < host->pending_count; i++)
+        free((char *)host->pending[i].alert.title);
     script_files_free(host->attempt);
     free(host->entries);
     free(host->pending);
     free(host->detectors);
+    relay_free(host->relay);
     free(host);
 }
 
@@ -330,9 +350,9 @@ void script_host_hole(struct script_host *host, nanoseconds from, nanoseconds to
 void script_host_finish(struct script_host *host, nanoseconds clock) {
     host->batch->clock = clock;
     script_host_tick(host);
-    for (uint32_t i = 0; i < host->count; i++) detector_finish(host->detectors[i], clock);
-    host_handled(host);
-    host_deliver(host);
+    for (uint32_t i = 0; i < host->count; i++)
+        if (!host->detectors[i]->part) detector_finish(host->detectors[i], clock);
+    relay_finish(host, clock);
 }
 
 /* --------------------------------------------------------------- gathering */
@@ -343,19 +363,17 @@ bool script_host_gathers(const struct script_host *host) {
     return false;
 }
 
+/* There nobody listens to anybody: the order is that of the workers'. */
 static int gathering_load(struct script_host *host, const struct script_host *worker, struct error *err) {
-    host->entries = calloc(worker->count ? worker->count : 1, sizeof(struct script_entry *));
-    if (!host->entries) return error_set(err, "out of memory");
+    struct script_paths paths = {.list = calloc(worker->count ? worker->count : 1, sizeof(char *))};
+    if (!paths.list) return error_set(err, "out of memory");
     for (uint32_t i = 0; i < worker->entry_count; i++) {
         const struct script_entry *entry = worker->entries[i];
-        if (!entry->detector || !detector_gathers(entry->detector)) continue;
-        if (host_load(host, entry->path, err) < 0) return -1;
+        if (entry->detector && detector_gathers(entry->detector)) paths.list[paths.count++] = entry->path;
     }
-    struct script_entry **entries = host->entries;
-    host->entries = NULL;
-    if (host_adopt(host, entries, host->entry_count) == 0) return 0;
-    host->entries = entries;
-    return error_set(err, "out of memory");
+    int outcome = host_load_all(host, &paths, err);
+    free(paths.list);
+    return outcome;
 }
 
 struct script_host *script_host_new_gathering(const struct script_host *worker, struct batch *batch,
@@ -390,6 +408,6 @@ void script_host_receive(struct script_host *host, struct message *const *messag
     }
     batch->clock = (nanoseconds)llround(end * 1e9);
     for (uint32_t i = 0; i < host->count; i++) detector_receive(host->detectors[i], end);
-    host_deliver(host);
+    host_deliver_alerts(host, NULL);
     batch->text_used = 1;
 }

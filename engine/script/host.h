@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "event/alert.h"
 #include "event/batch.h"
+#include "event/custom.h"
 #include "flow/flow.h"
 #include "script/detector.h"
 
@@ -21,6 +22,10 @@ struct script_sink {
     void *context;
     bool record[EVENT_KINDS]; /* kinds that `on_event` wants, whether or not a detector does */
     void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
+    /* Events that scripts declared: is `name` ("redis.command") wanted? Each that is, with the text that its
+     * references point to, in the same order. NULL: none is. */
+    bool (*wants_custom)(void *context, const char *name);
+    void (*on_custom)(void *context, struct custom_schema *schema, const void *event, const char *text);
     void (*on_alert)(void *context, const struct alert *alert);
     void (*on_report)(void *context, const struct report *report);
     /* All detectors have handled the batch, and nothing of it was told yet. What they sent is in the bag,

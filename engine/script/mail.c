@@ -2,6 +2,7 @@
  * given them. See message.h; engine/script/gathering.lua is the Lua side. */
 #include "script/message.h"
 #include "script/plain.h"
+#include "script/relay.h"
 #include "script/state.h"
 
 #include <lauxlib.h>
@@ -43,7 +44,9 @@ static void message_begin(const struct detector *detector, struct message *messa
     message->name = detector->name_digest;
     message->cause = head ? CAUSE_EVENT : detector->end ? CAUSE_END : CAUSE_TIMER;
     message->head = head ? *head : (struct event_head_body){0};
-    if (!head)
+    if (head)
+        message->head.iface = part_iface(detector, head);
+    else
         message->head.clock = detector->end ? detector->end : (nanoseconds)llround(message->time * 1e9);
 }
 

@@ -5,6 +5,8 @@
 -- in the batch's text, as long as the parser keeps up; what it leaves over is copied to a buffer of the side's own, and
 -- what comes next is put behind that. So bytes are copied only where a message was cut in two.
 --
+-- A side's bytes are those from `at` to `edge`; that is where they end (`length`), or where r:within put it.
+--
 -- Whether a request is granted, and what is given up for being too long, depends on the bytes alone and never on how
 -- they were cut into segments: a request is held against the limit before it is held against what is there.
 return function(inside)
@@ -35,8 +37,11 @@ return function(inside)
         while true do pause(reason) end
     end
 
+    local TOO_SHORT = {} -- the error of a function that reads beyond what r:within gave it
+
     local function wait(side, n)
-        while side.length - side.at < n do
+        while side.edge - side.at < n do
+            if side.fenced then error(TOO_SHORT, 0) end
             side.want = n
             pause()
         end
@@ -45,9 +50,13 @@ return function(inside)
     -- A number of bytes that a script asks for. Numbers may come from the wire: too many is no mistake of the script's.
     local function check(side, n)
         if type(n) ~= "number" or not (n >= 0) then
+            if side.fenced and type(n) == "number" then error(TOO_SHORT, 0) end
             error("a number of bytes is expected, got " .. (type(n) == "number" and tostring(n) or type(n)), 3)
         end
-        if n > side.limit then give_up(side, "limit") end
+        if n > side.limit then
+            if side.fenced then error(TOO_SHORT, 0) end
+            give_up(side, "limit")
+        end
         if n % 1 ~= 0 then error(("a whole number of bytes is expected, got %g"):format(n), 3) end
     end
 
@@ -60,7 +69,7 @@ return function(inside)
 
     -- Takes n bytes: where they begin.
     local function take(side, n)
-        if side.length - side.at < n then wait(side, n) end
+        if side.edge - side.at < n then wait(side, n) end
         local at = side.at
         side.at = at + n
         return at
@@ -136,11 +145,12 @@ return function(inside)
     function methods.skip(r, n)
         local side = mine(r)
         if type(n) ~= "number" or not (n >= 0) or n % 1 ~= 0 then
+            if side.fenced and type(n) == "number" then error(TOO_SHORT, 0) end
             error("a whole number of bytes is expected, got " .. (type(n) == "number" and tostring(n) or type(n)), 2)
         end
         while n > 0 do
             wait(side, 1)
-            local some = min(n, side.length - side.at)
+            local some = min(n, side.edge - side.at)
             side.at = side.at + some
             n = n - some
         end
@@ -149,7 +159,7 @@ return function(inside)
     local function upto(side, text, limit)
         local size, scanned = #text, 0
         while true do
-            local here = side.length - side.at
+            local here = side.edge - side.at
             local span = min(here, limit + size)
             if span - scanned >= size then
                 local found = api.find(ffi.cast(text_type, side.base) + (side.at + scanned), span - scanned, text, size)
@@ -189,21 +199,41 @@ return function(inside)
     -- Everything up to the end of the stream.
     function methods.rest(r)
         local side = mine(r)
-        while not side.over do
-            local here = side.length - side.at
+        while not side.over and not side.fenced do
+            local here = side.edge - side.at
             if here > side.limit then give_up(side, "limit") end
             side.until_end, side.want = true, here + 1
             pause()
             side.until_end = false
         end
         local at = side.at
-        side.at = side.length
-        return ffi.string(side.base + at, side.length - at)
+        side.at = side.edge
+        return ffi.string(side.base + at, side.edge - at)
+    end
+
+    local function leave(side, finish, edge, fenced, ok, ...)
+        side.at, side.edge, side.fenced = finish, edge, fenced
+        if ok then return true, ... end
+        if (...) ~= TOO_SHORT then error((...), 0) end
+        return false
+    end
+
+    -- Lets a function read the next n bytes and none behind them; what it leaves over is skipped. So a length inside of a
+    -- message cannot lead out of it. All of the bytes are there before it begins: nothing waits inside.
+    function methods.within(r, n, f, ...)
+        local side = mine(r)
+        check(side, n)
+        if type(f) ~= "function" then error("r:within: a function is expected after the number of bytes, got " .. type(f), 2) end
+        wait(side, n)
+        local edge, fenced = side.edge, side.fenced
+        local finish = side.at + n
+        side.edge, side.fenced = finish, true
+        return leave(side, finish, edge, fenced, pcall(f, r, ...))
     end
 
     function methods.available(r)
         local side = mine(r)
-        return side.length - side.at
+        return side.edge - side.at
     end
 
     function methods.position(r)
@@ -232,7 +262,7 @@ return function(inside)
     -- A side and its reader. `parser` is a script's function.
     function readers.new(parser, limit)
         local r = setmetatable({}, meta)
-        local side = { r = r, parser = parser, limit = limit, want = 0, base = nothing, at = 0, length = 0, origin = 0,
+        local side = { r = r, parser = parser, limit = limit, want = 0, base = nothing, at = 0, length = 0, edge = 0, origin = 0,
             capacity = 0 }
         sides[r] = side
         return side
@@ -295,6 +325,7 @@ return function(inside)
     -- Lets the parser run. Returns true, or false and the error with its traceback. Afterwards side.dead says whether it
     -- came to its end, and side.reason whether it was given up ("limit", "stop").
     local function run(side, s)
+        side.edge = side.length
         local co, alive, ok, message = side.co, nil, nil, nil
         running = side
         if co then
@@ -331,7 +362,7 @@ return function(inside)
     -- A datagram: the parser begins anew, and what it waits for never comes.
     function readers.datagram(side, s, data, length)
         side.base, side.at, side.length, side.origin, side.want = data, 0, length, 0, 0
-        side.co, side.reason, side.finished, side.over = nil, nil, nil, true
+        side.co, side.reason, side.finished, side.fenced, side.over = nil, nil, nil, nil, true
         local ok, message = run(side, s)
         side.base, side.at, side.length, side.co = nothing, 0, 0, nil
         return ok, message

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "script/entry.h"
 #include "script/handover.h"
+#include "script/loader.h"
+#include "script/relay.h"
 #include "script/state.h"
 
 #include <stdlib.h>
@@ -89,11 +91,6 @@ static const char *reason_for(const struct script_reload *reload, struct script_
     return reload->force ? "asked for" : NULL;
 }
 
-static void list_add(struct script_reload *reload, struct script_entry *entry, bool is_new) {
-    reload->entries[reload->count] = entry;
-    reload->is_new[reload->count++] = is_new;
-}
-
 /* What is read by a script that does not load is watched, too: its mending may lie there. */
 static void keep_attempt(struct script_host *host, struct script_entry *entry) {
     script_files_free(host->attempt);
@@ -101,29 +98,50 @@ static void keep_attempt(struct script_host *host, struct script_entry *entry) {
     entry->files = NULL;
 }
 
-static int load_one(struct script_reload *reload, const char *path, struct error *err) {
+/* Is a script that it listens to loaded anew, or gone? Then its place among those that hear it is gone as
+ * well. */
+static const char *reason_above(struct script_loader *loader, const struct script_entry *old, char *text,
+                                size_t size, struct error *err) {
+    for (uint32_t i = 0; i < old->need_count; i++) {
+        int index = script_loader_find(loader, old->needs[i]);
+        if (index < 0 && !old->detector) continue; /* it was left out for that, and nothing has changed */
+        bool under_way = index >= 0 && loader->begun[index] && !loader->entries[index];
+        if (index >= 0 && !under_way && script_loader_at(loader, (uint32_t)index, err) < 0) return NULL;
+        if (index >= 0 && !under_way && !loader->fresh[index]) continue;
+        snprintf(text, size, "%s, which it hears, %s", old->needs[i],
+                 index < 0 ? "is gone" : "was loaded anew");
+        return text;
+    }
+    return NULL;
+}
+
+static int load_one(void *context, struct script_loader *loader, uint32_t index, struct error *err) {
+    struct script_reload *reload = context;
     struct script_host *host = reload->host;
-    struct script_entry *old = entry_of_path(host, path);
+    struct script_entry *old = entry_of_path(host, loader->paths->list[index]);
     char text[512];
     const char *reason = old ? reason_for(reload, old, text, sizeof text) : "added";
+    if (!reason) reason = reason_above(loader, old, text, sizeof text, err);
+    if (loader->failed) return -1;
     if (!reason) {
-        list_add(reload, old, false);
+        loader->entries[index] = old;
         reload->figures.unchanged += old->detector != NULL;
         return 0;
     }
-    struct script_entry *entry = script_entry_load(host, &reload->options, path, reload->count, err);
+    struct script_entry *entry = script_loader_entry(loader, index, host, &reload->options, err);
     if (!entry) return -1;
     if (!entry->detector) {
         /* One that was left out, and is as it was, keeps nobody from anything. */
         bool known = old && !old->detector && !script_files_changed(old->files) && !err->usage;
         if (known)
-            list_add(reload, old, false);
+            loader->entries[index] = old;
         else
             keep_attempt(host, entry);
+        loader->fresh[index] = false;
         script_entry_free(entry);
         return known ? 0 : -1;
     }
-    list_add(reload, entry, true);
+    loader->entries[index] = entry;
     const char *name = detector_name(entry->detector);
     if (predecessor_of(host, entry->detector)) {
         reload->figures.loaded++;
@@ -151,11 +169,16 @@ static void count_removed(struct script_reload *reload) {
 }
 
 static int load_all(struct script_reload *reload, const struct script_paths *paths, struct error *err) {
-    reload->entries = calloc(paths->count ? paths->count : 1, sizeof(struct script_entry *));
-    reload->is_new = calloc(paths->count ? paths->count : 1, sizeof *reload->is_new);
-    if (!reload->entries || !reload->is_new) return error_set(err, "out of memory");
-    for (uint32_t i = 0; i < paths->count; i++)
-        if (load_one(reload, paths->list[i], err) < 0) return -1;
+    struct script_loader loader = {.context = reload, .load = load_one};
+    int outcome = script_loader_open(&loader, paths, err);
+    if (outcome == 0) outcome = script_loader_all(&loader, err);
+    reload->entries = loader.entries; /* and whatever is in there */
+    reload->is_new = loader.fresh;
+    reload->count = paths->count;
+    loader.entries = NULL;
+    loader.fresh = NULL;
+    script_loader_close(&loader);
+    if (outcome < 0) return -1;
     const struct script_host *host = reload->host;
     bool is_part = host->stage == STAGE_GATHER; /* of what was checked already */
     if (!is_part && script_entries_check(reload->entries, reload->count, &reload->options, err) < 0)
@@ -306,7 +329,7 @@ const char *script_reload_summary(const struct script_reload *reload) {
 
 void script_reload_free(struct script_reload *reload) {
     if (!reload) return;
-    for (uint32_t i = 0; reload->entries && i < reload->count; i++)
+    for (uint32_t i = 0; reload->entries && reload->is_new && i < reload->count; i++)
         if (reload->is_new[i]) script_entry_free(reload->entries[i]);
     for (uint32_t i = 0; i < reload->over_count; i++) script_entry_free(reload->over[i]);
     free(reload->entries);
@@ -351,15 +374,17 @@ static int start_over(struct script_host *host, struct script_entry *entry, stru
     options.path = entry->path;
     options.index = index;
     options.files = entry->files;
+    options.emitter = entry->detector->emitter; /* others listen to it */
     struct detector *fresh = detector_load(&options, err);
     if (!fresh) {
         entry->detector->off = true;
         return -1;
     }
+    entry->detector->emitter = NULL;
     detector_free(entry->detector);
     entry->detector = host->detectors[index] = fresh;
     host_streams_refresh(host);
-    return 0;
+    return relay_arrange(host) == 0 ? 0 : error_set(err, "out of memory");
 }
 
 int script_host_restore(struct script_host *host, const char *name, const void *bytes, size_t size,

@@ -6,6 +6,7 @@
 #include "script/api.h"
 #include "script/condition.h"
 #include "script/detector.h"
+#include "script/emitter.h"
 #include "script/files.h"
 #include "script/flow_area.h"
 #include "script/heap.h"
@@ -51,8 +52,14 @@ struct detector {
     bool gathers;            /* the script has a part that gathers */
     bool hushed;             /* the part of the body that a worker's state has said already */
     uint64_t name_digest, sent;
-    struct subscription *subscriptions[EVENT_KINDS];
+    struct subscription *subscriptions[EVENT_KINDS + CUSTOM_KINDS];
     struct detector_streams *streams; /* NULL: it asked for none */
+    /* Events of other scripts that it hears: for it, known[i] is the kind EVENT_KINDS + i. Borrowed. */
+    struct custom_kind *known[CUSTOM_KINDS];
+    uint32_t known_count;
+    struct emitter *emitter; /* NULL: it declares no events */
+    struct part *part;       /* NULL: it neither emits nor listens, or has no host yet */
+    struct relay *relay;
     uint32_t packet_mask; /* handlers whose bpf filter the packet at hand passed */
     size_t beside_heap;   /* bytes of sets, filters and flow_state, which count against the bound as well */
     struct set **sets;
@@ -106,6 +113,25 @@ int32_t mail_send(struct lunette_detector *detector, const char *key, uint32_t k
 /* bindings.c: the head of the event that is being handled, or NULL in a timer. In a timer that was set by an
  * event's handler and runs right after it, `after` is true and it is that event's. */
 const struct event_head_body *bindings_head(const struct detector *detector, bool *after);
+
+/* detector.c: what is behind a number of a kind, be it the engine's or one of `known`. NULL: there is none.
+ */
+const struct event_schema *detector_schema(const struct detector *detector, int kind);
+const void *detector_event(const struct detector *detector, int kind, uint32_t slot);
+const char *detector_text(const struct detector *detector, int kind);
+
+/* detector.c: the head of the event that is being handled, NULL in a timer; and of the one that was handled
+ * last in this batch, with its clock as Lua sees it. */
+const struct event_head_body *detector_at_hand(const struct detector *detector);
+const struct event_head_body *detector_last(const struct detector *detector, double *clock);
+
+/* bindings.c: what Lua calls now. */
+nanoseconds detector_clock(const struct detector *detector, const struct event_head_body *head);
+
+/* detector.c, for relay_run.c: adds an event to the feed, which has room; lets Lua handle the feed. */
+void detector_feed(struct detector *detector, int kind, uint32_t slot, double clock, uint32_t mask);
+uint32_t detector_mask(const struct detector *detector, int kind, const void *event);
+void detector_drink(struct detector *detector, double end);
 
 /* bindings.c: pushes the table of C functions that the boot script calls `host`. */
 void bindings_push(lua_State *lua, struct detector *detector);

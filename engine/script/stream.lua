@@ -28,7 +28,8 @@ return function(inside)
 
     -- --------------------------------------------------------- what a script sees of the flow
 
-    local S_FIELDS = { "client_ip", "client_port", "server_ip", "server_port", "flow_id", "time", "midstream", "state" }
+    local S_FIELDS = { "client_ip", "client_port", "server_ip", "server_port", "flow_id", "flow_slot", "time", "midstream",
+        "state" }
     local s_meta = {
         __index = function(_, name)
             local near = inside.nearest(tostring(name), S_FIELDS)
@@ -44,7 +45,7 @@ return function(inside)
 
     local function describe(e, midstream)
         return setmetatable({ client_ip = e.client_ip, client_port = e.client_port, server_ip = e.server_ip,
-            server_port = e.server_port, flow_id = e.flow_id, time = e.time,
+            server_port = e.server_port, flow_id = e.flow_id, flow_slot = e.flow_slot, time = e.time,
             midstream = midstream, state = {} }, s_meta)
     end
 
@@ -164,6 +165,7 @@ return function(inside)
     -- -------------------------------------------------------------------------- dispatch
 
     local function single(n)
+        if n >= feed.stop then return true end
         local clock = feed.clock[n]
         if clock >= feed.due and dispatch.timers(clock) then return true end
         feed.now, feed.current = clock, n

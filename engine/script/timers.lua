@@ -147,10 +147,10 @@ return function(inside)
             else
                 timer.done, timer.handler = true, nil
             end
-            feed.in_timer = 1
+            feed.in_timer, feed.turns = 1, feed.turns + 1
             local off = call(handler, at)
             feed.in_timer = 0
-            if off then return true end
+            if off or feed.pause ~= 0 then return true end
         end
     end
 

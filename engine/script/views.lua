@@ -113,12 +113,12 @@ return function(inside)
     -- The references of a list lie in the text themselves. A view that was kept for so many batches that their numbers have
     -- come round may find other bytes in their place: then they must not lead out of the text.
     local TEXT = ffi.C.LUNETTE_TEXT
-    local function list(ref)
+    local function list(text, ref)
         local result = {}
-        local items = ffi.cast("const struct lunette_ref *", feed.text + ref.at)
+        local items = ffi.cast("const struct lunette_ref *", text + ref.at)
         for i = 1, ref.length do
             local at, length = items[i - 1].at, items[i - 1].length
-            result[i] = at <= TEXT and length <= TEXT - at and ffi.string(feed.text + at, length) or ""
+            result[i] = at <= TEXT and length <= TEXT - at and ffi.string(text + at, length) or ""
         end
         return result
     end
@@ -136,48 +136,61 @@ return function(inside)
         ip = "address(f)", word = "word(f)",
         str = "f.at ~= 0 and string_of(feed.text + f.at, f.length) or nil",
         bytes = "f.at ~= 0 and slice(f.at, f.length, feed.generation) or nil",
-        list = "list(f)", u16s = "u16s(f)",
+        list = "list(feed.text, f)", u16s = "u16s(f)",
     }
 
-    local function make_getter(kind, slots, field)
+    -- `home` is where texts and the batch's number are: the feed, or the arena of another script's events; a view has the
+    -- event's slot in its lower `bits`.
+    local function make_getter(kind, slots, field, home, bits)
         local source = ([[
             local slots, feed, band, rshift, stale, address, word, string_of, slice, list, u16s = ...
             local tonumber = tonumber
             return function(view)
                 local i = view.view
-                if rshift(i, 10) ~= feed.generation then stale(4) end
-                local f = slots[band(i, 1023)].%s.%s
+                if rshift(i, %d) ~= feed.generation then stale(4) end
+                local f = slots[band(i, %d)].%s.%s
                 return %s
-            end]]):format(field.head and "head" or "body", field.name, expressions[field.type])
+            end]]):format(bits, 2 ^ bits - 1, field.head and "head" or "body", field.member or field.name,
+            expressions[field.type])
         local chunk = assert(load(source, "=getter " .. kind .. "." .. field.name, "t"))
-        return chunk(slots, feed, band, rshift, stale, address, word, ffi.string, slice_type, list, u16s)
+        return chunk(slots, home, band, rshift, stale, address, word, ffi.string, slice_type, list, u16s)
     end
 
-    local function define(number, kind)
-        local event_name = "struct lunette_event_" .. kind.name
+    -- Are the structs that LuaJIT made of the declarations the ones that the C compiler made?
+    function views.check_offsets(kind)
+        local own = kind.own or kind.name
+        local event_name = "struct lunette_event_" .. own
         if ffi.sizeof(event_name) ~= kind.size then
             error("the engine and LuaJIT disagree on the size of " .. event_name)
         end
-        local slots = ffi.cast("const " .. event_name .. " *", inside.slots[number])
-        local getters, numbers, names = {}, {}, {} -- by field: how to read it, its number
         for _, field in ipairs(kind.fields) do
             local offset = field.head and ffi.offsetof("struct lunette_head", field.name)
-                or ffi.offsetof(event_name, "body") + ffi.offsetof("struct lunette_body_" .. kind.name, field.name)
+                or ffi.offsetof(event_name, "body") + ffi.offsetof("struct lunette_body_" .. own, field.member or field.name)
             if offset ~= field.offset then
                 error("the engine and LuaJIT disagree on the offset of " .. kind.name .. "." .. field.name)
             end
-            getters[field.name] = make_getter(kind.name, slots, field)
+        end
+    end
+
+    local function define(number, kind, home, bits)
+        views.check_offsets(kind)
+        local own = kind.own or kind.name
+        local slots = ffi.cast("const struct lunette_event_" .. own .. " *", kind.slots or inside.slots[number])
+        local getters, numbers, names = {}, {}, {} -- by field: how to read it, its number
+        for _, field in ipairs(kind.fields) do
+            getters[field.name] = make_getter(kind.name, slots, field, home, bits)
             numbers[field.name] = field.number
             names[#names + 1] = field.name
         end
-        local view_name = "struct lunette_view_" .. kind.name
+        local view_name = "struct lunette_view_" .. own
         ffi.cdef(view_name .. " { const uint32_t view; };")
 
+        local mask = 2 ^ bits - 1
         local function find(view, set, name)
             local i, field = view.view, numbers[name]
             if not field then views.no_field(kind.name, names, name, 5) end
-            if rshift(i, 10) ~= feed.generation then stale(5) end
-            return api.set_find_field(inside.detector, set, number, band(i, 1023), field)
+            if rshift(i, bits) ~= home.generation then stale(5) end
+            return api.set_find_field(inside.detector, set, number, band(i, mask), field)
         end
 
         views.constructors[number] = ffi.metatype(view_name, {
@@ -198,10 +211,17 @@ return function(inside)
     function views.no_field(kind, names, name, level)
         local near = inside.nearest(tostring(name), names)
         error(("%s events have no field '%s'%s"):format(kind, tostring(name),
-            near and "; did you mean '" .. near .. "'?" or " (see `lunette events " .. kind .. "`)"), level)
+            near and "; did you mean '" .. near .. "'?" or kind:find(".", 1, true) and " (it has " .. table.concat(names, ", ") .. ")"
+            or " (see `lunette events " .. kind .. "`)"), level)
     end
 
     inside.detector = ffi.cast("struct lunette_detector *", inside.host.detector)
-    for number, kind in pairs(inside.schema) do define(number, kind) end
+    for number, kind in pairs(inside.schema) do define(number, kind, feed, 10) end
+
+    -- An event that another script declared.
+    function views.add(number, kind)
+        ffi.cdef(kind.cdef)
+        define(number, kind, ffi.cast("const struct lunette_arena *", kind.arena), 13)
+    end
     return views
 end

@@ -184,6 +184,58 @@ static void many_handlers_make_one_loop(void **state) {
     expect_compiled(text);
 }
 
+/* ------------------------------------------------------------- beside coroutines */
+
+static void put_stream(struct batch *batch, uint32_t i) {
+    struct event_stream *e = batch_begin(batch, EVENT_stream);
+    if (!e) return;
+    e->head.time = batch->clock;
+    e->head.flow_id = 1 + (i & 63);
+    e->body.wishes = 1;
+    e->body.first = i < 64;
+    e->body.to_server = i >> 6 & 1;
+    e->body.data = batch_string(batch, i & 128 ? "a line and half" : " of another\n");
+    batch_commit(batch);
+}
+
+/* Parsers of streams run in coroutines, which the compiler cannot follow: that must not cost the loops over
+ * other kinds their place, whether runs are long or short. */
+static void streams_do_not_spoil_the_others(void **state) {
+    (void)state;
+    char path[] = "/tmp/lunette-jit-XXXXXX.lua";
+    int fd = mkstemps(path, 4);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    assert_non_null(file);
+    fputs("local lunette = require \"lunette\"\n"
+          "local n, sum, lines = 0, 0, 0\n"
+          "local function parse(r, s) while true do local line = r:line() for i = 1, #line do sum = sum + "
+          "line:byte(i) "
+          "end lines = lines + 1 end end\n"
+          "lunette.stream { ports = { 1 }, client = parse, server = parse }\n"
+          "lunette.on(\"onset\", function(e) if e.server_port == 443 then n = n + 1 end sum = sum + "
+          "e.client_payload end)\n"
+          "lunette.on_end(function() lunette.log(n .. \" \" .. lines) end)\n",
+          file);
+    fclose(file);
+    for (uint32_t run = 1; run <= 100; run += 33) {
+        struct bench bench;
+        bench_begin(&bench, path);
+        bench.detector->streams->number[0] = 0; /* of the wish that the events are for */
+        detector_start(bench.detector, 0);
+        for (uint32_t i = 0; i < EVENTS; i++) {
+            put_onset(bench.batch, i);
+            if (i % run == 0) put_stream(bench.batch, i / run);
+        }
+        batch_flush(bench.batch);
+        assert_int_equal(bench.seen[EVENT_onset], EVENTS);
+        assert_true(bench.seen[EVENT_stream] >= EVENTS / run);
+        assert_int_equal(noted(&bench, "aborted", "onset"), 0);
+        assert_true(noted(&bench, "finished", "onset") > 0);
+        bench_end(&bench);
+    }
+    unlink(path);
+}
+
 /* --------------------------------------------------------- the shipped detectors */
 
 static bool is_local(void *context, const struct ip *address) {
@@ -264,6 +316,7 @@ int main(void) {
         cmocka_unit_test(numbers_are_read_and_compared),
         cmocka_unit_test(strings_sets_and_words_are_read),
         cmocka_unit_test(many_handlers_make_one_loop),
+        cmocka_unit_test(streams_do_not_spoil_the_others),
         cmocka_unit_test(apple_allowlist_is_compiled),
         cmocka_unit_test(beacon_is_compiled),
         cmocka_unit_test(lolbin_is_compiled),

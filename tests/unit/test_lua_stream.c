@@ -413,6 +413,54 @@ static void a_parser_may_wait_inside_pcall(void **state) {
     lab_end(&lab);
 }
 
+/* What a message says of its inside cannot lead out of it, nor end the parser. */
+static void lengths_inside_do_not_lead_out(void **state) {
+    (void)state;
+    static const char script[] =
+        SAY "local function body(r, tag) local n = r:u8() return tag .. r:bytes(n) .. r:available() end\n"
+            "lunette.stream { ports = { 9999 }, client = function(r, s) while true do\n"
+            "  local n = r:u8() local before = r:position()\n"
+            "  if n == 5 then say(n, r:within(n, function(r) return r:within(2, body, 'deep') end))\n"
+            "  elseif n == 6 then say(n, r:within(n, function(r) r:skip(r:u8() - 9) end))\n"
+            "  elseif n == 7 then say(n, r:within(n, function(r) return r:u8() .. r:rest() end))\n"
+            "  elseif n == 8 then say(n, r:within(n, function(r) return r:upto('!') end))\n"
+            "  elseif n == 9 then say(n, r:within(n, function(r) r:bytes(r:u32be() * 65536) end))\n"
+            "  elseif n == 10 then say(n, pcall(r.within, r, n, function(r) error('own', 0) end))\n"
+            "  else say(n, r:within(n, body, 'x')) end\n"
+            "  if r:position() ~= before + n then say('lost') end\n"
+            "end end }\n";
+    static const char bytes[] = "\x04\x02"
+                                "abc"
+                                "\x04\x09"
+                                "abc"
+                                "\x05\x01z"
+                                "abc"
+                                "\x06\x03"
+                                "abcde"
+                                "\x07\x01"
+                                "abcdef"
+                                "\x08"
+                                "abcdefg."
+                                "\x08"
+                                "abc!efg."
+                                "\x09\xff\xff\xff\xff"
+                                "abcde"
+                                "\x0a"
+                                "0123456789"
+                                "\x01\x00";
+    for (size_t step = 1; step <= sizeof bytes; step += 3) {
+        struct lab lab;
+        lab_begin(&lab, script, 256);
+        drive_open(&lab.drive);
+        for (size_t at = 0; at < sizeof bytes - 1; at += step)
+            lab_say(&lab, TO_SERVER, bytes + at, sizeof bytes - 1 - at < step ? sizeof bytes - 1 - at : step);
+        lab_finish(&lab);
+        EXPECT(&lab, "4 true xab1", "4 false", "5 true true deepz0", "6 false", "7 true 1abcdef", "8 false",
+               "8 true abc", "9 false", "10 false own", "1 true x0");
+        lab_end(&lab);
+    }
+}
+
 /* A script cannot reach what lies behind a reader, and a reader is of no use elsewhere. */
 static void readers_stay_with_their_parsers(void **state) {
     (void)state;
@@ -575,6 +623,25 @@ static void alerts_carry_the_flow(void **state) {
     lab_end(&lab);
 }
 
+/* State of the flow, as handlers of events keep it: what a parser puts there, they find. */
+static void per_flow_state_is_the_flows(void **state) {
+    (void)state;
+    struct lab lab;
+    lab_begin(&lab,
+              SAY "local counts = lunette.flow_state { lines = 'u32' }\n"
+                  "lunette.stream { ports = { 9999 }, client = function(r, s)\n"
+                  "  while true do r:line() local c = counts:of(s) c.lines = c.lines + 1 end end }\n"
+                  "lunette.on('flow', function(e) say(e.client_port, counts:of(e).lines) end)\n",
+              256);
+    for (int i = 1; i <= 3; i++) {
+        drive_open(&lab.drive);
+        for (int k = 0; k < i; k++) client(&lab, "x\n");
+    }
+    lab_finish(&lab);
+    EXPECT(&lab, "20001 1", "20002 2", "20003 3");
+    lab_end(&lab);
+}
+
 /* ----------------------------------------------------------------------- reload */
 
 static void reload(struct lab *lab, const char *script) {
@@ -646,12 +713,14 @@ int main(void) {
         cmocka_unit_test(an_error_ends_the_flow_and_is_counted),
         cmocka_unit_test(twenty_errors_in_a_row_switch_it_off),
         cmocka_unit_test(a_parser_may_wait_inside_pcall),
+        cmocka_unit_test(lengths_inside_do_not_lead_out),
         cmocka_unit_test(readers_stay_with_their_parsers),
         cmocka_unit_test(wrong_declarations_are_refused),
         cmocka_unit_test(first_bytes_decide),
         cmocka_unit_test(a_parser_that_returns_wants_no_more),
         cmocka_unit_test(datagrams_are_parsed_one_by_one),
         cmocka_unit_test(alerts_carry_the_flow),
+        cmocka_unit_test(per_flow_state_is_the_flows),
         cmocka_unit_test(open_flows_are_not_the_new_ones),
         cmocka_unit_test(a_flow_begun_before_the_script_is_not_listened_to),
     };
