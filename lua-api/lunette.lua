@@ -43,7 +43,18 @@ lunette.on = inside.dispatch.on
 ---Runs the handler when the capture is over.
 ---@param handler fun(now: number)
 lunette.on_end = inside.dispatch.on_end
+
+---@alias lunette.EventField "str"|"bool"|"ip"|"u8"|"u16"|"u32"|"u64"|"f64"|"time"|"list"
+
+---Declares an event of the script's own: other detectors ask for it as "DETECTOR.NAME". When the script is loaded.
+---@param name string
+---@param fields table<string, lunette.EventField>
+---@param text? string What it is, in a sentence
 lunette.event = inside.events.declare
+
+---Makes an event that was declared, in a handler, a stream's parser or a timer.
+---@param name string
+---@param fields table<string, any>
 lunette.emit = inside.events.emit
 
 ---What reads the bytes of one side, in order and without holes. Waits until there are enough. Numbers are unsigned.

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from script import ROOT, lunette, run
+from script import BINARY, ROOT, lunette, run
 from stub_reader import read_stubs
 
 
@@ -97,3 +97,13 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
 def test_the_repository_tells_the_editor_where_they_are():
     settings = json.loads((ROOT / ".luarc.json").read_text())
     assert settings["workspace.library"] == ["build/stubs"] and settings["runtime.version"] == "LuaJIT"
+
+
+@pytest.mark.skipif(not shutil.which("cmake"), reason="cmake is not installed")
+def test_they_are_installed_with_the_program(folder, tmp_path):
+    if not (BINARY.parent / "cmake_install.cmake").exists():
+        pytest.skip("the program is not in the folder that it was built in")
+    done = subprocess.run(["cmake", "--install", BINARY.parent, "--prefix", tmp_path], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    installed = tmp_path / "share" / "lunette" / "stubs"
+    assert {p.relative_to(installed): p.read_text() for p in installed.rglob("*.lua")} == {p.relative_to(folder): p.read_text() for p in folder.rglob("*.lua")}
