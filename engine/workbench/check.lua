@@ -233,7 +233,8 @@ local function report(files)
         if file.why then add_failure(results[i], file.why) end
         file.findings = findings_of(results[i])
     end
-    local text, warnings, errors = part "print" { files = files, quiet = given.quiet, json = given.json }
+    local json = assert(load(given.embedded("tool_json.lua"), "=tool_json.lua", "t"))()
+    local text, warnings, errors = part("print", json) { files = files, quiet = given.quiet, json = given.json }
     return text, warnings + errors
 end
 
