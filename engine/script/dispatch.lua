@@ -83,9 +83,9 @@ return function(inside)
     -- Calls a handler that is not an event's; true if the detector was switched off by it.
     local function call(what, handler, now)
         feed.place = place_of(handler)
-        if profile then profile.enter(profile.detector, profile.slot(what, handler)) end
+        if profile then profile.begin(what, handler) end
         local ok, message = xpcall(handler, traceback, now)
-        if profile then profile.leave(profile.detector) end
+        if profile then profile.done() end
         if not ok then return failed(what, handler, message) end
         feed.streak = 0
     end
@@ -144,6 +144,7 @@ return function(inside)
         if not number then error("lunette.on: more than 31 handlers of " .. kind_name, 2) end
         handlers[kind] = handlers[kind] or {}
         handlers[kind][number + 1] = handler
+        if profile then profile.slot(kind_name, handler) end -- told even if it is never called
         for field, value in pairs(filter or {}) do
             local message = add_condition(kind, number, field, value)
             if message and message:find("no such field", 1, true) then

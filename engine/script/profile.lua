@@ -15,13 +15,26 @@ local profile = { enter = inside.api.profile_enter, leave = inside.api.profile_l
 
 -- A number under which a handler's calls are counted; the same for the same function and event.
 local slots = {}
+local known = setmetatable({}, { __mode = "k" }) -- function → what → number
 function profile.slot(what, handler)
-    local where = debug.getinfo(handler, "S")
-    local place = where.short_src .. ":" .. where.linedefined
-    local key = what .. " " .. place
-    slots[key] = slots[key] or host.profile_slot(what, place)
-    return slots[key]
+    local of = known[handler]
+    if not of then
+        of = {}
+        known[handler] = of
+    end
+    if not of[what] then
+        local where = debug.getinfo(handler, "S")
+        local place = where.short_src .. ":" .. where.linedefined
+        local key = what .. " " .. place
+        slots[key] = slots[key] or host.profile_slot(what, place)
+        of[what] = slots[key]
+    end
+    return of[what]
 end
+
+-- Around a call that no loop was generated for.
+function profile.begin(what, handler) profile.enter(profile.detector, profile.slot(what, handler)) end
+function profile.done() profile.leave(profile.detector) end
 
 -- ---------------------------------------------------------------- aborts
 

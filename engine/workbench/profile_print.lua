@@ -58,6 +58,9 @@ local function short(at, detector)
     return clean(at:sub(1, #folder) == folder and at:sub(#folder + 1) or at)
 end
 
+-- A detector has two parts if it gathers.
+local function title(detector) return clean(detector.name) .. (detector.stage == "gather" and " (gathers)" or "") end
+
 local function by_time(a, b)
     if a.seconds ~= b.seconds then return a.seconds > b.seconds end
     if a.at ~= b.at then return a.at < b.at end
@@ -119,7 +122,7 @@ local function add_handlers(lines, given, sums)
     for i = 1, shown do
         local handler = all[i]
         local once = math.max(handler.calls, 1)
-        rows[i] = { clean(handler.detector.name), short(handler.at, handler.detector), clean(handler.event), grouped(handler.calls), time_text(handler.seconds),
+        rows[i] = { title(handler.detector), short(handler.at, handler.detector), clean(handler.event), grouped(handler.calls), time_text(handler.seconds),
             percent(handler.seconds, sums.scripts), grouped(handler.seconds / once * 1e9), grouped(handler.bytes),
             grouped(handler.bytes / once) }
     end
@@ -132,7 +135,7 @@ local function add_detectors(lines, given)
     for i, detector in ipairs(given.detectors) do
         local aborts = 0
         for _, abort in ipairs(detector.aborts) do aborts = aborts + abort.times end
-        rows[i] = { clean(detector.name), grouped(detector.events), time_text(detector.seconds), time_text(detector.dispatch_seconds),
+        rows[i] = { title(detector), grouped(detector.events), time_text(detector.seconds), time_text(detector.dispatch_seconds),
             ("%.1f MiB"):format(detector.memory / 1048576), detector.collections and grouped(detector.collections) or "-",
             grouped(aborts), grouped(detector.errors) }
     end
@@ -147,14 +150,14 @@ local function add_traces(lines, given)
     for _, detector in ipairs(given.detectors) do
         for i, abort in ipairs(detector.aborts) do
             if i > MOST_ABORTS then
-                aborts[#aborts + 1] = { clean(detector.name), "...", "", ("%d more places (--json has them)"):format(
+                aborts[#aborts + 1] = { title(detector), "...", "", ("%d more places (--json has them)"):format(
                     #detector.aborts - MOST_ABORTS) }
                 break
             end
-            aborts[#aborts + 1] = { clean(detector.name), short(abort.at, detector), grouped(abort.times), clean(abort.reason) }
+            aborts[#aborts + 1] = { title(detector), short(abort.at, detector), grouped(abort.times), clean(abort.reason) }
         end
         for _, place in ipairs(detector.interpreted) do
-            interpreted[#interpreted + 1] = { clean(detector.name), short(place.at, detector), clean(place.what) }
+            interpreted[#interpreted + 1] = { title(detector), short(place.at, detector), clean(place.what) }
         end
     end
     lines[#lines + 1] = ""

@@ -10,8 +10,8 @@
 
 struct profiling {
     const struct profiling_options *options;
-    struct script_host *host;
-    double seconds; /* of the whole run */
+    struct script_host *host, *gatherer; /* `gatherer` NULL: nothing gathers */
+    double seconds;                      /* of the whole run */
     struct buffer *out;
     int failed;
 };
@@ -35,13 +35,14 @@ static void push_handler(lua_State *lua, const struct profile_handler *handler) 
     set_number(lua, "bytes", (double)handler->bytes);
 }
 
-static void push_detector(lua_State *lua, struct profiling *profiling, uint32_t index) {
-    struct detector *detector = script_host_detector(profiling->host, index);
+static void push_detector(lua_State *lua, struct profiling *profiling, struct detector *detector,
+                          bool gathers) {
     struct detector_status status;
     detector_status(detector, &status);
     if (status.errors > 0) profiling->failed++;
     lua_newtable(lua);
     set_text(lua, "name", status.name);
+    set_text(lua, "stage", gathers ? "gather" : "worker");
     set_text(lua, "path", detector_path(detector));
     set_number(lua, "events", (double)status.events);
     set_number(lua, "errors", (double)status.errors);
@@ -74,9 +75,14 @@ static int report(lua_State *lua) {
     lua_pushboolean(lua, profiling->options->json);
     lua_setfield(lua, -2, "json");
     lua_newtable(lua);
+    int count = 0;
     for (uint32_t i = 0; i < script_host_count(profiling->host); i++) {
-        push_detector(lua, profiling, i);
-        lua_rawseti(lua, -2, (int)i + 1);
+        push_detector(lua, profiling, script_host_detector(profiling->host, i), false);
+        lua_rawseti(lua, -2, ++count);
+    }
+    for (uint32_t i = 0; profiling->gatherer && i < script_host_count(profiling->gatherer); i++) {
+        push_detector(lua, profiling, script_host_detector(profiling->gatherer, i), true);
+        lua_rawseti(lua, -2, ++count);
     }
     lua_setfield(lua, -2, "detectors");
     lua_call(lua, 1, 1);
@@ -93,6 +99,7 @@ int profiling_run(const struct profiling_options *options, struct buffer *out, s
     struct rig *rig = rig_new(&rig_options, err);
     if (!rig) return -1;
     profiling.host = worker_scripts(rig_worker(rig));
+    profiling.gatherer = rig_gatherer(rig);
     nanoseconds before = time_monotonic();
     int outcome = rig_captures(rig, options->captures, options->capture_count, NULL, err);
     if (outcome == 0) {
