@@ -282,7 +282,7 @@ static uint32_t waiting_sort(struct gather *gather, double limit) {
         gather->waiting[i] = gather->waiting[ready];
         gather->waiting[ready++] = at;
     }
-    qsort(gather->waiting, ready, sizeof *gather->waiting, compare_waiting);
+    if (ready > 1) qsort(gather->waiting, ready, sizeof *gather->waiting, compare_waiting);
     return ready;
 }
 
