@@ -7,6 +7,7 @@
  * Whatever allocates in Lua may not come back (script/heap.h): nothing may be held meanwhile that the
  * detector does not know of. */
 #include "script/message.h"
+#include "script/profile.h"
 #include "script/state.h"
 
 #include "base/log.h"
@@ -574,6 +575,14 @@ static int host_classes(lua_State *lua) {
     return 0;
 }
 
+/* profile_slot(what, "file:line") → a number for profile_enter */
+static int host_profile_slot(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    const char *what = luaL_checkstring(lua, 1), *place = luaL_checkstring(lua, 2);
+    lua_pushinteger(lua, detector->profile ? (lua_Integer)profile_slot(detector->profile, what, place) : 0);
+    return 1;
+}
+
 void bindings_push(lua_State *lua, struct detector *detector) {
     static const luaL_Reg functions[] = {
         {"event", host_event},
@@ -590,6 +599,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"log", host_log},
         {"failed", host_failed},
         {"place", host_place},
+        {"profile_slot", host_profile_slot},
         {"alert", host_alert},
         {"report", host_report},
         {"classes", host_classes},
@@ -716,4 +726,6 @@ const struct lunette_api lunette_api = {
     .emit_item = api_emit_item,
     .ip_parse = api_ip_parse,
     .emit_commit = api_emit_commit,
+    .profile_enter = profile_enter,
+    .profile_leave = profile_leave,
 };

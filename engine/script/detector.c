@@ -9,6 +9,7 @@
 #include "script/relay.h"
 #include "script/watchdog.h"
 #include "script/inventory.h"
+#include "script/profile.h"
 
 #include <lauxlib.h>
 #include <luajit.h>
@@ -190,6 +191,8 @@ static void push_given(lua_State *lua, struct detector *detector) {
     else
         lua_pushnil(lua);
     lua_setfield(lua, -2, "inspect");
+    lua_pushboolean(lua, detector->profile != NULL);
+    lua_setfield(lua, -2, "profile");
 }
 
 static int take_call(lua_State *lua, const char *name) {
@@ -210,6 +213,7 @@ static int state_boot(lua_State *lua, struct detector *detector) {
     detector->call_finish = take_call(lua, "finish");
     detector->call_ask = take_call(lua, "ask");
     detector->call_inventory = take_call(lua, "inventory");
+    detector->call_traces = take_call(lua, "traces");
     lua_getfield(lua, -1, "kept");
     handover_prepare(lua, detector);
     return 0;
@@ -333,6 +337,7 @@ struct detector *detector_load(const struct detector_options *options, struct er
         mmap(NULL, sizeof *detector->feed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     detector->feed = feed == MAP_FAILED ? NULL : feed;
     detector->heap = heap_new(options->memory_limit);
+    if (options->profile) detector->profile = profile_new();
     detector->source = options->text ? strdup(options->text)
                                      : file_read(options->path, &detector->source_size, options->files, err);
     if (options->text) detector->source_size = strlen(options->text);
@@ -363,6 +368,7 @@ void detector_free(struct detector *detector) {
     if (!detector) return;
     if (detector->lua) lua_close(detector->lua); /* gives back what is not on the heap: machine code */
     heap_free(detector->heap);
+    profile_free(detector->profile);
     for (uint32_t i = 0; i < detector->place_count; i++) free(detector->places[i]);
     free(detector->places);
     for (int kind = 0; kind < EVENT_KINDS + CUSTOM_KINDS; kind++) {
@@ -490,6 +496,7 @@ static void state_call(struct detector *detector, int call, const char *what, do
     if (!detector->lua) return;
     detector->feed->place = 0;
     detector->alert_bytes = 0;
+    profile_reset(detector->profile);
     detector->feed->generation = detector->options.batch->generation & GENERATION_MASK;
     lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, call);
     lua_pushnumber(detector->lua, clock);
@@ -556,7 +563,10 @@ void detector_receive(struct detector *detector, double end) {
 
 void detector_finish(struct detector *detector, nanoseconds clock) {
     detector->end = clock;
-    if (!detector->off) state_call(detector, detector->call_finish, "end of capture", ns_to_seconds(clock));
+    if (detector->off) return;
+    nanoseconds before = time_monotonic();
+    state_call(detector, detector->call_finish, "end of capture", ns_to_seconds(clock));
+    detector->spent += time_monotonic() - before;
 }
 
 void detector_ask(struct detector *detector, enum event_kind kind, uint32_t index, const void *event,

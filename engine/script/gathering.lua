@@ -123,7 +123,7 @@ return function(inside, mail_pointer)
 
     -- Made when the first message comes: by then all that they need is there.
     local function build()
-        local handler, dispatch = receiver, inside.dispatch
+        local handler, dispatch, profile = receiver, inside.dispatch, inside.profile
         local timers, traceback, failed = dispatch.timers, dispatch.traceback, dispatch.failed
         local place = dispatch.place_of(receiver)
         local function handle(i)
@@ -133,7 +133,10 @@ return function(inside, mail_pointer)
             feed.now, mail.current, feed.place = time, i, place
             local key
             if message.key_kind == TEXT then key = text(message.key, message.key_length) else key = message.key_number end
-            local ok, complaint = xpcall(handler, traceback, key, value_of(message, i), time)
+            local value = value_of(message, i)
+            if profile then profile.begin("receive", handler) end
+            local ok, complaint = xpcall(handler, traceback, key, value, time)
+            if profile then profile.done() end
             if ok then feed.streak = 0 elseif failed("receive function", handler, complaint) then return true end
         end
         single = handle

@@ -167,6 +167,7 @@ struct detector_options host_detector_options(struct script_host *host,
         .stage = host->stage,
         .bag = host->sink.on_handled ? &host->bag : NULL,
         .inspect = options->inspect,
+        .profile = options->profile,
         .context = host,
         .on_alert = host_on_alert,
         .on_report = host_on_report,
@@ -301,6 +302,10 @@ const char *script_host_failed_why(const struct script_host *host, uint32_t inde
 
 const char *script_host_path(const struct script_host *host, uint32_t index) {
     return detector_path(host->detectors[index]);
+}
+
+struct detector *script_host_detector(struct script_host *host, uint32_t index) {
+    return host->detectors[index];
 }
 
 char *script_host_inventory(struct script_host *host, uint32_t index) {

@@ -74,6 +74,8 @@ struct detector {
     int call_ask;                                     /* of a console's state */
     const char *question, *line;                      /* what it is asked now */
     int call_inventory;                               /* inventory.c */
+    int call_traces;                                  /* profile.c */
+    struct profile *profile;                          /* NULL: nothing is measured */
     uint64_t events, alerts, errors;
     nanoseconds spent;  /* in Lua */
     nanoseconds end;    /* of the capture, once it is there: feed->now is rounded */

@@ -8,6 +8,7 @@ return function(inside)
 
     -- Functions of the chunk called `source` ("=name") are the script's.
     function trace.is_the_scripts(source) chunks[source] = true end
+    function trace.is_of_script(source) return chunks[source] == true end
 
     local function function_name(info)
         if info.what == "main" then return "in the script's body" end

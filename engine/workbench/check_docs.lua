@@ -33,29 +33,23 @@ local function keys_of(text)
 end
 
 -- Reads one source; `docs` has classes = name → keys, calls = "lunette.state" → number of the argument → keys or a class's name.
+-- The arguments stand in their order above `function lunette.state(…)` or `lunette.state = …`.
 local function read(docs, text)
     local class, params = nil, {}
     for line in (text .. "\n"):gmatch("([^\n]*)\n") do
         local is_class = line:match("^%s*%-%-%-@class%s+([%w_%.]+)")
         local field, field_type = line:match("^%s*%-%-%-@field%s+([%a_][%w_]*)%??%s+(.+)")
-        local param, param_type = line:match("^%s*%-%-%-@param%s+([%a_][%w_]*)%??%s+(.+)")
-        local path, arguments = line:match("^%s*function%s+([%w_%.]+)(%b())")
+        local param_type = line:match("^%s*%-%-%-@param%s+[%a_][%w_]*%??%s+(.+)")
+        local path = line:match("^%s*function%s+([%w_%.]+)%(") or line:match("^%s*([%a_][%w_]*%.[%w_%.]+)%s*=")
         if is_class then
             class = docs.classes[is_class] or {}
             docs.classes[is_class] = class
         elseif field and class then
             class[field] = field_type
-        elseif param then
-            params[param] = keys_of(param_type) or param_type:match("^[%w_%.]+")
-        elseif path then
-            local number = 0
-            for argument in arguments:gmatch("[%a_][%w_]*") do
-                number = number + 1
-                if params[argument] then
-                    docs.calls[path] = docs.calls[path] or {}
-                    docs.calls[path][number] = docs.calls[path][number] or params[argument]
-                end
-            end
+        elseif param_type then
+            params[#params + 1] = keys_of(param_type) or param_type:match("^[%w_%.]+") or ""
+        elseif path and #params > 0 then
+            docs.calls[path] = docs.calls[path] or params
         end
         if not line:find("^%s*%-%-%-") then class, params = nil, {} end
     end
