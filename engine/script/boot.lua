@@ -113,5 +113,5 @@ calls.run = host.is_gathering and inside.gathering.run or inside.dispatch.run
 calls.finish = inside.dispatch.finish
 calls.traceback = inside.dispatch.traceback
 -- What a reload hands over to the next state: read and filled by handover.c.
-calls.kept = { states = inside.store.kept, timers = inside.clock.kept }
+calls.kept = { states = inside.store.kept, timers = inside.clock.kept, migrate = inside.store.migrate }
 return calls
