@@ -692,6 +692,7 @@ static int32_t api_flow_area_grow(struct lunette_detector *opaque, struct lunett
                                   uint32_t slot) {
     struct detector *detector = (void *)opaque;
     size_t limit = detector->options.memory_limit, used = detector->beside_heap;
+    watchdog_obey();
     for (uint32_t i = 0; i < detector->flow_area_count; i++) {
         if (flow_area_shown(detector->flow_areas[i]) != shown) continue;
         size_t grown = flow_area_grow(detector->flow_areas[i], slot, used < limit ? limit - used : 0);

@@ -114,7 +114,7 @@ calls.run = host.is_gathering and inside.gathering.run or inside.dispatch.run
 calls.finish = inside.dispatch.finish
 calls.traceback = inside.dispatch.traceback
 -- What a reload hands over to the next state: read and filled by handover.c.
-calls.kept = { states = inside.store.kept, timers = inside.clock.kept }
+calls.kept = { states = inside.store.kept, timers = inside.clock.kept, migrate = inside.store.migrate }
 local written = internal("written.lua")
 if given.inspect then calls.inventory = internal("inventory.lua", inside, lunette, environment, given.inspect, written) end
 if inside.profile then calls.traces = function() return "return " .. written(inside.profile.traces()) end end

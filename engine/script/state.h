@@ -70,7 +70,7 @@ struct detector {
     char *path;                                       /* what options.path points to */
     char *directory;                                  /* of the script */
     int call_load, call_run, call_start, call_finish; /* registry references */
-    int call_kept, call_write, call_read;             /* handover.c */
+    int call_kept, call_write, call_read, call_migrate; /* handover.c */
     int call_ask;                                     /* of a console's state */
     const char *question, *line;                      /* what it is asked now */
     int call_inventory;                               /* inventory.c */
