@@ -136,6 +136,10 @@ void detector_feed(struct detector *detector, int kind, uint32_t slot, double cl
 uint32_t detector_mask(const struct detector *detector, int kind, const void *event);
 void detector_drink(struct detector *detector, double end);
 
+/* bindings.c: adds a function, with the detector as upvalue, to the table on top of the stack. The watchdog keeps
+ * its hands off until it is done: it must not call a script's function. */
+void bindings_add(lua_State *lua, struct detector *detector, const char *name, lua_CFunction function);
+
 /* bindings.c: pushes the table of C functions that the boot script calls `host`. */
 void bindings_push(lua_State *lua, struct detector *detector);
 
