@@ -18,7 +18,12 @@ BROKEN = {
     "greedy": (
         BEGINNING + 'local kept = {}\nlunette.on("flow", function(e)\n'
         "    while true do\n        kept[#kept + 1] = ('x'):rep(1000) .. #kept\n    end\nend)\n", 4, "memory"),
+    "endless": (BEGINNING + 'lunette.on("flow", function(e)\n    while true do end\nend)\n', 3, "did not come to its end"),
+    "tricky": (
+        BEGINNING + 'lunette.on("dns", function(e)\n    return ("a"):rep(300000):find(".-.-.-b")\nend)\n', 3,
+        "did not come to its end"),
 }
+LIMITS = ("--script-memory", 32, "--script-time", 0.5)
 
 
 def alerts(*arguments):
@@ -53,7 +58,7 @@ def assert_named(name, stderr):
 def test_the_others_do_not_notice(name, beside):
     fine, expected, quiet = alerts("-s", SCRIPTS)
     assert fine == 0 and quiet == "" and len(expected) > 3
-    code, got, stderr = alerts("-s", beside(name), "--script-memory", 32)
+    code, got, stderr = alerts("-s", beside(name), *LIMITS)
     assert got == expected
     assert code == 1
     assert_named(name, stderr)
@@ -62,7 +67,7 @@ def test_the_others_do_not_notice(name, beside):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_all_of_them_at_once(workers, beside):
     _, expected, _ = alerts("-s", SCRIPTS, "-w", workers)
-    code, got, stderr = alerts("-s", beside(*BROKEN), "--script-memory", 32, "-w", workers)
+    code, got, stderr = alerts("-s", beside(*BROKEN), *LIMITS, "-w", workers)
     assert sorted(got) == sorted(expected)
     assert code == 1
     for name in BROKEN:
