@@ -72,3 +72,18 @@ def test_all_of_them_at_once(workers, beside):
     assert code == 1
     for name in BROKEN:
         assert_named(name, stderr)
+
+
+def test_only_the_scripts_own_lines_are_told(tmp_path):
+    """Its author cannot do anything about ours."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "helper.lua").write_text("return { cut = function(text) local part = text:sub({}) return part end }\n")
+    (tmp_path / "deep.lua").write_text(
+        BEGINNING + 'local helper = require "helper"\nlocal state = lunette.state("s", { max = 9 })\n'
+        "local function inner(e)\n    local part = helper.cut(e.client_ip)\n    return part\nend\n"
+        'lunette.on("flow", function(e)\n    local x = inner(e)\n    state:set("k", x)\nend)\n'
+    )
+    done = replay("-q", "-o", "-", "-s", tmp_path / "deep.lua", EXAMPLES / "tools.pcap")
+    told = done.stderr.decode()
+    assert "lib/helper.lua:1" in told and "deep.lua:6" in told and "deep.lua:10" in told, told
+    assert not any(ours in told for ours in ("dispatch.lua", "loop over", "[C]", "boot.lua", "store.lua")), told
