@@ -559,8 +559,7 @@ static int host_call(lua_State *lua) {
     return status == 0 ? lua_gettop(lua) : lua_error(lua);
 }
 
-static void push_function(lua_State *lua, struct detector *detector, const char *name,
-                          lua_CFunction function) {
+void bindings_add(lua_State *lua, struct detector *detector, const char *name, lua_CFunction function) {
     lua_pushlightuserdata(lua, detector);
     lua_pushcclosure(lua, function, 1);
     lua_pushcclosure(lua, host_call, 1);
@@ -608,11 +607,11 @@ void bindings_push(lua_State *lua, struct detector *detector) {
     };
     lua_newtable(lua);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        push_function(lua, detector, functions[i].name, functions[i].func);
+        bindings_add(lua, detector, functions[i].name, functions[i].func);
     }
     if (detector->options.on_answer) {
-        push_function(lua, detector, "question", host_question);
-        push_function(lua, detector, "answer", host_answer);
+        bindings_add(lua, detector, "question", host_question);
+        bindings_add(lua, detector, "answer", host_answer);
     }
     lua_pushlightuserdata(lua, detector);
     lua_setfield(lua, -2, "detector");

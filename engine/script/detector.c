@@ -70,7 +70,7 @@ static void state_discard(struct detector *detector, int bound) {
     if (bound == HEAP_LATE)
         snprintf(detector->last_error, sizeof detector->last_error,
                  "%s: did not come to its end within %g s of CPU time", state_place(detector),
-                 ns_to_seconds(options->time_limit));
+                 ns_to_seconds(detector->limit));
     else
         snprintf(detector->last_error, sizeof detector->last_error,
                  "%s: not enough memory: its bound is %zu MiB", state_place(detector),
@@ -87,6 +87,7 @@ static void state_discard(struct detector *detector, int bound) {
 
 static int state_enter(struct detector *detector, int arguments, nanoseconds limit) {
     struct watch watch = {.lua = detector->lua, .heap = detector->heap, .limit = limit};
+    detector->limit = limit;
     jmp_buf escape;
     watchdog_enter(&watch);
     int bound = setjmp(escape);
@@ -115,7 +116,7 @@ int detector_enter_patiently(struct detector *detector, int arguments) {
 
 /* The alert of a detector that was stopped: it stands where the handler was, and carries that one's event. */
 static void quarantine_tell(struct detector *detector) {
-    double limit = ns_to_seconds(detector->options.time_limit), taken = ns_to_seconds(watchdog_taken());
+    double limit = ns_to_seconds(detector->limit), taken = ns_to_seconds(watchdog_taken());
     char title[128], why[512], evidence[96];
     snprintf(title, sizeof title, "Detector %s was stopped and is off", detector->name);
     snprintf(
@@ -500,7 +501,7 @@ static void state_call(struct detector *detector, int call, const char *what, do
     detector->feed->generation = detector->options.batch->generation & GENERATION_MASK;
     lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, call);
     lua_pushnumber(detector->lua, clock);
-    int status = detector_enter(detector, 1);
+    int status = detector->end ? detector_enter_patiently(detector, 1) : detector_enter(detector, 1);
     if (status > 0) state_failed(detector, what);
     if (status < 0 && detector->quarantined) quarantine_tell(detector);
 }

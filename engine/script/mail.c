@@ -165,11 +165,8 @@ void mail_bind(lua_State *lua, struct detector *detector) {
         {"gathers", mail_gathers},
         {"gather_begins", mail_gather_begins},
     };
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        lua_pushlightuserdata(lua, detector);
-        lua_pushcclosure(lua, functions[i].func, 1);
-        lua_setfield(lua, -2, functions[i].name);
-    }
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+        bindings_add(lua, detector, functions[i].name, functions[i].func);
     lua_pushboolean(lua, detector->mailbox != NULL);
     lua_setfield(lua, -2, "is_gathering");
 }

@@ -146,7 +146,7 @@ return function(inside)
             if body.first == 0 then return end
             session = begin(d, n, event, id)
         end
-        session.s.time = tonumber(event.head.time) / 1e9
+        rawset(session.s, "time", tonumber(event.head.time) / 1e9) -- the script may have thrown it out
         if body.last ~= 0 then return over(d, session) end
         local to_server = body.to_server ~= 0
         local side

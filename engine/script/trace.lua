@@ -39,6 +39,7 @@ return function(inside)
         local source, rest = message:match("^([^\n:]-):%d+: (.*)$")
         if not source or chunks["=" .. source] or not place then return message end
         if not (source:find("^%[string ") or source:find("^loop over ") or source:find("^getter ") or
+            source:find("^emit ") or source == "field" or
             source:find("^lunette/") or source:find("^[%w_]+%.lua$")) then
             return message
         end
