@@ -16,7 +16,7 @@ enum severity {
 
 struct alert {
     nanoseconds time; /* packet time of what was found */
-    uint64_t seq;     /* seq of the event that was being handled; beyond all of them at the end, 0 in timers */
+    uint64_t seq; /* seq of the event that was being handled; beyond all of them at the end, 0 in timers */
     uint32_t detector_index;
     uint8_t severity;     /* enum severity */
     double score;         /* NaN: none */
@@ -35,6 +35,11 @@ struct alert {
     bool has_head;        /* `head` is that of the event which was being handled */
     struct event_head_body head;
 };
+
+/* Copies the alert's strings into one allocation of its own, which begins at its title; `pcap` is dropped.
+ * False without memory: the alert is as it was. alert_release() frees them. */
+bool alert_own(struct alert *alert);
+void alert_release(struct alert *alert);
 
 /* A table that a detector reports when asked for its findings (at the end of a capture): shown in the summary
  * and written as one record. Cells are text; `cells` has rows × columns of them, row by row. */

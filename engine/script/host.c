@@ -19,27 +19,10 @@ struct pending_alert {
     struct alert_place place;
     uint32_t detector;
     uint32_t number;
-    struct alert alert; /* its strings are owned: one allocation at alert.title */
+    struct alert alert; /* its strings are its own */
 };
 
 /* ------------------------------------------------------------------ alerts */
-
-/* Copies all strings of an alert into one allocation, which begins with the title. */
-static bool alert_own(struct alert *alert) {
-    const char **fields[] = {&alert->title, &alert->category, &alert->attack, &alert->who,
-                             &alert->where, &alert->why,      &alert->next,   &alert->evidence};
-    size_t total = 0;
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) total += strlen(*fields[i]) + 1;
-    char *text = malloc(total);
-    if (!text) return false;
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        size_t n = strlen(*fields[i]) + 1;
-        memcpy(text, *fields[i], n);
-        *fields[i] = text;
-        text += n;
-    }
-    return true;
-}
 
 static void host_on_alert(void *context, const struct alert *alert, const struct alert_place *place) {
     struct script_host *host = context;
@@ -82,7 +65,7 @@ static int compare_pending(const void *left, const void *right) {
 
 static void pending_deliver(struct script_host *host, struct pending_alert *pending) {
     host->sink.on_alert(host->sink.context, &pending->alert);
-    free((char *)pending->alert.title);
+    alert_release(&pending->alert);
 }
 
 /* Is the alert to be told before the event? */
@@ -271,7 +254,7 @@ void script_host_free(struct script_host *host) {
     bag_free(&host->bag);
     for (uint32_t i = 0; i < host->entry_count; i++) script_entry_free(host->entries[i]);
     for (uint32_t i = host->pending_next; i < host->pending_count; i++)
-        free((char *)host->pending[i].alert.title);
+        alert_release(&host->pending[i].alert);
     script_files_free(host->attempt);
     free(host->entries);
     free(host->pending);

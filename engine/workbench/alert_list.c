@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct alert_list {
-    struct alert *alerts; /* strings of each in one allocation, at its `title` */
+    struct alert *alerts; /* each with strings of its own */
     size_t count, room;
 };
 
@@ -19,24 +19,9 @@ struct alert_list *alert_list_new(void) {
 
 void alert_list_free(struct alert_list *list) {
     if (!list) return;
-    for (size_t i = 0; i < list->count; i++) free((char *)list->alerts[i].title);
+    for (size_t i = 0; i < list->count; i++) alert_release(&list->alerts[i]);
     free(list->alerts);
     free(list);
-}
-
-static bool own_strings(struct alert *alert) {
-    const char **fields[] = {&alert->title, &alert->detector, &alert->category, &alert->attack,  &alert->who,
-                             &alert->where, &alert->why,      &alert->next,     &alert->evidence};
-    size_t total = 0;
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) total += strlen(*fields[i]) + 1;
-    char *text = malloc(total);
-    if (!text) return false;
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        const char *from = *fields[i];
-        *fields[i] = text;
-        text = stpcpy(text, from) + 1;
-    }
-    return true;
 }
 
 int alert_list_add(struct alert_list *list, const struct alert *alert) {
@@ -48,8 +33,7 @@ int alert_list_add(struct alert_list *list, const struct alert *alert) {
         list->room = room;
     }
     struct alert copy = *alert;
-    copy.pcap = NULL;
-    if (!own_strings(&copy)) return -1;
+    if (!alert_own(&copy)) return -1;
     list->alerts[list->count++] = copy;
     return 0;
 }
