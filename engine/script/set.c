@@ -1,11 +1,12 @@
 /* One hash table serves all kinds: keys are bytes in one growing text, slots hold hash, place and value.
  *
- *   domains   the name and then each of its parents ("a.b.c", "b.c", "c") is looked up, if any entry is as
- *             long: one probe at most per label, and most often fewer. Letters are folded and dots found
- * eight bytes at a time. Exact entries keep their "=" as first byte of the key. The few plain endings are
- * compared one by one. prefixes  a key is the masked address and its length; the lengths that occur are tried
- * from long to short. A few blocks, such as the home networks, which every packet may be held against, are
- * compared one by one instead: a hash for each length costs more
+ * Domains: the name and then each of its parents ("a.b.c", "b.c", "c") is looked up, if any entry is as long:
+ * one probe at most per label, and most often fewer. Dots and capitals are found eight bytes at a time. Exact
+ * entries keep their "=" as first byte of the key. The few plain endings are compared one by one.
+ *
+ * Prefixes: a key is the masked address and its length; the lengths that occur are tried from long to short.
+ * A few blocks, such as the home networks, which every packet may be held against, are compared one by one
+ * instead: a hash for each length costs more.
  */
 #include "script/set.h"
 
@@ -153,38 +154,39 @@ static int ending_add(struct set *set, const char *text, size_t length, int32_t 
     return 0;
 }
 
-/* Eight bytes, A to Z made small: bytes from 'A' up and not above 'Z' have their high bit set by these sums.
- */
-static uint64_t fold_word(uint64_t word) {
+/* Of eight bytes, the high bit of each that is a letter from A to Z. */
+static uint64_t capitals_of(uint64_t word) {
     const uint64_t ones = UINT64_MAX / 255, high = ones * 0x80, low = word & ~high;
     uint64_t from_a = low + ones * (0x80 - 'A'), above_z = low + ones * (0x80 - 'Z' - 1);
-    return word | (from_a & ~above_z & ~word & high) >> 2;
+    return from_a & ~above_z & ~word & high;
 }
 
-/* The high bit of each byte that is a dot. */
+/* The high bit of each that is a dot. */
 static uint64_t dots_of(uint64_t word) {
     const uint64_t ones = UINT64_MAX / 255, high = ones * 0x80, other = word ^ ones * '.';
     return ~(((other & ~high) + ~high) | other | ~high);
 }
 
-static void fold_at(char *out, const char *text) {
-    uint64_t word;
-    memcpy(&word, text, sizeof word);
-    word = fold_word(word);
-    memcpy(out, &word, sizeof word);
+/* Eight bytes from `at` on, the first in the lowest; zeros beyond the end, where nothing is read. */
+static uint64_t word_at(const char *text, size_t length, size_t at) {
+    const uint8_t *bytes = (const uint8_t *)text;
+    size_t left = length - at;
+    if (left >= 8) return load_le64(bytes + at);
+    if (length >= 8) return load_le64(bytes + length - 8) >> (64 - 8 * left);
+    uint64_t word = 0;
+    for (size_t i = 0; i < left; i++) word |= (uint64_t)bytes[at + i] << (8 * i);
+    return word;
 }
 
-/* Writes up to seven bytes more, zeros. */
+static bool has_capitals(const char *text, size_t length) {
+    uint64_t found = 0;
+    for (size_t at = 0; at < length; at += 8) found |= capitals_of(word_at(text, length, at));
+    return found != 0;
+}
+
 static void fold_case(char *out, const char *text, size_t length) {
-    memset(out + length, 0, 8);
-    if (length < 8) {
-        char few[8] = {0};
-        for (size_t i = 0; i < length; i++) few[i] = text[i];
-        fold_at(out, few);
-        return;
-    }
-    for (size_t at = 0; at + 8 <= length; at += 8) fold_at(out + at, text + at);
-    fold_at(out + length - 8, text + length - 8);
+    for (size_t i = 0; i < length; i++)
+        out[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] | 0x20) : text[i];
 }
 
 static uint64_t length_bit(size_t length) {
@@ -192,8 +194,8 @@ static uint64_t length_bit(size_t length) {
 }
 
 static int domain_add(struct set *set, const char *text, size_t length, int32_t value, struct error *err) {
-    char folded[NAME_LIMIT + 8];
-    if (length == 0 || length > NAME_LIMIT)
+    char folded[NAME_LIMIT];
+    if (length == 0 || length > sizeof folded)
         return error_set(err, "a domain of %zu characters: expected 1 to %d", length, NAME_LIMIT);
     fold_case(folded, text, length);
     if (length > 1 && folded[length - 1] == '.') length--;
@@ -223,7 +225,7 @@ static int32_t parent_find(const struct set *set, const char *name, size_t lengt
         /* `dots` has those of the eight bytes before `base` that were not looked at. */
         while (dots == 0) {
             if (base >= length) return -1;
-            dots = dots_of(load_le64((const uint8_t *)name + base));
+            dots = dots_of(word_at(name, length, base));
             base += 8;
         }
         at = base - 8 + (size_t)__builtin_ctzll(dots) / 8 + 1;
@@ -232,15 +234,17 @@ static int32_t parent_find(const struct set *set, const char *name, size_t lengt
     return -1;
 }
 
-static int32_t domain_find(const struct set *set, const char *text, size_t length) {
-    char folded[1 + NAME_LIMIT + 8];
-    if (length == 0 || length > NAME_LIMIT) return -1;
-    folded[0] = '=';
-    char *name = folded + 1;
-    fold_case(name, text, length);
+static int32_t exact_find(const struct set *set, const char *name, size_t length) {
+    char key[1 + NAME_LIMIT];
+    key[0] = '=';
+    memcpy(key + 1, name, length);
+    return key_find(set, key, length + 1);
+}
+
+static int32_t name_find(const struct set *set, const char *name, size_t length) {
     if (length > 1 && name[length - 1] == '.') length--;
     if (set->exact & length_bit(length)) {
-        int32_t found = key_find(set, folded, length + 1);
+        int32_t found = exact_find(set, name, length);
         if (found >= 0) return found;
     }
     size_t best_length = 0;
@@ -254,6 +258,18 @@ static int32_t domain_find(const struct set *set, const char *text, size_t lengt
         best_length = e->length;
     }
     return best;
+}
+
+static int32_t folded_find(const struct set *set, const char *text, size_t length) {
+    char folded[NAME_LIMIT];
+    fold_case(folded, text, length);
+    return name_find(set, folded, length);
+}
+
+/* The engine's names are in small letters already: those are looked up where they lie. */
+static int32_t domain_find(const struct set *set, const char *text, size_t length) {
+    if (length == 0 || length > NAME_LIMIT) return -1;
+    return has_capitals(text, length) ? folded_find(set, text, length) : name_find(set, text, length);
 }
 
 static void prefix_key(uint8_t key[PREFIX_KEY], const struct ip *address, unsigned bits) {

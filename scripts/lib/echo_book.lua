@@ -47,15 +47,20 @@ end
 -- limits: ping_foreign, ping_mismatch, ping_same_sequence. Gives a list of sentences and whether a carried packet was seen.
 function book.tests(p, limits)
     local list = {}
-    local function test(holds, text) if holds then list[#list + 1] = text end end
-    test(p.ipv4 >= 3, p.ipv4 .. " IPv4 packets inside")
-    test(p.ptunnel > 0, "ptunnel's magic number")
+    if p.ipv4 >= 3 then list[1] = p.ipv4 .. " IPv4 packets inside" end
+    if p.ptunnel > 0 then list[#list + 1] = "ptunnel's magic number" end
     local carried = #list > 0
-    test(p.foreign >= limits.ping_foreign, p.foreign .. " echoes whose data no ping makes")
-    test(p.foreign_long >= limits.ping_foreign and p.sizes >= 3, p.sizes .. " different lengths, up to " .. p.longest)
-    test(p.mismatch >= limits.ping_mismatch, p.mismatch .. " replies that differ from their request")
-    test(p.same_sequence >= limits.ping_same_sequence, p.same_sequence .. " requests in a row with one sequence number")
-    test(p.requests > 0 and p.replies > 2 * p.requests + 5, ("%d replies to %d requests"):format(p.replies, p.requests))
+    if p.foreign >= limits.ping_foreign then list[#list + 1] = p.foreign .. " echoes whose data no ping makes" end
+    if p.foreign_long >= limits.ping_foreign and p.sizes >= 3 then
+        list[#list + 1] = p.sizes .. " different lengths, up to " .. p.longest
+    end
+    if p.mismatch >= limits.ping_mismatch then list[#list + 1] = p.mismatch .. " replies that differ from their request" end
+    if p.same_sequence >= limits.ping_same_sequence then
+        list[#list + 1] = p.same_sequence .. " requests in a row with one sequence number"
+    end
+    if p.requests > 0 and p.replies > 2 * p.requests + 5 then
+        list[#list + 1] = ("%d replies to %d requests"):format(p.replies, p.requests)
+    end
     return list, carried
 end
 

@@ -20,39 +20,41 @@ local function is_runnable_type(content_type)
     return false
 end
 
+-- Adds a sentence; gives its weight. (A function made for each request could not be compiled.)
+local function mark(list, points, text)
+    list[#list + 1] = text
+    return points
+end
+
 -- r: method, url, status, host_is_address, port, length, request_length, content_type, request_content_type (strings may be nil).
 -- limits: large (bytes), long_query (characters). Gives a list of sentences and the sum of weights.
 function marks.of(r, limits)
     local list, weight = {}, 0
-    local function mark(points, text)
-        list[#list + 1] = text
-        weight = weight + points
-    end
     local method, url = r.method or "", r.url or ""
     local out_type, in_type = (r.request_content_type or ""):lower(), (r.content_type or ""):lower()
     local path, query = url:match("^([^?#]*)%??(.*)$")
     local last = path:gsub("^%l+://[^/]*", ""):match("[^/]*$")
 
     if method == "POST" or method == "PUT" then
-        if r.request_length > 0 or method == "PUT" then mark(1, method .. " of " .. r.request_length .. " bytes") end
-        if out_type:find("multipart/form-data", 1, true) then mark(1, "a form with files (multipart)") end
-        if out_type:find("zip", 1, true) or out_type:find("octet-stream", 1, true) then mark(1, "the body is " .. out_type) end
+        if r.request_length > 0 or method == "PUT" then weight = weight + mark(list, 1, method .. " of " .. r.request_length .. " bytes") end
+        if out_type:find("multipart/form-data", 1, true) then weight = weight + mark(list, 1, "a form with files (multipart)") end
+        if out_type:find("zip", 1, true) or out_type:find("octet-stream", 1, true) then weight = weight + mark(list, 1, "the body is " .. out_type) end
         if r.request_length >= limits.large and r.length < r.request_length / 10 then
-            mark(2, ("much out, little back (%d bytes for %d)"):format(r.length, r.request_length))
+            weight = weight + mark(list, 2, ("much out, little back (%d bytes for %d)"):format(r.length, r.request_length))
         end
     elseif method == "GET" and (r.status == 200 or r.status == 206) then
         local ending = last:match("%.(%w+)$")
         if ending and RUNNABLE[ending:lower()] then
-            mark(1, "fetches " .. last:sub(-40))
+            weight = weight + mark(list, 1, "fetches " .. last:sub(-40))
         elseif not ending and last ~= "" and (is_runnable_type(in_type) or in_type:find("^text/plain")) then
-            mark(1, "fetches " .. last:sub(-40) .. ", a file without a name's ending, as " .. in_type)
+            weight = weight + mark(list, 1, "fetches " .. last:sub(-40) .. ", a file without a name's ending, as " .. in_type)
         elseif is_runnable_type(in_type) then
-            mark(1, "gets " .. in_type)
+            weight = weight + mark(list, 1, "gets " .. in_type)
         end
     end
-    if r.host_is_address then mark(1, "asks an address, not a name") end
-    if r.port ~= 80 and r.port ~= 443 and r.port ~= 8080 then mark(1, "on port " .. r.port) end
-    if #query >= limits.long_query then mark(1, ("a query of %d characters"):format(#query)) end
+    if r.host_is_address then weight = weight + mark(list, 1, "asks an address, not a name") end
+    if r.port ~= 80 and r.port ~= 443 and r.port ~= 8080 then weight = weight + mark(list, 1, "on port " .. r.port) end
+    if #query >= limits.long_query then weight = weight + mark(list, 1, ("a query of %d characters"):format(#query)) end
     return list, weight
 end
 

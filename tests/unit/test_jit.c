@@ -85,6 +85,8 @@ static void put_onset(struct batch *batch, uint32_t i) {
     struct event_onset *e = batch_begin(batch, EVENT_onset);
     if (!e) return;
     e->head.time = batch->clock;
+    e->head.flow_id = 1 + i % 300 + i / 3000 * 300; /* flows that end, and others in their places */
+    e->head.flow_slot = 1 + i % 300;
     e->head.server_port = i & 1 ? 443 : 80;
     e->head.proto = "TCP";
     e->head.client_local = 1;
@@ -134,6 +136,29 @@ static void strings_sets_and_words_are_read(void **state) {
                     "    if e.kind == \"start\" and names:has(e, \"server_name\") then n = n + 1 end\n"
                     "    if e.server_name == \"www.example.com\" then sum = sum + e.time end\n"
                     "end)\n");
+}
+
+/* Read and written by many handlers: no getter may use up what one trace has of tail calls or exits. */
+static void flow_state_is_read_and_written(void **state) {
+    (void)state;
+    char text[8192];
+    int used = snprintf(text, sizeof text,
+                        "local s = lunette.flow_state { n = 'u32', sum = 'u64', last = 'time', h = 'u16[8]', "
+                        "odd = 'bool' }\n");
+    expect_compiled("local s = lunette.flow_state { n = 'u32', sum = 'u64', last = 'time', h = 'u16[8]', odd "
+                    "= 'bool' }\n"
+                    "lunette.on('onset', function(e)\n"
+                    "    local f = s:of(e)\n"
+                    "    f.n, f.sum, f.last = f.n + 1, f.sum + e.client_payload, e.time\n"
+                    "    f:put('h', f.n % 8, f:at('h', f.n % 8) + 1)\n"
+                    "    f.odd = not f.odd\n"
+                    "    n = n + f.n\n"
+                    "end)\n");
+    for (int i = 0; i < 20; i++)
+        used += snprintf(text + used, sizeof text - (size_t)used,
+                         "lunette.on('onset', function(e) local f = s:of(e) f.n = f.n + 1 f.sum = f.sum + "
+                         "e.client_payload end)\n");
+    expect_compiled(text);
 }
 
 static void many_handlers_make_one_loop(void **state) {
@@ -279,6 +304,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_read_and_compared),
         cmocka_unit_test(strings_sets_and_words_are_read),
+        cmocka_unit_test(flow_state_is_read_and_written),
         cmocka_unit_test(many_handlers_make_one_loop),
         cmocka_unit_test(streams_do_not_spoil_the_others),
         cmocka_unit_test(apple_allowlist_is_compiled),
