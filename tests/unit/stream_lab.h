@@ -21,10 +21,12 @@ static inline bool lab_is_local(void *context, const struct ip *address) {
 }
 
 /* Loads `script` as s.lua (and another one, if given), with packets to come through a flow room. */
-static inline void lab_begin_two(struct lab *lab, const char *script, const char *other, uint32_t batch) {
+static inline void lab_begin_with(struct lab *lab, const char *script, const char *other, uint32_t batch,
+                                  size_t memory) {
     struct error err = {.text = ""};
     memset(lab, 0, sizeof *lab);
     bench_begin(&lab->bench);
+    lab->bench.memory = memory;
     bench_script(&lab->bench, "s.lua", script);
     if (other) bench_script(&lab->bench, "other.lua", other);
     if (bench_start(&lab->bench, batch, &err) < 0) fail_msg("%s", err.text);
@@ -45,6 +47,10 @@ static inline void lab_begin_two(struct lab *lab, const char *script, const char
     d->room = flow_room_new(&config, &around, &err);
     if (!d->room) fail_msg("%s", err.text);
     script_host_listen(lab->bench.host, d->room);
+}
+
+static inline void lab_begin_two(struct lab *lab, const char *script, const char *other, uint32_t batch) {
+    lab_begin_with(lab, script, other, batch, 0);
 }
 
 static inline void lab_begin(struct lab *lab, const char *script, uint32_t batch) {

@@ -255,11 +255,32 @@ static void a_flow_begun_before_the_script_is_not_listened_to(void **state) {
     lab_end(&lab);
 }
 
+/* Nor to many that are open at once, however little each has said, nor with little memory. */
+static void flows_that_wait_are_bounded_in_all(void **state) {
+    (void)state;
+    struct lab lab;
+    const char script[] = "local function f(r, s) while true do s.state.line = r:line() end end\n"
+                          "require('lunette').stream { ports = { 9999 }, client = f, server = f }";
+    lab_begin_with(&lab, script, NULL, 256, (size_t)16 << 20);
+    for (int i = 0; i < 6000; i++) {
+        drive_open(&lab.drive);
+        client(&lab, "hello\nwor");
+        server(&lab, "hello\nwor");
+    }
+    lab_finish(&lab);
+    struct detector_status status;
+    script_host_status(lab.bench.host, 0, &status);
+    assert_false(status.off);
+    assert_true(status.evicted > 5000);
+    lab_end(&lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_longer_than_the_limit_ends_the_parser),
         cmocka_unit_test(the_oldest_flow_gives_way),
         cmocka_unit_test(bytes_that_wait_are_bounded_in_all),
+        cmocka_unit_test(flows_that_wait_are_bounded_in_all),
         cmocka_unit_test(first_bytes_decide),
         cmocka_unit_test(a_parser_that_returns_wants_no_more),
         cmocka_unit_test(datagrams_are_parsed_one_by_one),
