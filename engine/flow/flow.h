@@ -116,8 +116,8 @@ struct stream_wish {
  * nothing any more. Taken back at any time; given between bursts. */
 void flow_room_listen(struct flow_room *room, unsigned number, const struct stream_wish *wish);
 
-/* The wish wants no more of that direction of a flow: `tap` and `flow_id` as a stream event of it has them. At
- * any time. */
+/* The wish wants no more of that direction of a flow: `tap` and `flow_id` as a stream event of it has them.
+ * At any time. */
 void flow_room_hush(struct flow_room *room, uint32_t tap, uint64_t flow_id, unsigned number,
                     enum direction direction);
 

@@ -8,6 +8,7 @@
 -- A session ends when both its parsers are at their end, when one raised an error, or with the flow. When there are
 -- too many, or too much waits in them, the oldest is given up and counted as evicted.
 local FLOWS = 10000          -- sessions of a declaration, unless it says otherwise
+local SESSION = 6144         -- bytes that one takes, about, beside those that wait: two coroutines and some tables
 local LIMIT = 65536          -- bytes that may wait in a direction, unless it says otherwise
 local OPTIONS = { name = 1, ports = 1, starts = 1, transport = 1, limit = 1, flows = 1, client = 1, server = 1, closed = 1 }
 
@@ -55,7 +56,7 @@ return function(inside)
     local function unlink(d, session)
         session.older.newer, session.newer.older = session.newer, session.older
         d.sessions[session.id] = nil
-        d.count = d.count - 1
+        d.count, d.held = d.count - 1, d.held - SESSION
         if session.client then d.held = d.held - readers.drop(session.client) end
         if session.server then d.held = d.held - readers.drop(session.server) end
     end
@@ -79,7 +80,7 @@ return function(inside)
         session.older, session.newer = ring.older, ring
         ring.older.newer, ring.older = session, session
         d.sessions[id] = session
-        d.count = d.count + 1
+        d.count, d.held = d.count + 1, d.held + SESSION
         return session
     end
 
