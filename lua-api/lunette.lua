@@ -46,15 +46,16 @@ lunette.on_end = inside.dispatch.on_end
 
 ---@alias lunette.EventField "str"|"bool"|"ip"|"u8"|"u16"|"u32"|"u64"|"f64"|"time"|"list"
 
----Declares an event of the script's own: other detectors ask for it as "DETECTOR.NAME". When the script is loaded.
+---Declares an event of the script's own: "command" in redis.lua is heard by others as "redis.command". When the script is loaded.
 ---@param name string
 ---@param fields table<string, lunette.EventField>
----@param text? string What it is, in a sentence
+---@param doc? string one line on what it is
 lunette.event = inside.events.declare
 
----Makes an event that was declared, in a handler, a stream's parser or a timer.
----@param name string
----@param fields table<string, any>
+---Emits an event that the script declared, in a handler, a parser or a timer. False if it is lost: too many at once.
+---@param name string without the script's own
+---@param fields? table<string, any> by name; what is left out is absent, or zero
+---@return boolean
 lunette.emit = inside.events.emit
 
 ---What reads the bytes of one side, in order and without holes. Waits until there are enough. Numbers are unsigned.

@@ -50,8 +50,16 @@ static int load(const struct values *values, const struct script_options *script
     struct script_host *host = script_host_new(scripts, batch, &sink, err);
     if (!host) return blame(values, strncmp(err->text, "--set ", 6) == 0 ? OPTION_SET : OPTION_SCRIPT, err);
     uint32_t failed = script_host_failed(host), loaded = script_host_count(host);
+    const struct value *records = &values->of[OPTION_RECORD];
+    int outcome = 0;
+    for (uint32_t i = 0; i < records->count && outcome == 0 && !failed; i++) {
+        const char *name = records->words[i];
+        if (!strchr(name, '.') || script_host_declares(host, name)) continue;
+        error_set(err, "no script declares an event '%s'", name);
+        outcome = blame(values, OPTION_RECORD, err);
+    }
     script_host_free(host);
-    if (!failed) return 0;
+    if (!failed) return outcome;
     return error_set(err, "%u of %u detectors cannot be loaded", failed, failed + loaded);
 }
 

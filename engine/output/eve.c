@@ -126,7 +126,8 @@ static bool comes_before_type(const struct field *field) {
 }
 
 /* For events of a schema, or for the head alone. */
-static int make_program(struct program *p, const struct event_schema *own, const char *type, struct error *err) {
+static int make_program(struct program *p, const struct event_schema *own, const char *type,
+                        struct error *err) {
     const struct event_schema *head = event_schema_of(EVENT_head);
     p->object_count = 1;
     p->steps = calloc(head->field_count + own->field_count + 1, sizeof *p->steps);

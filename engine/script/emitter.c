@@ -6,6 +6,7 @@
 #include "script/cdef.h"
 #include "script/relay.h"
 #include "script/state.h"
+#include "script/watchdog.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -273,6 +274,7 @@ int32_t api_emit_begin(struct lunette_detector *opaque, uint32_t number) {
     struct emitter *emitter = detector->emitter;
     struct custom_kind *kind = emitter->kinds[number];
     struct order_key origin;
+    watchdog_obey();
     if (!kind->wanted || !emitter->relay) return -2;
     relay_origin(detector, &origin);
     enter_origin(emitter, &origin);

@@ -56,9 +56,19 @@ return function(inside)
         f64 = "a number", time = "seconds since 1970" }
     for name in pairs(LIMITS) do expected[name] = "a number" end
 
+    -- How many texts there are; nil if there is something else. Read raw, without `#`, which may call the script.
+    local function count_of(list)
+        for i = 1, LIST_LIMIT do
+            local text = rawget(list, i)
+            if text == nil then return i - 1 end
+            if type(text) ~= "string" then return nil end
+        end
+        return LIST_LIMIT
+    end
+    local function is_list(list) return count_of(list) ~= nil end
+
     local function write_list(ref, list)
-        local count = #list
-        if count > LIST_LIMIT then count = LIST_LIMIT end
+        local count = count_of(list)
         if count == 0 then return end
         local at = api.emit_list(inside.detector, count)
         if at == 0 then return end
@@ -67,13 +77,6 @@ return function(inside)
             api.emit_item(inside.detector, at, i - 1, text, math.min(#text, TEXT_LIMIT))
         end
         ref.at, ref.length = at, count
-    end
-
-    local function is_list(list)
-        for i = 1, math.min(#list, LIST_LIMIT) do
-            if type(rawget(list, i)) ~= "string" then return false end
-        end
-        return true
     end
 
     local function shown(value)

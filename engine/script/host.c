@@ -308,6 +308,13 @@ const struct event_schema *script_host_declared(const struct script_host *host, 
     return NULL;
 }
 
+bool script_host_declares(const struct script_host *host, const char *name) {
+    const struct event_schema *schema;
+    for (uint32_t i = 0; (schema = script_host_declared(host, i)); i++)
+        if (strcmp(schema->name, name) == 0) return true;
+    return false;
+}
+
 bool script_host_whereabouts(const struct script_host *host, char *out, size_t size) {
     for (uint32_t i = 0; i < host->count; i++)
         if (detector_whereabouts(host->detectors[i], out, size)) return true;

@@ -92,9 +92,11 @@ void script_host_status(const struct script_host *host, uint32_t index, struct d
  * packet, not the host. */
 void script_host_listen(struct script_host *host, struct flow_room *room);
 
-/* Events that scripts declare (lunette.event), one after the other: NULL beyond the last. Their own fields alone are in
- * the schema. */
+/* Events that scripts declare (lunette.event), one after the other: NULL beyond the last. Their own fields
+ * alone are in the schema. */
 const struct event_schema *script_host_declared(const struct script_host *host, uint32_t index);
+
+bool script_host_declares(const struct script_host *host, const char *name);
 
 /* The first packet's time: timers count from here. */
 void script_host_start(struct script_host *host, nanoseconds clock);

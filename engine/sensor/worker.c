@@ -112,20 +112,14 @@ static void on_packet(void *context, struct flow *flow, const struct packet *pac
 
 /* ------------------------------------------------------------------- life */
 
-static bool is_declared(const struct script_host *scripts, const char *name) {
-    const struct event_schema *schema;
-    for (uint32_t i = 0; (schema = script_host_declared(scripts, i)); i++)
-        if (strcmp(schema->name, name) == 0) return true;
-    return false;
-}
-
-/* --record may name events of scripts, which are known only now. One that is missing may be a failed script's. */
+/* --record may name events of scripts, which are known only now. One that is missing may be a failed
+ * script's. */
 static int check_custom(const struct script_host *scripts, const struct outputs *outputs, struct error *err) {
     const char *name;
     if (script_host_failed(scripts) > 0) return 0;
     for (size_t i = 0; (name = outputs_custom_name(outputs, i)); i++) {
-        if (!strchr(name, '.') || is_declared(scripts, name)) continue;
-        error_set(err, "--record: no script declares an event '%s'", name);
+        if (!strchr(name, '.') || script_host_declares(scripts, name)) continue;
+        error_set(err, "--record %s: no script declares that event", name);
         return error_is_usage(err);
     }
     return 0;

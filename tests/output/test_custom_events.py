@@ -96,7 +96,7 @@ def test_they_are_chosen_by_name(scripts):
 def test_a_name_that_no_script_declares(scripts):
     run = replay(scripts, "-o", "-", "--record", "names.aksed")
     assert run.returncode == 2
-    assert "no script declares an event 'names.aksed'" in run.stderr.decode()
+    assert "--record names.aksed: no script declares that event" in run.stderr.decode()
     run = replay(scripts, "-o", "-", "--record", "nonsense")
     assert run.returncode == 2
 
