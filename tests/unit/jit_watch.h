@@ -32,16 +32,21 @@ static const char jit_watch[] =
     "    end\n"
     "end, 'trace')\n";
 
-/* How often it was noted that a trace beginning in the loop over `kind` was finished, or aborted. */
-static inline int jit_noted(lua_State *lua, const char *what, const char *kind) {
-    char name[64];
-    snprintf(name, sizeof name, "loop over %s", kind);
+/* How often it was noted that a trace beginning in the chunk of that name was finished, or aborted. */
+static inline int jit_noted_in(lua_State *lua, const char *what, const char *chunk) {
     lua_getglobal(lua, "jit_watch");
     lua_getfield(lua, -1, what);
-    lua_getfield(lua, -1, name);
+    lua_getfield(lua, -1, chunk);
     int count = (int)lua_tointeger(lua, -1);
     lua_pop(lua, 3);
     return count;
+}
+
+/* The same of the loop over `kind`. */
+static inline int jit_noted(lua_State *lua, const char *what, const char *kind) {
+    char name[64];
+    snprintf(name, sizeof name, "loop over %s", kind);
+    return jit_noted_in(lua, what, name);
 }
 
 #endif

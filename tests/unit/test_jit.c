@@ -5,6 +5,7 @@
 #include "flow/flow.h"
 #include "jit_watch.h"
 #include "protocol/list.h"
+#include "script/message.h"
 #include "script/state.h"
 #include "sensor/home.h"
 
@@ -47,7 +48,7 @@ static void ignore_report(void *context, const struct report *report) {
     (void)context, (void)report;
 }
 
-static void bench_begin(struct bench *bench, const char *path) {
+static void bench_begin_as(struct bench *bench, const char *path, enum stage stage) {
     struct error err = {.text = ""};
     memset(bench, 0, sizeof *bench);
     bench->batch = batch_new(256, &err);
@@ -56,6 +57,7 @@ static void bench_begin(struct bench *bench, const char *path) {
                                              .memory_limit = (size_t)256 << 20,
                                              .batch = bench->batch,
                                              .quiet = true,
+                                             .stage = stage,
                                              .on_alert = ignore_alert,
                                              .on_report = ignore_report};
     bench->detector = detector_load(&options, &err);
@@ -65,6 +67,10 @@ static void bench_begin(struct bench *bench, const char *path) {
     bench->batch->listener = (struct batch_listener){
         .context = bench, .wants = bench->wants, .offer = bench_offer, .drink = bench_drink};
     assert_int_equal(luaL_dostring(bench->detector->lua, jit_watch), 0);
+}
+
+static void bench_begin(struct bench *bench, const char *path) {
+    bench_begin_as(bench, path, STAGE_WORKER);
 }
 
 static void bench_end(struct bench *bench) {
@@ -171,6 +177,59 @@ static void many_handlers_make_one_loop(void **state) {
                          "sum = sum + e.client_payload end)\n",
                          400 + i);
     expect_compiled(text);
+}
+
+/* --------------------------------------------------------------------- messages */
+
+static void what_handlers_send_leaves_them_compiled(void **state) {
+    (void)state;
+    expect_compiled("lunette.gather(print)\n"
+                    "lunette.on(\"onset\", function(e)\n"
+                    "    lunette.send(e.server_name, e.server_port)\n"
+                    "    lunette.send(e.client_payload, e.kind == \"start\")\n"
+                    "end)\n");
+}
+
+/* Long and short runs of messages. */
+static void what_is_received_is_handled_compiled(void **state) {
+    (void)state;
+    char path[] = "/tmp/lunette-jit-XXXXXX.lua";
+    int fd = mkstemps(path, 4);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    assert_non_null(file);
+    fputs("local lunette = require \"lunette\"\n"
+          "lunette.gather(function()\n"
+          "    local n, sum = 0, 0\n"
+          "    lunette.receive(function(key, value, time)\n"
+          "        if key == \"www.example.com\" then n = n + 1 end\n"
+          "        sum = sum + value + time\n"
+          "    end)\n"
+          "end)\n",
+          file);
+    fclose(file);
+    struct {
+        struct message message;
+        char name[16];
+    } sent = {.message = {.cause = CAUSE_TIMER,
+                          .key_kind = LUNETTE_MAIL_TEXT,
+                          .key_length = 15,
+                          .value_kind = LUNETTE_MAIL_NUMBER,
+                          .value_number = 1},
+              .name = "www.example.com"};
+    for (uint32_t run = 3; run <= 300; run *= 10) {
+        struct bench bench;
+        bench_begin_as(&bench, path, STAGE_GATHER);
+        detector_start(bench.detector, 0);
+        for (uint32_t i = 0; i < EVENTS; i += run) {
+            sent.message.time = i;
+            for (uint32_t k = 0; k < run; k++) detector_mail(bench.detector, &sent.message, i + k);
+            detector_receive(bench.detector, i);
+        }
+        assert_int_equal(jit_noted_in(bench.detector->lua, "aborted", "gathering.lua"), 0);
+        assert_true(jit_noted_in(bench.detector->lua, "finished", "gathering.lua") > 0);
+        bench_end(&bench);
+    }
+    unlink(path);
 }
 
 /* ------------------------------------------------------------- beside coroutines */
@@ -306,6 +365,8 @@ int main(void) {
         cmocka_unit_test(strings_sets_and_words_are_read),
         cmocka_unit_test(flow_state_is_read_and_written),
         cmocka_unit_test(many_handlers_make_one_loop),
+        cmocka_unit_test(what_handlers_send_leaves_them_compiled),
+        cmocka_unit_test(what_is_received_is_handled_compiled),
         cmocka_unit_test(streams_do_not_spoil_the_others),
         cmocka_unit_test(apple_allowlist_is_compiled),
         cmocka_unit_test(beacon_is_compiled),
