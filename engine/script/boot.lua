@@ -114,4 +114,5 @@ calls.finish = inside.dispatch.finish
 calls.traceback = inside.dispatch.traceback
 -- What a reload hands over to the next state: read and filled by handover.c.
 calls.kept = { states = inside.store.kept, timers = inside.clock.kept }
+if given.inspect then calls.inventory = internal("inventory.lua", inside, lunette, environment, given.inspect) end
 return calls

@@ -8,6 +8,7 @@
 #include "script/message.h"
 #include "script/relay.h"
 #include "script/watchdog.h"
+#include "script/inventory.h"
 
 #include <lauxlib.h>
 #include <luajit.h>
@@ -184,6 +185,11 @@ static void push_given(lua_State *lua, struct detector *detector) {
         lua_pushlightuserdata(lua, mail_of(detector));
         lua_setfield(lua, -2, "mail");
     }
+    if (detector->options.inspect)
+        inventory_push_modules(lua);
+    else
+        lua_pushnil(lua);
+    lua_setfield(lua, -2, "inspect");
 }
 
 static int take_call(lua_State *lua, const char *name) {
@@ -203,6 +209,7 @@ static int state_boot(lua_State *lua, struct detector *detector) {
     detector->call_start = take_call(lua, "start");
     detector->call_finish = take_call(lua, "finish");
     detector->call_ask = take_call(lua, "ask");
+    detector->call_inventory = take_call(lua, "inventory");
     lua_getfield(lua, -1, "kept");
     handover_prepare(lua, detector);
     return 0;

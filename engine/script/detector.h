@@ -53,6 +53,7 @@ struct detector_options {
     struct bag *bag; /* where lunette.send puts messages; NULL: nowhere */
     struct emitter
         *emitter; /* of a detector whose place it takes within one load, or NULL: the new one's, if loaded */
+    bool inspect; /* note what is declared, for detector_inventory() */
     void *context;
     /* The event called "detector.event" that another script declares, which is loaded first if need be. NULL
      * and why, with names that may have been meant (up to 32, borrowed). May be NULL: there are no other

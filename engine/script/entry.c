@@ -116,6 +116,7 @@ void script_entry_fill(struct script_entry *entry, struct script_host *host,
     detector_options.files = entry->files;
     entry->detector = detector_load(&detector_options, why);
     if (entry->detector && !options->quiet && host->stage == STAGE_WORKER) warn_if_idle(entry->detector);
+    if (!entry->detector) entry->why = strdup(why->text);
     /* alerts.lua: the value or the key of a setting is wrong. */
     if (!entry->detector && strncmp(why->text, "--set ", 6) == 0) error_is_usage(why);
 }
@@ -127,6 +128,7 @@ void script_entry_free(struct script_entry *entry) {
     for (uint32_t i = 0; i < entry->need_count; i++) free(entry->needs[i]);
     free(entry->needs);
     free(entry->path);
+    free(entry->why);
     free(entry);
 }
 

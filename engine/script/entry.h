@@ -13,6 +13,7 @@ struct script_entry {
     char *path;
     struct script_files *files;
     struct detector *detector; /* NULL: it was left out */
+    char *why;                 /* it was */
     uint64_t settings;         /* digest of what was set for it */
     char **needs;              /* names of the scripts whose events it asked for, there or not */
     uint32_t need_count;

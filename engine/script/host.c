@@ -4,9 +4,9 @@
 #include "script/state.h"
 
 #include "base/log.h"
+#include "script/inventory.h"
 #include "script/loader.h"
 #include "script/relay.h"
-#include "script/state.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -166,6 +166,7 @@ struct detector_options host_detector_options(struct script_host *host,
         .quiet = options->quiet,
         .stage = host->stage,
         .bag = host->sink.on_handled ? &host->bag : NULL,
+        .inspect = options->inspect,
         .context = host,
         .on_alert = host_on_alert,
         .on_report = host_on_report,
@@ -290,6 +291,20 @@ const char *script_host_failed_path(const struct script_host *host, uint32_t ind
     for (uint32_t i = 0; i < host->entry_count; i++)
         if (!host->entries[i]->detector && index-- == 0) return host->entries[i]->path;
     return NULL;
+}
+
+const char *script_host_failed_why(const struct script_host *host, uint32_t index) {
+    for (uint32_t i = 0; i < host->entry_count; i++)
+        if (!host->entries[i]->detector && index-- == 0) return host->entries[i]->why;
+    return NULL;
+}
+
+const char *script_host_path(const struct script_host *host, uint32_t index) {
+    return detector_path(host->detectors[index]);
+}
+
+char *script_host_inventory(struct script_host *host, uint32_t index) {
+    return detector_inventory(host->detectors[index], INVENTORY_DECLARED);
 }
 
 void script_host_status(const struct script_host *host, uint32_t index, struct detector_status *out) {

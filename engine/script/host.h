@@ -47,6 +47,7 @@ struct script_options {
     nanoseconds
         time_limit; /* CPU time of one entry into a detector, 0: the default of 2 s; SCRIPT_TIME_FREE */
     bool quiet;     /* log nothing: workers after the first */
+    bool inspect;        /* detectors note what they declare: script_host_inventory() */
 };
 
 /* Sets itself up as the batch's listener. NULL only if there is no memory, or for a wrong use: a path does
@@ -75,6 +76,12 @@ void script_host_receive(struct script_host *host, struct message *const *messag
 uint32_t script_host_count(const struct script_host *host);
 uint32_t script_host_failed(const struct script_host *host);
 const char *script_host_failed_path(const struct script_host *host, uint32_t index);
+/* Why it could not be loaded, with file and line. */
+const char *script_host_failed_why(const struct script_host *host, uint32_t index);
+
+/* Where a detector comes from, and, with `inspect`, what it declares (inventory.h); the caller frees that. */
+const char *script_host_path(const struct script_host *host, uint32_t index);
+char *script_host_inventory(struct script_host *host, uint32_t index);
 void script_host_status(const struct script_host *host, uint32_t index, struct detector_status *out);
 
 /* Where flows are read, for lunette.stream: told once, before the first packet. The room outlives the last

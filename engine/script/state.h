@@ -73,6 +73,7 @@ struct detector {
     int call_kept, call_write, call_read;             /* handover.c */
     int call_ask;                                     /* of a console's state */
     const char *question, *line;                      /* what it is asked now */
+    int call_inventory;                               /* inventory.c */
     uint64_t events, alerts, errors;
     nanoseconds spent;  /* in Lua */
     nanoseconds end;    /* of the capture, once it is there: feed->now is rounded */
