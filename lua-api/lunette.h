@@ -139,4 +139,7 @@ struct lunette_api {
     int32_t (*ip_parse)(const char *text, uint32_t length, uint8_t *address);
     /* Sends the event on its way; 0 if it did not fit and is lost. */
     int32_t (*emit_commit)(struct lunette_detector *detector, uint32_t kind);
+    /* Around each handler while a detector is profiled: engine/script/profile.h. */
+    void (*profile_enter)(struct lunette_detector *detector, uint32_t slot);
+    void (*profile_leave)(struct lunette_detector *detector);
 };

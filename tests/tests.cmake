@@ -3,6 +3,7 @@
 #   tests/unit/test_*.c      one program each, linked with the engine and cmocka
 #   tests/**/test_*.lua      run by luajit
 #   tests/*/test_*.py        run by pytest; env LUNETTE names the program
+#   NAME_test.lua            beside detectors in examples/detectors and scripts/: run by `lunette test`, all at once
 #   tests/live/tool_*.c      built for them, linked with the engine; env LUNETTE_TOOLS names the folder
 #   tests/unit/layering.py   the order of the engine's folders
 #
@@ -102,6 +103,11 @@ foreach(source IN LISTS python_tests)
         set_tests_properties("${name}" PROPERTIES COST 200 RESOURCE_LOCK live)
     endif()
 endforeach()
+
+# ---------------------------------------------------- detectors, by their own tests
+if(TARGET lunette)
+    lunette_test("workbench/detectors" "$<TARGET_FILE:lunette>" test examples/detectors scripts)
+endif()
 
 # ---------------------------------------------------------------- measurements
 include("${root}/tests/bench/bench.cmake")

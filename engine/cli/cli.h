@@ -10,6 +10,7 @@ int cli_live(int argc, char **argv);
 int cli_console(int argc, char **argv);
 int cli_events(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_profile(int argc, char **argv);
 int cli_ctl(int argc, char **argv);
 int cli_top(int argc, char **argv);
 int cli_new(int argc, char **argv);

@@ -112,6 +112,9 @@ static void fill_record(struct output_options *outputs, const struct value *valu
     if (!value->given) return;
     memset(outputs->record, 0, sizeof outputs->record);
     outputs->record_alerts = outputs->record_reports = outputs->record_stats = false;
+    outputs->record_custom = false;
+    outputs->custom = (const char *const *)value->words;
+    outputs->custom_count = value->count;
     for (uint32_t i = 0; i < value->count; i++) {
         const char *word = value->words[i];
         enum event_kind kind = event_kind_named(word);

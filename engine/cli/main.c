@@ -13,6 +13,7 @@ static const char usage[] = "usage: lunette COMMAND [options]\n"
                             "  console   go through a capture event by event, at a prompt\n"
                             "  events    print the events that detectors can handle, and their fields\n"
                             "  check     read detectors for mistakes, list what they subscribe to\n"
+                            "  profile   where the time of detectors goes, handler by handler\n"
                             "  ctl       ask a running sensor, or tell it what to do\n"
                             "  top       a running sensor on a screen: traffic, hosts, detectors, alerts\n"
                             "  new       begin a detector: a working one, with its test\n"
@@ -25,9 +26,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"replay", cli_replay}, {"live", cli_live},   {"test", cli_test}, {"console", cli_console},
-    {"events", cli_events}, {"ctl", cli_ctl},     {"top", cli_top},   {"new", cli_new},
-    {"test", cli_test},     {"check", cli_check},
+    {"replay", cli_replay}, {"live", cli_live}, {"console", cli_console}, {"events", cli_events},
+    {"new", cli_new},       {"test", cli_test}, {"check", cli_check},     {"profile", cli_profile},
+    {"ctl", cli_ctl},       {"top", cli_top},
 };
 
 int main(int argc, char **argv) {

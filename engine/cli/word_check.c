@@ -37,6 +37,8 @@ int check_record(const char *word, struct error *err) {
     if (kind != EVENT_head && !event_is_hidden(kind)) return 0;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcmp(word, others[i]) == 0) return 0;
+    const char *dot = strrchr(word, '.');
+    if (dot && dot != word && dot[1]) return 0; /* a script's: looked for when the scripts are loaded */
     return error_set(err, "there is no event '%s' (see `lunette events`)", word);
 }
 

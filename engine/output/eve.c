@@ -125,8 +125,9 @@ static bool comes_before_type(const struct field *field) {
     return false;
 }
 
-static int make_program(struct program *p, enum event_kind kind, struct error *err) {
-    const struct event_schema *head = event_schema_of(EVENT_head), *own = event_schema_of(kind);
+/* For events of a schema, or for the head alone. */
+static int make_program(struct program *p, const struct event_schema *own, const char *type, struct error *err) {
+    const struct event_schema *head = event_schema_of(EVENT_head);
     p->object_count = 1;
     p->steps = calloc(head->field_count + own->field_count + 1, sizeof *p->steps);
     if (!p->steps) return error_set(err, "out of memory for the record writer");
@@ -134,9 +135,9 @@ static int make_program(struct program *p, enum event_kind kind, struct error *e
         for (uint32_t i = 0; i < head->field_count; i++)
             if (comes_before_type(&head->fields[i]) == early && add_field(p, head, &head->fields[i], err))
                 return -1;
-        if (early) add_event_type(p, kind == EVENT_head ? "alert" : own->name);
+        if (early) add_event_type(p, type);
     }
-    if (kind == EVENT_head) return 0;
+    if (own == head) return 0;
     for (uint32_t i = 0; i < own->field_count; i++)
         if (add_field(p, own, &own->fields[i], err)) return -1;
     return 0;
@@ -149,7 +150,9 @@ struct eve *eve_new(struct error *err) {
         return NULL;
     }
     for (int kind = 0; kind < EVENT_KINDS; kind++) {
-        if (make_program(&eve->programs[kind], (enum event_kind)kind, err) == 0) continue;
+        const struct event_schema *own = event_schema_of((enum event_kind)kind);
+        const char *type = kind == EVENT_head ? "alert" : own->name;
+        if (make_program(&eve->programs[kind], own, type, err) == 0) continue;
         eve_free(eve);
         return NULL;
     }
@@ -276,7 +279,7 @@ static bool is_absent(const struct step *step, const void *at, const struct even
     case FIELD_u16s:
         return ((const struct list_ref *)at)->count == 0;
     case FIELD_ip:
-        return !head->proto && ip_equals(at, &none);
+        return (step->omit_if_zero || !head->proto) && ip_equals(at, &none);
     case FIELD_f64:
         return step->omit_if_zero && *(const double *)at == 0;
     default:
@@ -329,9 +332,8 @@ static void put_value(struct walk *w, const struct step *step, const void *at) {
 }
 
 /* Leaves the record open: its last '}' is for the caller. */
-static void put_event(const struct program *program, struct buffer *b, const void *event,
-                      const struct batch *batch) {
-    struct walk w = {.b = b, .program = program, .text = batch ? batch->text : NULL};
+static void put_event(const struct program *program, struct buffer *b, const void *event, const char *text) {
+    struct walk w = {.b = b, .program = program, .text = text};
     buffer_char(b, '{');
     for (uint32_t i = 0; i < program->count; i++) {
         const struct step *step = &program->steps[i];
@@ -346,7 +348,27 @@ static void put_event(const struct program *program, struct buffer *b, const voi
 
 void eve_event(const struct eve *eve, struct buffer *b, enum event_kind kind, const void *event,
                const struct batch *batch) {
-    put_event(&eve->programs[kind], b, event, batch);
+    put_event(&eve->programs[kind], b, event, batch ? batch->text : NULL);
+    buffer_put(b, "}\n", 2);
+}
+
+static void program_free(void *program) {
+    free(((struct program *)program)->steps);
+    free(program);
+}
+
+void eve_custom(struct buffer *b, struct custom_schema *custom, const void *event, const char *text) {
+    if (!custom->note) {
+        struct program *program = calloc(1, sizeof *program);
+        if (!program || make_program(program, &custom->schema, custom->schema.name, NULL) < 0) {
+            if (program) program_free(program);
+            b->failed = true;
+            return;
+        }
+        custom->note = program;
+        custom->note_free = program_free;
+    }
+    put_event(custom->note, b, event, text);
     buffer_put(b, "}\n", 2);
 }
 
@@ -418,7 +440,7 @@ void eve_alert(const struct eve *eve, struct buffer *b, const struct alert *aler
         struct event_head_body head = alert->head;
         head.time = alert->time;
         if (!batch) head.iface = (struct text_ref){0};
-        put_event(&eve->programs[EVENT_head], b, &head, batch);
+        put_event(&eve->programs[EVENT_head], b, &head, batch ? batch->text : NULL);
     } else {
         begin_headless(b, alert->time, "alert");
     }

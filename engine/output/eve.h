@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "event/alert.h"
 #include "event/batch.h"
+#include "event/custom.h"
 #include "output/buffer.h"
 
 struct eve;
@@ -29,6 +30,10 @@ void eve_free(struct eve *eve);
  * point to. */
 void eve_event(const struct eve *eve, struct buffer *b, enum event_kind kind, const void *event,
                const struct batch *batch);
+
+/* The same for an event that a script declared: "redis.command" with its fields in "redis":{"command":{…}}. `text` is
+ * what its references point to. The program is made when the first one comes, and kept with the schema. */
+void eve_custom(struct buffer *b, struct custom_schema *custom, const void *event, const char *text);
 
 /* `batch` may be NULL if the alert has no head. */
 void eve_alert(const struct eve *eve, struct buffer *b, const struct alert *alert, const struct batch *batch);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ struct outputs {
 
 struct output_options output_options_defaults(void) {
     struct output_options options = {
+        .record_custom = true,
         .record_alerts = true,
         .record_reports = true,
         .record_stats = true,
@@ -234,6 +236,17 @@ bool outputs_want(const struct outputs *o, enum event_kind kind) {
     return o->receiver_count && o->options.record[kind];
 }
 
+const char *outputs_custom_name(const struct outputs *o, size_t index) {
+    return index < o->options.custom_count ? o->options.custom[index] : NULL;
+}
+
+bool outputs_want_custom(const struct outputs *o, const char *name) {
+    if (!o->receiver_count || o->options.record_custom) return o->receiver_count > 0;
+    for (size_t i = 0; i < o->options.custom_count; i++)
+        if (strcmp(o->options.custom[i], name) == 0) return true;
+    return false;
+}
+
 struct output_worker *outputs_worker(struct outputs *o, uint32_t index) {
     return index < o->worker_count ? &o->workers[index] : NULL;
 }
@@ -255,6 +268,15 @@ void outputs_event(struct output_worker *worker, enum event_kind kind, const voi
     if (!b) return;
     const struct event_head_body *head = event;
     eve_event(o->eve, b, kind, event, batch);
+    record_commit(worker->stream, (struct line_key){.clock = head->clock, .seq = head->seq});
+}
+
+void outputs_custom(struct output_worker *worker, struct custom_schema *schema, const void *event,
+                    const char *text) {
+    struct buffer *b = record_begin(worker->stream, SINK_RECORDS);
+    if (!b) return;
+    const struct event_head_body *head = event;
+    eve_custom(b, schema, event, text);
     record_commit(worker->stream, (struct line_key){.clock = head->clock, .seq = head->seq});
 }
 

@@ -37,6 +37,10 @@ struct output_options {
     bool live;     /* append to files, never wait, show no progress */
     bool append;   /* replay: keep what is in the files */
     bool record[EVENT_KINDS];
+    /* Events that scripts declare ("redis.command"): all of them, or those in the list, which is borrowed. */
+    bool record_custom;
+    const char *const *custom;
+    size_t custom_count;
     bool record_alerts, record_reports, record_stats;
     bool show_alerts;   /* on the terminal, as they come */
     bool show_summary;  /* on the terminal, at the end, reports included */
@@ -70,6 +74,14 @@ void outputs_relieve(struct output_worker *worker, nanoseconds clock);
 
 void outputs_event(struct output_worker *worker, enum event_kind kind, const void *event,
                    const struct batch *batch);
+
+/* Names of events to be recorded, one after the other as the options have them: NULL beyond the last. */
+const char *outputs_custom_name(const struct outputs *outputs, size_t index);
+
+/* The same for events that scripts declare. */
+bool outputs_want_custom(const struct outputs *outputs, const char *name);
+void outputs_custom(struct output_worker *worker, struct custom_schema *schema, const void *event,
+                    const char *text);
 
 /* `batch` may be NULL if the alert has no head. */
 void outputs_alert(struct output_worker *worker, const struct alert *alert, const struct batch *batch);

@@ -7,6 +7,7 @@
  * Whatever allocates in Lua may not come back (script/heap.h): nothing may be held meanwhile that the
  * detector does not know of. */
 #include "script/message.h"
+#include "script/profile.h"
 #include "script/state.h"
 
 #include "base/log.h"
@@ -558,8 +559,7 @@ static int host_call(lua_State *lua) {
     return status == 0 ? lua_gettop(lua) : lua_error(lua);
 }
 
-static void push_function(lua_State *lua, struct detector *detector, const char *name,
-                          lua_CFunction function) {
+void bindings_add(lua_State *lua, struct detector *detector, const char *name, lua_CFunction function) {
     lua_pushlightuserdata(lua, detector);
     lua_pushcclosure(lua, function, 1);
     lua_pushcclosure(lua, host_call, 1);
@@ -572,6 +572,14 @@ static int host_classes(lua_State *lua) {
     lua_settop(lua, 1);
     plain_classes_keep(lua);
     return 0;
+}
+
+/* profile_slot(what, "file:line") → a number for profile_enter */
+static int host_profile_slot(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    const char *what = luaL_checkstring(lua, 1), *place = luaL_checkstring(lua, 2);
+    lua_pushinteger(lua, detector->profile ? (lua_Integer)profile_slot(detector->profile, what, place) : 0);
+    return 1;
 }
 
 void bindings_push(lua_State *lua, struct detector *detector) {
@@ -590,6 +598,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"log", host_log},
         {"failed", host_failed},
         {"place", host_place},
+        {"profile_slot", host_profile_slot},
         {"alert", host_alert},
         {"report", host_report},
         {"classes", host_classes},
@@ -598,11 +607,11 @@ void bindings_push(lua_State *lua, struct detector *detector) {
     };
     lua_newtable(lua);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        push_function(lua, detector, functions[i].name, functions[i].func);
+        bindings_add(lua, detector, functions[i].name, functions[i].func);
     }
     if (detector->options.on_answer) {
-        push_function(lua, detector, "question", host_question);
-        push_function(lua, detector, "answer", host_answer);
+        bindings_add(lua, detector, "question", host_question);
+        bindings_add(lua, detector, "answer", host_answer);
     }
     lua_pushlightuserdata(lua, detector);
     lua_setfield(lua, -2, "detector");
@@ -682,6 +691,7 @@ static int32_t api_flow_area_grow(struct lunette_detector *opaque, struct lunett
                                   uint32_t slot) {
     struct detector *detector = (void *)opaque;
     size_t limit = detector->options.memory_limit, used = detector->beside_heap;
+    watchdog_obey();
     for (uint32_t i = 0; i < detector->flow_area_count; i++) {
         if (flow_area_shown(detector->flow_areas[i]) != shown) continue;
         size_t grown = flow_area_grow(detector->flow_areas[i], slot, used < limit ? limit - used : 0);
@@ -716,4 +726,6 @@ const struct lunette_api lunette_api = {
     .emit_item = api_emit_item,
     .ip_parse = api_ip_parse,
     .emit_commit = api_emit_commit,
+    .profile_enter = profile_enter,
+    .profile_leave = profile_leave,
 };

@@ -35,6 +35,7 @@ local inside = {
 }
 inside.nearest = internal("nearest.lua")
 inside.trace = internal("trace.lua")(inside)
+inside.profile = given.profile and internal("profile.lua", inside) or nil
 inside.views = internal("views.lua")(inside)
 inside.gathering = internal("gathering.lua")(inside, given.mail)
 inside.clock = internal("timers.lua")(inside)
@@ -113,6 +114,8 @@ calls.run = host.is_gathering and inside.gathering.run or inside.dispatch.run
 calls.finish = inside.dispatch.finish
 calls.traceback = inside.dispatch.traceback
 -- What a reload hands over to the next state: read and filled by handover.c.
-calls.kept = { states = inside.store.kept, timers = inside.clock.kept }
-if given.inspect then calls.inventory = internal("inventory.lua", inside, lunette, environment, given.inspect) end
+calls.kept = { states = inside.store.kept, timers = inside.clock.kept, migrate = inside.store.migrate }
+local written = internal("written.lua")
+if given.inspect then calls.inventory = internal("inventory.lua", inside, lunette, environment, given.inspect, written) end
+if inside.profile then calls.traces = function() return "return " .. written(inside.profile.traces()) end end
 return calls

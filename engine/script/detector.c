@@ -9,6 +9,7 @@
 #include "script/relay.h"
 #include "script/watchdog.h"
 #include "script/inventory.h"
+#include "script/profile.h"
 
 #include <lauxlib.h>
 #include <luajit.h>
@@ -69,7 +70,7 @@ static void state_discard(struct detector *detector, int bound) {
     if (bound == HEAP_LATE)
         snprintf(detector->last_error, sizeof detector->last_error,
                  "%s: did not come to its end within %g s of CPU time", state_place(detector),
-                 ns_to_seconds(options->time_limit));
+                 ns_to_seconds(detector->limit));
     else
         snprintf(detector->last_error, sizeof detector->last_error,
                  "%s: not enough memory: its bound is %zu MiB", state_place(detector),
@@ -86,6 +87,7 @@ static void state_discard(struct detector *detector, int bound) {
 
 static int state_enter(struct detector *detector, int arguments, nanoseconds limit) {
     struct watch watch = {.lua = detector->lua, .heap = detector->heap, .limit = limit};
+    detector->limit = limit;
     jmp_buf escape;
     watchdog_enter(&watch);
     int bound = setjmp(escape);
@@ -114,7 +116,7 @@ int detector_enter_patiently(struct detector *detector, int arguments) {
 
 /* The alert of a detector that was stopped: it stands where the handler was, and carries that one's event. */
 static void quarantine_tell(struct detector *detector) {
-    double limit = ns_to_seconds(detector->options.time_limit), taken = ns_to_seconds(watchdog_taken());
+    double limit = ns_to_seconds(detector->limit), taken = ns_to_seconds(watchdog_taken());
     char title[128], why[512], evidence[96];
     snprintf(title, sizeof title, "Detector %s was stopped and is off", detector->name);
     snprintf(
@@ -190,6 +192,8 @@ static void push_given(lua_State *lua, struct detector *detector) {
     else
         lua_pushnil(lua);
     lua_setfield(lua, -2, "inspect");
+    lua_pushboolean(lua, detector->profile != NULL);
+    lua_setfield(lua, -2, "profile");
 }
 
 static int take_call(lua_State *lua, const char *name) {
@@ -210,6 +214,7 @@ static int state_boot(lua_State *lua, struct detector *detector) {
     detector->call_finish = take_call(lua, "finish");
     detector->call_ask = take_call(lua, "ask");
     detector->call_inventory = take_call(lua, "inventory");
+    detector->call_traces = take_call(lua, "traces");
     lua_getfield(lua, -1, "kept");
     handover_prepare(lua, detector);
     return 0;
@@ -333,6 +338,7 @@ struct detector *detector_load(const struct detector_options *options, struct er
         mmap(NULL, sizeof *detector->feed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     detector->feed = feed == MAP_FAILED ? NULL : feed;
     detector->heap = heap_new(options->memory_limit);
+    if (options->profile) detector->profile = profile_new();
     detector->source = options->text ? strdup(options->text)
                                      : file_read(options->path, &detector->source_size, options->files, err);
     if (options->text) detector->source_size = strlen(options->text);
@@ -363,6 +369,7 @@ void detector_free(struct detector *detector) {
     if (!detector) return;
     if (detector->lua) lua_close(detector->lua); /* gives back what is not on the heap: machine code */
     heap_free(detector->heap);
+    profile_free(detector->profile);
     for (uint32_t i = 0; i < detector->place_count; i++) free(detector->places[i]);
     free(detector->places);
     for (int kind = 0; kind < EVENT_KINDS + CUSTOM_KINDS; kind++) {
@@ -394,6 +401,15 @@ const char *detector_path(const struct detector *detector) {
 
 bool detector_handles(const struct detector *detector, enum event_kind kind) {
     return !detector->off && detector->subscriptions[kind] && detector->subscriptions[kind]->count > 0;
+}
+
+const struct event_schema *detector_declared(const struct detector *detector, uint32_t index) {
+    const struct emitter *emitter = detector->emitter;
+    return emitter && index < emitter->kind_count ? &emitter->kinds[index]->declared.schema : NULL;
+}
+
+const struct event_schema *detector_hears(const struct detector *detector, uint32_t index) {
+    return index < detector->known_count ? &detector->known[index]->declared.schema : NULL;
 }
 
 bool detector_wants_packet(struct detector *detector, const struct packet *packet) {
@@ -481,10 +497,11 @@ static void state_call(struct detector *detector, int call, const char *what, do
     if (!detector->lua) return;
     detector->feed->place = 0;
     detector->alert_bytes = 0;
+    profile_reset(detector->profile);
     detector->feed->generation = detector->options.batch->generation & GENERATION_MASK;
     lua_rawgeti(detector->lua, LUA_REGISTRYINDEX, call);
     lua_pushnumber(detector->lua, clock);
-    int status = detector_enter(detector, 1);
+    int status = detector->end ? detector_enter_patiently(detector, 1) : detector_enter(detector, 1);
     if (status > 0) state_failed(detector, what);
     if (status < 0 && detector->quarantined) quarantine_tell(detector);
 }
@@ -547,7 +564,10 @@ void detector_receive(struct detector *detector, double end) {
 
 void detector_finish(struct detector *detector, nanoseconds clock) {
     detector->end = clock;
-    if (!detector->off) state_call(detector, detector->call_finish, "end of capture", ns_to_seconds(clock));
+    if (detector->off) return;
+    nanoseconds before = time_monotonic();
+    state_call(detector, detector->call_finish, "end of capture", ns_to_seconds(clock));
+    detector->spent += time_monotonic() - before;
 }
 
 void detector_ask(struct detector *detector, enum event_kind kind, uint32_t index, const void *event,

@@ -54,6 +54,7 @@ struct detector_options {
     struct emitter
         *emitter; /* of a detector whose place it takes within one load, or NULL: the new one's, if loaded */
     bool inspect; /* note what is declared, for detector_inventory() */
+    bool profile; /* measure each handler (profile.h) */
     void *context;
     /* The event called "detector.event" that another script declares, which is loaded first if need be. NULL
      * and why, with names that may have been meant (up to 32, borrowed). May be NULL: there are no other
@@ -83,6 +84,11 @@ void detector_name_of(const char *path, char *out, size_t size);
 const char *detector_name(const struct detector *detector);
 const char *detector_path(const struct detector *detector);
 bool detector_handles(const struct detector *detector, enum event_kind kind);
+
+/* The events that it declares, by number; NULL beyond the last. */
+const struct event_schema *detector_declared(const struct detector *detector, uint32_t index);
+/* The events of others that it hears, the same way. */
+const struct event_schema *detector_hears(const struct detector *detector, uint32_t index);
 
 /* Is the packet for one of its packet handlers? Remembers which, for the event that follows. */
 bool detector_wants_packet(struct detector *detector, const struct packet *packet);

@@ -6,7 +6,7 @@
 -- turn or two cannot be compiled, and LuaJIT, having tried some times, would never try that loop again. Handlers are called protected: an error is reported and the loop goes on, unless it was one too
 -- many: then the detector is off at once, in the middle of the batch, so that nothing depends on where a batch ends.
 return function(inside)
-    local feed, host = inside.feed, inside.host
+    local feed, host, profile = inside.feed, inside.host, inside.profile
     local handlers, singles, loops, dispatch = {}, {}, {}, {}
     local LONG_RUN = 8
     local at_end = {}
@@ -44,7 +44,7 @@ return function(inside)
     local function build(kind)
         local own = handlers[kind]
         local lines = {
-            "local feed, view, failed, timers, traceback, xpcall, band, h = ...",
+            "local feed, view, failed, timers, traceback, xpcall, band, h, enter, leave, detector = ...",
         }
         for i = 1, #own do lines[#lines + 1] = ("local h%d = h[%d]"):format(i, i) end
         local function body()
@@ -56,7 +56,11 @@ return function(inside)
             for i = 1, #own do
                 lines[#lines + 1] = ("    if band(mask, %d) ~= 0 then"):format(2 ^ (i - 1))
                 lines[#lines + 1] = ("      feed.place = %d"):format(place_of(own[i]))
+                if profile then
+                    lines[#lines + 1] = ("      enter(detector, %d)"):format(profile.slot(inside.schema[kind].name, own[i]))
+                end
                 lines[#lines + 1] = ("      local ok, message = xpcall(h%d, traceback, view(feed.view[n]))"):format(i)
+                if profile then lines[#lines + 1] = "      leave(detector)" end
                 lines[#lines + 1] = ("      if ok then feed.streak = 0 elseif failed(%d, message) then return true end"):format(i)
                 lines[#lines + 1] = "    end"
             end
@@ -72,13 +76,16 @@ return function(inside)
         local chunk = assert(load(table.concat(lines, "\n"), "=loop over " .. name, "t"))
         singles[kind], loops[kind] = chunk(feed, inside.views.constructors[kind], function(i, message)
             return failed("handler for " .. name, own[i], message)
-        end, dispatch.timers, traceback, xpcall, inside.bit.band, own)
+        end, dispatch.timers, traceback, xpcall, inside.bit.band, own, profile and profile.enter, profile and profile.leave,
+            profile and profile.detector)
     end
 
     -- Calls a handler that is not an event's; true if the detector was switched off by it.
     local function call(what, handler, now)
         feed.place = place_of(handler)
+        if profile then profile.begin(what, handler) end
         local ok, message = xpcall(handler, traceback, now)
+        if profile then profile.done() end
         if not ok then return failed(what, handler, message) end
         feed.streak = 0
     end
@@ -137,6 +144,7 @@ return function(inside)
         if not number then error("lunette.on: more than 31 handlers of " .. kind_name, 2) end
         handlers[kind] = handlers[kind] or {}
         handlers[kind][number + 1] = handler
+        if profile then profile.slot(kind_name, handler) end -- told even if it is never called
         for field, value in pairs(filter or {}) do
             local message = add_condition(kind, number, field, value)
             if message and message:find("no such field", 1, true) then

@@ -71,6 +71,8 @@ static int write_names(struct custom_kind *kind, const char *detector, const cha
         kind->fields[i].key = at;
         at += snprintf(at, (size_t)(end - at), "%s.%s.%s", detector, event, names[i]) + 1;
         kind->fields[i].doc = "";
+        /* Zero is what was not given; of numbers it may have been. */
+        kind->fields[i].omit_if_zero = kind->fields[i].type == FIELD_time || kind->fields[i].type == FIELD_ip;
     }
     return 0;
 }

@@ -45,7 +45,7 @@ return function(inside)
         bool = "b.F = V and 1 or 0",
         ip = "copy(b.F, address_N, 16)",
         f64 = "b.F = V",
-        time = "b.F = V <= -9e9 and -9e18 or V >= 9e9 and 9e18 or V * 1e9",
+        time = "b.F = V <= 0 and 0 or V >= 9e9 and 9e18 or V * 1e9",
         list = "write_list(b.F, V)",
     }
     for name, limit in pairs(LIMITS) do

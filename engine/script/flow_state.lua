@@ -52,6 +52,8 @@ return function(inside)
         local function begin(slot, flow)
             if type(slot) ~= "number" or type(flow) ~= "number" then error("flow_state: an event or a stream is expected", 3) end
             if not (slot >= 1 and flow > 0) then return nil end
+            -- A view that the body made would outlast the hand-over, which may bring a smaller array.
+            if not inside.loaded then error("flow_state: nothing has happened yet: call :of(e) in a handler", 3) end
             if not (slot <= area.high) then grow(area, slot, size) end
             local entry = cast(entries_type, area.entries) + slot
             if entry.flow ~= flow then

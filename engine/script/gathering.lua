@@ -25,14 +25,18 @@ return function(inside, mail_pointer)
 
     -- The same for what has no meaning there at all.
     function gathering.refuse(what)
-        if inside_part then error(what .. ": no events come where messages are gathered: ask for them in the file's body", 3) end
+        if inside_part then
+            error(what .. ": no events come where messages are gathered: ask for them in the file's body", 3)
+        end
         return mail ~= nil
     end
 
     -- ---------------------------------------------------------------- sending
 
     local function refuse_to_send()
-        if mail then error("lunette.send: this is where messages are gathered; they are sent by handlers of events", 3) end
+        if mail and (inside_part or inside.loaded) then
+            error("lunette.send: this is where messages are gathered; they are sent by handlers of events", 3)
+        end
         if not inside.loaded then error("lunette.send: nothing has happened yet: call it in a handler", 3) end
         error("lunette.send: nobody receives it: the script has no lunette.gather", 3)
     end
@@ -119,8 +123,9 @@ return function(inside, mail_pointer)
 
     -- Made when the first message comes: by then all that they need is there.
     local function build()
-        local handler, dispatch = receiver, inside.dispatch
-        local timers, traceback, failed, place = dispatch.timers, dispatch.traceback, dispatch.failed, dispatch.place_of(receiver)
+        local handler, dispatch, profile = receiver, inside.dispatch, inside.profile
+        local timers, traceback, failed = dispatch.timers, dispatch.traceback, dispatch.failed
+        local place = dispatch.place_of(receiver)
         local function handle(i)
             local message = mail.messages[i]
             local time = message.time
@@ -128,7 +133,10 @@ return function(inside, mail_pointer)
             feed.now, mail.current, feed.place = time, i, place
             local key
             if message.key_kind == TEXT then key = text(message.key, message.key_length) else key = message.key_number end
-            local ok, complaint = xpcall(handler, traceback, key, value_of(message, i), time)
+            local value = value_of(message, i)
+            if profile then profile.begin("receive", handler) end
+            local ok, complaint = xpcall(handler, traceback, key, value, time)
+            if profile then profile.done() end
             if ok then feed.streak = 0 elseif failed("receive function", handler, complaint) then return true end
         end
         single = handle

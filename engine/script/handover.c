@@ -26,6 +26,8 @@ void handover_prepare(lua_State *lua, struct detector *detector) {
     detector->call_write = luaL_ref(lua, LUA_REGISTRYINDEX);
     lua_pushcfunction(lua, handover_read_all);
     detector->call_read = luaL_ref(lua, LUA_REGISTRYINDEX);
+    lua_pushcfunction(lua, handover_migrate_all);
+    detector->call_migrate = luaL_ref(lua, LUA_REGISTRYINDEX);
 }
 
 struct frame {

@@ -2,7 +2,8 @@
  * handover_read.c alone.
  *
  *      timers      of the body, in order; how many others there were
- *      states      each: name, kind, length; slots in use, the hand; keys that the body set; the entries
+ *      states      each: name, kind, its version if that is not 1; slots in use, the hand; keys that the body
+ * set; the entries
  * (slot, age, used, key, and the value of a lunette.state); the free slots in the order in which they will be
  * taken; of lunette.records the fields and then the blocks as they lie in memory
  *
@@ -12,7 +13,8 @@
 
 #include <lua.h>
 
-enum { KIND_STATE = 1, KIND_RECORDS, FIELDS_MAX = 4096, SLOTS_MAX = 1 << 24, RECORD_MAX = 1 << 20 };
+enum { KIND_STATE = 1, KIND_RECORDS, KIND_VERSIONED = 0x80 /* or-ed: a version follows */ };
+enum { FIELDS_MAX = 4096, SLOTS_MAX = 1 << 24, RECORD_MAX = 1 << 20 };
 
 /* Places on Lua's stack of the tables of a state, while it is written or read. */
 enum { STATE = 3, KEYS, SET_AT, USED, FREE, VALUES };
@@ -26,5 +28,6 @@ void handover_push_tables(lua_State *lua);
 /* What Lua enters by; the argument is the half's own struct. */
 int handover_write_all(lua_State *lua);
 int handover_read_all(lua_State *lua);
+int handover_migrate_all(lua_State *lua);
 
 #endif

@@ -20,6 +20,8 @@ struct reading {
     struct field_plan *plan;
     uint32_t plan_count;
     bool same_layout, field_lost;
+    bool same_version;  /* of the state at hand */
+    bool migrates;      /* of some state it is not */
     const char *damage; /* what makes no sense */
 };
 
@@ -130,7 +132,7 @@ static bool read_entry(struct reading *reading, lua_State *lua, uint32_t high, b
         return damaged(reading, "an entry");
     if (!read_key(reading, lua)) return false;
     int key = lua_gettop(lua);
-    int target = has_values && wanted ? target_of_key(lua) : 0;
+    int target = has_values && wanted && reading->same_version ? target_of_key(lua) : 0;
     if (has_values && !plain_read(&reading->values, lua, target)) return damaged(reading, "a value");
     if (wanted) {
         lua_pushvalue(lua, key);
@@ -173,10 +175,10 @@ static bool read_free(struct reading *reading, lua_State *lua, uint32_t high, ui
 }
 
 static uint32_t kind_bytes(struct slice kind) {
-    if (slice_equals(kind, "u8")) return 1;
+    if (slice_equals(kind, "u8") || slice_equals(kind, "bool")) return 1;
     if (slice_equals(kind, "u16")) return 2;
     if (slice_equals(kind, "u32") || slice_equals(kind, "f32")) return 4;
-    return slice_equals(kind, "f64") ? 8 : 0;
+    return slice_equals(kind, "f64") || slice_equals(kind, "u64") || slice_equals(kind, "time") ? 8 : 0;
 }
 
 /* Looks for the new declaration's field of that name and type; false if there is none. */
@@ -240,8 +242,9 @@ static void tame_floats(lua_State *lua, uint8_t *records, uint32_t count, uint32
         lua_rawgeti(lua, -1, (int)i);
         int field = lua_gettop(lua);
         lua_getfield(lua, field, "kind");
-        bool wide = strcmp(lua_tostring(lua, -1), "f64") == 0,
-             narrow = strcmp(lua_tostring(lua, -1), "f32") == 0;
+        const char *kind = lua_tostring(lua, -1);
+        bool narrow = strcmp(kind, "f32") == 0;
+        bool wide = strcmp(kind, "f64") == 0 || strcmp(kind, "u64") == 0 || strcmp(kind, "time") == 0;
         uint32_t elements = (uint32_t)handover_number(lua, field, "elements"),
                  offset = (uint32_t)handover_number(lua, field, "offset");
         for (uint32_t n = 0; n < count && (wide || narrow); n++) {
@@ -340,14 +343,15 @@ static void open_state(lua_State *lua, bool wanted) {
 }
 
 static void resume_state(struct reading *reading, lua_State *lua, uint32_t count, uint32_t high, double hand,
-                         double evicted) {
+                         double evicted, uint32_t version) {
     lua_getfield(lua, STATE, "resume");
     lua_pushinteger(lua, (lua_Integer)count);
     lua_pushinteger(lua, (lua_Integer)high);
     lua_pushnumber(lua, hand);
     lua_pushnumber(lua, evicted);
     lua_pushvalue(lua, EARLY);
-    lua_call(lua, 5, 1);
+    lua_pushinteger(lua, (lua_Integer)version);
+    lua_call(lua, 6, 1);
     uint32_t gone = (uint32_t)lua_tonumber(lua, -1);
     reading->figures->kept += count - gone;
     reading->figures->lost += reading->field_lost ? count : gone;
@@ -357,16 +361,20 @@ static bool read_state(struct reading *reading, lua_State *lua) {
     struct cursor *in = &reading->values.in;
     struct slice name = incoming_text(in);
     uint8_t kind = cursor_u8(in);
+    uint32_t version = kind & KIND_VERSIONED ? incoming_u32(in) : 1;
+    kind &= (uint8_t)~KIND_VERSIONED;
     uint32_t high = incoming_u32(in);
     double hand = incoming_f64(in), evicted = incoming_f64(in);
     /* A slot takes four bytes at least. */
     if (in->failed || (kind != KIND_STATE && kind != KIND_RECORDS) || high > SLOTS_MAX ||
-        high > cursor_left(in) / 4 || !(hand >= 0 && hand <= SLOTS_MAX) ||
+        version > INT32_MAX || high > cursor_left(in) / 4 || !(hand >= 0 && hand <= SLOTS_MAX) ||
         !(evicted >= 0 && isfinite(evicted)))
         return damaged(reading, "a state's head");
     bool has_values = kind == KIND_STATE;
     find_state(lua, name, has_values);
     bool wanted = !lua_isnil(lua, STATE);
+    reading->same_version = wanted && (uint32_t)handover_number(lua, STATE, "version") == version;
+    reading->migrates |= wanted && !reading->same_version;
     open_state(lua, wanted);
     free(reading->taken);
     reading->taken = calloc(high / 8 + 1, 1);
@@ -382,7 +390,7 @@ static bool read_state(struct reading *reading, lua_State *lua) {
         return damaged(reading, "free slots");
     if (!has_values && !read_records(reading, lua, high, wanted)) return false;
     if (wanted)
-        resume_state(reading, lua, count, high, floor(hand), evicted);
+        resume_state(reading, lua, count, high, floor(hand), evicted, version);
     else
         reading->figures->lost += count;
     lua_settop(lua, 2);
@@ -405,31 +413,49 @@ int handover_read_all(lua_State *lua) {
     return 0;
 }
 
+/* What came of another version is brought to the script's: by its own functions, all states being filled. */
+int handover_migrate_all(lua_State *lua) {
+    const struct reading *reading = lua_touserdata(lua, 1);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, reading->detector->call_kept);
+    lua_getfield(lua, -1, "migrate");
+    lua_call(lua, 0, 1);
+    uint64_t dropped = (uint64_t)lua_tonumber(lua, -1), kept = reading->figures->kept;
+    reading->figures->kept -= dropped < kept ? dropped : kept;
+    reading->figures->lost += dropped;
+    return 0;
+}
+
+/* Enters by `call`, with the reading. 0, or -1 and why: then nothing of the detector is to be used. */
+static int reading_enter(struct reading *reading, int call, struct error *err) {
+    struct detector *detector = reading->detector;
+    lua_State *lua = detector->lua;
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, call);
+    lua_pushlightuserdata(lua, reading);
+    int status = detector_enter_patiently(detector, 1);
+    if (status == 0) return 0;
+    if (status < 0 && detector->quarantined)
+        return error_set(err, "%s cannot take the state over: %s", detector->path, detector->last_error);
+    if (status < 0)
+        return error_set(err, "%s cannot take the state over: not enough memory, its bound is %zu MiB",
+                         detector->path, detector->options.memory_limit >> 20);
+    error_set(err, "%s cannot take the state over: %s", detector->path, lua_tostring(lua, -1));
+    lua_pop(lua, 1);
+    return -1;
+}
+
 int handover_read(struct detector *detector, const void *bytes, size_t size, bool trusted,
                   struct handover_figures *figures, struct error *err) {
     struct reading reading = {.detector = detector,
                               .values = {.in = cursor_over(bytes, size)},
                               .figures = figures,
                               .trusted = trusted};
-    lua_State *lua = detector->lua;
-    if (!lua) return error_set(err, "%s is switched off", detector->name);
-    lua_gc(lua, LUA_GCSTOP, 0); /* nothing of what comes is garbage */
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, detector->call_read);
-    lua_pushlightuserdata(lua, &reading);
-    int status = detector_enter_patiently(detector, 1);
+    if (!detector->lua) return error_set(err, "%s is switched off", detector->name);
+    lua_gc(detector->lua, LUA_GCSTOP, 0); /* nothing of what comes is garbage */
+    int outcome = reading_enter(&reading, detector->call_read, err);
     free(reading.taken);
     free(reading.plan);
-    if (status < 0 && detector->quarantined)
-        return error_set(err, "%s cannot take the state over: %s", detector->path, detector->last_error);
-    if (status < 0)
-        return error_set(err, "%s cannot take the state over: not enough memory, its bound is %zu MiB",
-                         detector->path, detector->options.memory_limit >> 20);
-    lua_gc(lua, LUA_GCRESTART, -1);
-    if (status > 0) {
-        error_set(err, "%s cannot take the state over: %s", detector->path, lua_tostring(lua, -1));
-        lua_pop(lua, 1);
-        return -1;
-    }
+    if (detector->lua) lua_gc(detector->lua, LUA_GCRESTART, -1);
+    if (outcome < 0) return -1;
     if (reading.damage) return error_set(err, "state of %s is damaged: %s", detector->name, reading.damage);
-    return 0;
+    return reading.migrates ? reading_enter(&reading, detector->call_migrate, err) : 0;
 }

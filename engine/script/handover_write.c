@@ -154,7 +154,10 @@ static void write_state(struct writing *writing, lua_State *lua) {
     handover_push_tables(lua);
     bool has_values = !lua_isnil(lua, VALUES);
     text_field(out, lua, STATE, "name");
-    outgoing_u8(out, has_values ? KIND_STATE : KIND_RECORDS);
+    uint32_t version = (uint32_t)handover_number(lua, STATE, "version");
+    uint8_t kind = has_values ? KIND_STATE : KIND_RECORDS;
+    outgoing_u8(out, version == 1 ? kind : kind | KIND_VERSIONED);
+    if (version != 1) outgoing_u32(out, version);
     lua_getfield(lua, STATE, "figures");
     lua_call(lua, 0, 4);
     uint32_t high = (uint32_t)lua_tonumber(lua, -3);
@@ -174,15 +177,19 @@ int handover_write_all(lua_State *lua) {
     lua_rawgeti(lua, LUA_REGISTRYINDEX, writing->detector->call_kept);
     write_timers(writing, lua);
     lua_getfield(lua, 2, "states");
-    uint32_t count = (uint32_t)lua_objlen(lua, -1);
-    outgoing_u32(writing->out, count);
+    uint32_t count = (uint32_t)lua_objlen(lua, -1), written = 0;
+    size_t at = writing->out->used;
+    outgoing_u32(writing->out, 0);
     for (uint32_t i = 1; i <= count; i++) {
         lua_getfield(lua, 2, "states");
         lua_rawgeti(lua, -1, (int)i);
         lua_replace(lua, STATE);
         lua_settop(lua, STATE);
+        if (!writing->by_reference && flag_field(lua, STATE, "reload_only")) continue;
         write_state(writing, lua);
+        written++;
     }
+    if (!writing->out->failed) memcpy(writing->out->bytes + at, &written, sizeof written);
     return 0;
 }
 

@@ -43,8 +43,9 @@ struct heap {
     uint8_t *base;
     size_t limit; /* HEAP_SPARE more while that is allowed */
     size_t reserved;
-    size_t cut;   /* bytes of the reservation handed out so far */
-    size_t large; /* bytes of large mappings */
+    size_t cut;     /* bytes of the reservation handed out so far */
+    size_t large;   /* bytes of large mappings */
+    uint64_t taken; /* bytes asked for since the beginning */
     jmp_buf *escape;
     volatile sig_atomic_t late; /* the next that wants memory jumps */
     struct large *larges;
@@ -75,6 +76,10 @@ void heap_free(struct heap *heap) {
 
 size_t heap_used(const struct heap *heap) {
     return heap->cut + heap->large;
+}
+
+uint64_t heap_taken(const struct heap *heap) {
+    return heap->taken;
 }
 
 void heap_spare(struct heap *heap, bool allowed) {
@@ -206,6 +211,7 @@ static bool same_block(size_t old_size, size_t new_size) {
 
 void *heap_allocate(void *context, void *old, size_t old_size, size_t new_size) {
     struct heap *heap = context;
+    heap->taken += new_size > old_size || !old ? new_size - (old ? old_size : 0) : 0;
     if (!old || old_size == 0) return new_size ? block_take(heap, new_size) : NULL;
     if (new_size == 0) {
         block_give(heap, old, old_size);

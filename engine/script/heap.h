@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct heap;
 
@@ -21,6 +22,9 @@ void heap_free(struct heap *heap);
 
 /* A lua_Alloc; the context is the heap. */
 void *heap_allocate(void *heap, void *old, size_t old_size, size_t new_size);
+
+/* Bytes that were asked for in all, given back or not: what a piece of code allocates is the difference. */
+uint64_t heap_taken(const struct heap *heap);
 
 /* Bytes taken from the system, at most the limit. */
 size_t heap_used(const struct heap *heap);

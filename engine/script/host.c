@@ -167,6 +167,7 @@ struct detector_options host_detector_options(struct script_host *host,
         .stage = host->stage,
         .bag = host->sink.on_handled ? &host->bag : NULL,
         .inspect = options->inspect,
+        .profile = options->profile,
         .context = host,
         .on_alert = host_on_alert,
         .on_report = host_on_report,
@@ -240,7 +241,7 @@ static struct script_host *host_new(const struct script_options *options, struct
     for (int kind = 0; kind < EVENT_KINDS; kind++)
         if (event_is_hidden((enum event_kind)kind)) host->sink.record[kind] = false;
     host->options = *options;
-    host->bag.most = SIZE_MAX;
+    host->bag.most = BAG_MOST;
     return host;
 }
 
@@ -303,12 +304,25 @@ const char *script_host_path(const struct script_host *host, uint32_t index) {
     return detector_path(host->detectors[index]);
 }
 
+struct detector *script_host_detector(struct script_host *host, uint32_t index) {
+    return host->detectors[index];
+}
+
 char *script_host_inventory(struct script_host *host, uint32_t index) {
     return detector_inventory(host->detectors[index], INVENTORY_DECLARED);
 }
 
 void script_host_status(const struct script_host *host, uint32_t index, struct detector_status *out) {
     detector_status(host->detectors[index], out);
+}
+
+const struct event_schema *script_host_declared(const struct script_host *host, uint32_t index) {
+    for (uint32_t i = 0; i < host->count; i++) {
+        const struct event_schema *schema;
+        for (uint32_t k = 0; (schema = detector_declared(host->detectors[i], k)); k++)
+            if (index-- == 0) return schema;
+    }
+    return NULL;
 }
 
 bool script_host_whereabouts(const struct script_host *host, char *out, size_t size) {

@@ -47,7 +47,8 @@ struct script_options {
     nanoseconds
         time_limit; /* CPU time of one entry into a detector, 0: the default of 2 s; SCRIPT_TIME_FREE */
     bool quiet;     /* log nothing: workers after the first */
-    bool inspect;        /* detectors note what they declare: script_host_inventory() */
+    bool inspect;   /* detectors note what they declare: script_host_inventory() */
+    bool profile;   /* detectors measure their handlers: profile.h */
 };
 
 /* Sets itself up as the batch's listener. NULL only if there is no memory, or for a wrong use: a path does
@@ -82,11 +83,18 @@ const char *script_host_failed_why(const struct script_host *host, uint32_t inde
 /* Where a detector comes from, and, with `inspect`, what it declares (inventory.h); the caller frees that. */
 const char *script_host_path(const struct script_host *host, uint32_t index);
 char *script_host_inventory(struct script_host *host, uint32_t index);
+
+/* A detector, for those who look at its profile. */
+struct detector *script_host_detector(struct script_host *host, uint32_t index);
 void script_host_status(const struct script_host *host, uint32_t index, struct detector_status *out);
 
 /* Where flows are read, for lunette.stream: told once, before the first packet. The room outlives the last
  * packet, not the host. */
 void script_host_listen(struct script_host *host, struct flow_room *room);
+
+/* Events that scripts declare (lunette.event), one after the other: NULL beyond the last. Their own fields alone are in
+ * the schema. */
+const struct event_schema *script_host_declared(const struct script_host *host, uint32_t index);
 
 /* The first packet's time: timers count from here. */
 void script_host_start(struct script_host *host, nanoseconds clock);

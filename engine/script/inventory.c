@@ -22,22 +22,27 @@ void inventory_push_modules(lua_State *lua) {
     }
 }
 
-static char *inventory_text(struct detector *detector, enum inventory what) {
+static char *text_of(struct detector *detector, int call, bool argument) {
     lua_State *lua = detector->lua;
-    lua_rawgeti(lua, LUA_REGISTRYINDEX, detector->call_inventory);
-    lua_pushboolean(lua, what == INVENTORY_NAMES);
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, call);
+    lua_pushboolean(lua, argument);
     bool told = lua_pcall(lua, 1, 1, 0) == 0 && lua_type(lua, -1) == LUA_TSTRING;
     char *text = told ? strdup(lua_tostring(lua, -1)) : NULL;
     lua_pop(lua, 1);
     return text;
 }
 
-char *detector_inventory(struct detector *detector, enum inventory what) {
+char *detector_written(struct detector *detector, int call, bool argument) {
     jmp_buf escape;
-    if (!detector->lua || !detector->options.inspect) return NULL;
+    if (!detector->lua) return NULL;
     if (setjmp(escape) != 0) return NULL; /* no memory left in its bound: nobody enters the state again */
     heap_escape_to(detector->heap, &escape);
-    char *text = inventory_text(detector, what);
+    char *text = text_of(detector, call, argument);
     heap_escape_to(detector->heap, NULL);
     return text;
+}
+
+char *detector_inventory(struct detector *detector, enum inventory what) {
+    if (!detector->options.inspect) return NULL;
+    return detector_written(detector, detector->call_inventory, what == INVENTORY_NAMES);
 }

@@ -13,6 +13,10 @@ enum inventory { INVENTORY_DECLARED, INVENTORY_NAMES };
  * modules }, each text with a path a line). NULL if it cannot be had. The caller frees it. */
 char *detector_inventory(struct detector *detector, enum inventory what);
 
+/* What a function of the detector's trusted side, kept under `call`, gives: a text, or NULL. The caller frees
+ * it. */
+char *detector_written(struct detector *detector, int call, bool argument);
+
 /* Pushes the names of what may be modules in the program: what inventory.lua is given, to ask require for
  * them. */
 void inventory_push_modules(lua_State *lua);

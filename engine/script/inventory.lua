@@ -3,7 +3,7 @@
 -- The calls are tail calls, so that errors name the script's line as ever.
 --
 -- The notes go out as text: a Lua table written out, in which every value is quoted.
-local inside, lunette, environment, module_names = ...
+local inside, lunette, environment, module_names, written = ...
 local debug, sets = inside.debug, inside.sets
 local notes = { handlers = {}, timers = {}, states = {}, sets = {}, events = {}, streams = {}, tunables = {} }
 local MOST = 1000 -- notes of a kind
@@ -113,16 +113,6 @@ for kind in next, type(lunette.set) == "table" and lunette.set or {} do
         add("sets", { what = tostring(kind), size = type(list) == "table" and #list or 0,
             at = where and where.short_src .. ":" .. where.currentline })
     end)
-end
-
-local function written(value)
-    if type(value) == "table" then
-        local parts = {}
-        for key, item in next, value do parts[#parts + 1] = "[" .. written(key) .. "]=" .. written(item) end
-        return "{" .. table.concat(parts, ",") .. "}"
-    end
-    if type(value) == "number" then return ("%.17g"):format(value) end
-    return (("%q"):format(tostring(value)):gsub("\n", "n"):gsub("\r", "\\r"):gsub("%z", "\\0"))
 end
 
 -- With `names`: what there is for scripts to use, instead of what this one declares.

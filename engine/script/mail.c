@@ -4,6 +4,7 @@
 #include "script/plain.h"
 #include "script/relay.h"
 #include "script/state.h"
+#include "script/watchdog.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -61,6 +62,7 @@ int32_t mail_send(struct lunette_detector *opaque, const char *key, uint32_t key
                   uint32_t value_kind, const char *value, uint32_t value_length, double value_number) {
     struct detector *detector = (void *)opaque;
     struct message message;
+    watchdog_obey();
     message_begin(detector, &message);
     message.key_kind = key ? LUNETTE_MAIL_TEXT : LUNETTE_MAIL_NUMBER;
     message.key_length = key ? key_length : 0;
@@ -92,11 +94,13 @@ static int mail_send_table(lua_State *lua) {
     message.value_kind = LUNETTE_MAIL_TABLE;
     message.value_number = 0;
     int outcome = -1;
+    bool before = watchdog_hold(true);
     if (plain_write_sorted(&out, lua, MESSAGE_MOST)) {
         message.value_length = (uint32_t)out.used;
         outcome = message_send(detector, &message, &(struct message_parts){.key = key, .value = out.bytes});
     }
     free(out.bytes);
+    watchdog_hold(before);
     if (outcome < 0) return 0;
     lua_pushinteger(lua, outcome);
     return 1;
@@ -161,11 +165,8 @@ void mail_bind(lua_State *lua, struct detector *detector) {
         {"gathers", mail_gathers},
         {"gather_begins", mail_gather_begins},
     };
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        lua_pushlightuserdata(lua, detector);
-        lua_pushcclosure(lua, functions[i].func, 1);
-        lua_setfield(lua, -2, functions[i].name);
-    }
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+        bindings_add(lua, detector, functions[i].name, functions[i].func);
     lua_pushboolean(lua, detector->mailbox != NULL);
     lua_setfield(lua, -2, "is_gathering");
 }

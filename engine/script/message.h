@@ -19,6 +19,7 @@
 enum {
     MESSAGE_MOST = 64 * 1024, /* bytes of key and value */
     BAG_FIRST = 64 * 1024,
+    BAG_MOST = 64 << 20, /* bytes, unless whoever takes it wants less */
 };
 
 enum message_cause { CAUSE_TIMER, CAUSE_EVENT, CAUSE_END };

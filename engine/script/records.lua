@@ -10,7 +10,7 @@ return function(inside)
     local made = 0
 
     return function(name, options)
-        local max, ttl, keep = store.check("lunette.records", name, options)
+        local declared = store.check("lunette.records", name, options)
         local fields = layout.parse("lunette.records", "fields = { name = \"u32\", … }", options.fields)
         made = made + 1
         local struct = "struct lunette_record_" .. made
@@ -40,7 +40,8 @@ return function(inside)
             local made_block = block_type(BLOCK)
             blocks[block], addresses[block + 1] = made_block, tonumber(ffi.cast("intptr_t", made_block))
         end
-        local slots, kept = store.slots(max, ttl, {
+        local slots, kept
+        slots, kept = store.slots(declared, {
             forget = function(slot)
                 local record = record_at(slot)
                 record.turn = band(record.turn + 1, 0x7fffffff)
@@ -51,6 +52,12 @@ return function(inside)
                 ffi.copy(record_at(slot), bytes, size)
             end,
             move = function(from, to) ffi.copy(record_at(to), record_at(from), size) end,
+            migrate = function(key, version)
+                local slot = slots.at(key)
+                local ok, answer = pcall(declared.migrate, view_type(slot, record_at(slot).turn), version, key)
+                if not ok then return false, store.reason(answer) end
+                return answer ~= false
+            end,
         })
         -- The hand-over copies whole blocks if the layout is the same, else field by field.
         kept.fields, kept.size, kept.block, kept.addresses = {}, size, BLOCK, addresses
@@ -63,7 +70,7 @@ return function(inside)
                 if not blocks[block] then make_block(block) end
             end
         end
-        if keep then store.keep(name, kept) end
+        if declared.keep then store.keep(kept) end
 
         local records = {}
         function records:get(key)

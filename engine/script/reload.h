@@ -50,8 +50,8 @@ void script_reload_abandon(struct script_reload *reload);
 struct reload_figures {
     uint32_t loaded, added, removed, unchanged; /* detectors */
     uint64_t entries_kept;                      /* of named state */
-    uint64_t entries_lost; /* whole (a smaller max, a name that is gone, no plain value) or in part (a field
-                              that is gone) */
+    uint64_t entries_lost; /* whole (a smaller max, a name that is gone, no plain value, dropped by migrate) or
+                              in part (a field that is gone) */
     uint64_t timers_lost;  /* set by handlers */
     nanoseconds pause;     /* from stage to commit, without waiting for other workers */
 };

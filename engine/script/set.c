@@ -1,15 +1,16 @@
 /* One hash table serves all kinds: keys are bytes in one growing text, slots hold hash, place and value.
  *
- *   domains   the name and then each of its parents ("a.b.c", "b.c", "c") is looked up: as many probes as
- *             labels. Exact entries keep their "=" as first byte of the key. The few plain endings are
- *             compared one by one.
- *   prefixes  a key is the masked address and its length; the lengths that occur are tried from long to
- * short. A few blocks, such as the home networks, which every packet may be held against, are compared one by
- * one instead: a hash for each length costs more
+ *   domains   the name and then each of its parents ("a.b.c", "b.c", "c") is looked up, if any entry is as
+ *             long: one probe at most per label, and most often fewer. Letters are folded and dots found
+ * eight bytes at a time. Exact entries keep their "=" as first byte of the key. The few plain endings are
+ * compared one by one. prefixes  a key is the masked address and its length; the lengths that occur are tried
+ * from long to short. A few blocks, such as the home networks, which every packet may be held against, are
+ * compared one by one instead: a hash for each length costs more
  */
 #include "script/set.h"
 
-#include <ctype.h>
+#include "base/bytes.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +45,8 @@ struct set {
     size_t text_used, text_size;
     struct ending *endings;
     uint32_t ending_count;
-    uint64_t lengths[3];          /* prefixes: bit n set when a block of n bits (0 to 128) exists */
+    uint64_t lengths[3];     /* prefixes: bit n set when a block of n bits (0 to 128) exists */
+    uint64_t parents, exact; /* domains: bit n is set when an entry of n bytes exists; see length_bit() */
     struct block few[FEW_BLOCKS]; /* prefixes: the first of them, longest first; all if `count` fits */
 };
 
@@ -151,13 +153,47 @@ static int ending_add(struct set *set, const char *text, size_t length, int32_t 
     return 0;
 }
 
+/* Eight bytes, A to Z made small: bytes from 'A' up and not above 'Z' have their high bit set by these sums.
+ */
+static uint64_t fold_word(uint64_t word) {
+    const uint64_t ones = UINT64_MAX / 255, high = ones * 0x80, low = word & ~high;
+    uint64_t from_a = low + ones * (0x80 - 'A'), above_z = low + ones * (0x80 - 'Z' - 1);
+    return word | (from_a & ~above_z & ~word & high) >> 2;
+}
+
+/* The high bit of each byte that is a dot. */
+static uint64_t dots_of(uint64_t word) {
+    const uint64_t ones = UINT64_MAX / 255, high = ones * 0x80, other = word ^ ones * '.';
+    return ~(((other & ~high) + ~high) | other | ~high);
+}
+
+static void fold_at(char *out, const char *text) {
+    uint64_t word;
+    memcpy(&word, text, sizeof word);
+    word = fold_word(word);
+    memcpy(out, &word, sizeof word);
+}
+
+/* Writes up to seven bytes more, zeros. */
 static void fold_case(char *out, const char *text, size_t length) {
-    for (size_t i = 0; i < length; i++) out[i] = (char)tolower((unsigned char)text[i]);
+    memset(out + length, 0, 8);
+    if (length < 8) {
+        char few[8] = {0};
+        for (size_t i = 0; i < length; i++) few[i] = text[i];
+        fold_at(out, few);
+        return;
+    }
+    for (size_t at = 0; at + 8 <= length; at += 8) fold_at(out + at, text + at);
+    fold_at(out + length - 8, text + length - 8);
+}
+
+static uint64_t length_bit(size_t length) {
+    return 1ull << (length < 63 ? length : 63);
 }
 
 static int domain_add(struct set *set, const char *text, size_t length, int32_t value, struct error *err) {
-    char folded[NAME_LIMIT];
-    if (length == 0 || length > sizeof folded)
+    char folded[NAME_LIMIT + 8];
+    if (length == 0 || length > NAME_LIMIT)
         return error_set(err, "a domain of %zu characters: expected 1 to %d", length, NAME_LIMIT);
     fold_case(folded, text, length);
     if (length > 1 && folded[length - 1] == '.') length--;
@@ -169,31 +205,47 @@ static int domain_add(struct set *set, const char *text, size_t length, int32_t 
         length -= skip;
     }
     if (length == 0) return error_set(err, "'%.*s' is no domain", 64, text);
+    if (start[0] == '=') set->exact |= length_bit(length - 1);
+    set->parents |= length_bit(length);
     return key_add(set, start, length, value, err);
 }
 
+/* The longest of the name and its parents that is an entry; `*found_length` is its length. */
+static int32_t parent_find(const struct set *set, const char *name, size_t length, size_t *found_length) {
+    uint64_t dots = 0;
+    size_t base = 0;
+    for (size_t at = 0; at < length;) {
+        if (set->parents & length_bit(length - at)) {
+            int32_t found = key_find(set, name + at, length - at);
+            *found_length = length - at;
+            if (found >= 0) return found;
+        }
+        /* `dots` has those of the eight bytes before `base` that were not looked at. */
+        while (dots == 0) {
+            if (base >= length) return -1;
+            dots = dots_of(load_le64((const uint8_t *)name + base));
+            base += 8;
+        }
+        at = base - 8 + (size_t)__builtin_ctzll(dots) / 8 + 1;
+        dots &= dots - 1;
+    }
+    return -1;
+}
+
 static int32_t domain_find(const struct set *set, const char *text, size_t length) {
-    char folded[NAME_LIMIT + 1];
+    char folded[1 + NAME_LIMIT + 8];
     if (length == 0 || length > NAME_LIMIT) return -1;
     folded[0] = '=';
     char *name = folded + 1;
     fold_case(name, text, length);
     if (length > 1 && name[length - 1] == '.') length--;
-    int32_t found = key_find(set, folded, length + 1);
-    if (found >= 0) return found;
-
-    int32_t best = -1;
-    size_t best_length = 0;
-    for (size_t at = 0; at < length;) {
-        best = key_find(set, name + at, length - at);
-        if (best >= 0) {
-            best_length = length - at;
-            break;
-        }
-        const char *dot = memchr(name + at, '.', length - at);
-        if (!dot) break;
-        at = (size_t)(dot - name) + 1;
+    if (set->exact & length_bit(length)) {
+        int32_t found = key_find(set, folded, length + 1);
+        if (found >= 0) return found;
     }
+    size_t best_length = 0;
+    int32_t best = parent_find(set, name, length, &best_length);
+    if (best < 0) best_length = 0;
     for (uint32_t i = 0; i < set->ending_count; i++) {
         const struct ending *e = &set->endings[i];
         if (e->length <= best_length || e->length > length) continue;

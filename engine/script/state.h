@@ -70,12 +70,15 @@ struct detector {
     char *path;                                       /* what options.path points to */
     char *directory;                                  /* of the script */
     int call_load, call_run, call_start, call_finish; /* registry references */
-    int call_kept, call_write, call_read;             /* handover.c */
+    int call_kept, call_write, call_read, call_migrate; /* handover.c */
     int call_ask;                                     /* of a console's state */
     const char *question, *line;                      /* what it is asked now */
     int call_inventory;                               /* inventory.c */
+    int call_traces;                                  /* profile.c */
+    struct profile *profile;                          /* NULL: nothing is measured */
     uint64_t events, alerts, errors;
     nanoseconds spent;  /* in Lua */
+    nanoseconds limit;  /* of CPU time, of the last entry into Lua */
     nanoseconds end;    /* of the capture, once it is there: feed->now is rounded */
     size_t alert_bytes; /* raised since Lua was entered */
     bool alerts_cut;
@@ -90,7 +93,7 @@ struct detector {
 /* detector.c: calls the function below its arguments on the stack; no results. Lua's status, or -1 if the
  * state had to be given up: then the detector is off. */
 int detector_enter(struct detector *detector, int arguments);
-/* The same for what the engine does with all of a state, which may take PATIENCE times as long. */
+/* The same for what goes through all of a state, a hand-over or the end: it may take PATIENCE times as long. */
 enum { DETECTOR_PATIENCE = 5 };
 int detector_enter_patiently(struct detector *detector, int arguments);
 
@@ -133,6 +136,10 @@ nanoseconds detector_clock(const struct detector *detector, const struct event_h
 void detector_feed(struct detector *detector, int kind, uint32_t slot, double clock, uint32_t mask);
 uint32_t detector_mask(const struct detector *detector, int kind, const void *event);
 void detector_drink(struct detector *detector, double end);
+
+/* bindings.c: adds a function, with the detector as upvalue, to the table on top of the stack. The watchdog keeps
+ * its hands off until it is done: it must not call a script's function. */
+void bindings_add(lua_State *lua, struct detector *detector, const char *name, lua_CFunction function);
 
 /* bindings.c: pushes the table of C functions that the boot script calls `host`. */
 void bindings_push(lua_State *lua, struct detector *detector);

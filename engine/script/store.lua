@@ -6,9 +6,10 @@
 --
 -- Named state outlives a reload of its script (and a restart): handover.c reads the tables below, and fills those of the
 -- same name in the new Lua state. Each is told of in a table of `kept`, made once, so that reading needs no memory. Slots
--- and the hand's place go along, so that whoever gives way afterwards is who would have.
+-- and the hand's place go along, so that whoever gives way afterwards is who would have. A state whose version is another
+-- than the one that comes has its entries gone through by the script's migrate, once all states are filled.
 return function(inside)
-    local feed = inside.feed
+    local feed, host, getmetatable = inside.feed, inside.host, inside.debug.getmetatable
     local store = { kept = {} }
     local names = {}
     local starts = {} -- functions that give a clock to what was set before there was one
@@ -25,11 +26,23 @@ return function(inside)
         if ttl ~= nil and (type(ttl) ~= "number" or not (ttl > 0)) then
             error(what .. ": ttl must be a number of seconds, got " .. tostring(ttl), 3)
         end
-        if keep ~= nil and type(keep) ~= "boolean" then
-            error(what .. ": keep must be true or false, got " .. tostring(keep), 3)
+        if keep ~= nil and type(keep) ~= "boolean" and keep ~= "reload" then
+            error(what .. ": keep must be true, false or \"reload\", got " .. tostring(keep), 3)
+        end
+        local version, migrate = options.version, options.migrate
+        if version ~= nil and (type(version) ~= "number" or not (version >= 1 and version < 2 ^ 31) or version % 1 ~= 0) then
+            error(what .. ": version must be a whole number from 1, got " .. tostring(version), 3)
+        end
+        if migrate ~= nil and type(migrate) ~= "function" then
+            error(what .. ": migrate must be a function, got " .. type(migrate), 3)
         end
         names[name] = true
-        return max, ttl or math.huge, keep ~= false
+        return {
+            name = name, max = max, ttl = ttl or math.huge, keep = keep ~= false,
+            -- What the engine asks of a state that is kept, beside its tables.
+            version = version or 1, migrate = migrate, reload_only = keep == "reload",
+            what = ("%s '%s'"):format(what, name),
+        }
     end
 
     local function check_key(key)
@@ -40,8 +53,10 @@ return function(inside)
     end
 
     -- `content` is what lies in the slots: `forget(slot)` is called when an entry goes, `copy(slot)` gives what `put(slot,
-    -- copy)` puts back, `move(from, to)` moves it.
-    function store.slots(max, ttl, content)
+    -- copy)` puts back, `move(from, to)` moves it; `migrate(key, version, own)` lets the script's function bring it to the
+    -- version that is declared (`own`: what the body set under that key) and answers whether it stays, and if that failed, why.
+    function store.slots(declared, content)
+        local max, ttl = declared.max, declared.ttl
         local slot_of, keys, set_at, used, free = {}, {}, {}, {}, {}
         local count, high, hand, evicted = 0, 0, 0, 0
         local slots = {}
@@ -108,6 +123,7 @@ return function(inside)
             if slot then drop(slot) end
         end
 
+        function slots.at(key) return slot_of[key] end -- whatever its age
         function slots.count() return count end
         function slots.evicted() return evicted end
 
@@ -142,9 +158,13 @@ return function(inside)
             return fields
         end
 
-        local kept = { slot_of = slot_of, keys = keys, set_at = set_at, used = used, free = free, early = {} }
+        local kept = {
+            slot_of = slot_of, keys = keys, set_at = set_at, used = used, free = free, early = {},
+            name = declared.name, version = declared.version, reload_only = declared.reload_only,
+        }
         -- While the hand-over goes on: key → content of what the body set, its keys in order, and what is in its tables.
         local body, body_keys, body_fields
+        local waiting, waiting_early -- the version of what came, if it is another; the keys that the body before had set
 
         function kept.figures() return count, high, hand, evicted end
 
@@ -201,10 +221,8 @@ return function(inside)
             return before - count
         end
 
-        -- The tables are filled. What the body set and the one before did not know is added. Returns how many of the entries had to go.
-        function kept.resume(new_count, new_high, new_hand, new_evicted, early)
-            count, high, hand, evicted = new_count, new_high, new_hand, new_evicted
-            local lost = high > max and shrink() or 0
+        -- What the body set and the one before did not know is added.
+        local function add_body(early)
             for _, key in ipairs(body_keys) do
                 if slot_of[key] ~= nil then
                     -- The table was filled; what this version of the script has in it and the one before had not is added.
@@ -218,16 +236,82 @@ return function(inside)
                 end
             end
             body, body_keys, body_fields = nil, nil, nil
+        end
+
+        -- The tables are filled. Returns how many of the entries had to go.
+        function kept.resume(new_count, new_high, new_hand, new_evicted, early, version)
+            count, high, hand, evicted = new_count, new_high, new_hand, new_evicted
+            local lost = high > max and shrink() or 0
+            if version == declared.version then add_body(early) else waiting, waiting_early = version, early end
             return lost
+        end
+
+        -- Returns how many entries of those that were there are dropped.
+        local function migrate_all(version)
+            local all, dropped, failures, first = {}, 0, 0, nil
+            local where = declared.migrate and inside.debug.getinfo(declared.migrate, "S")
+            where = where and where.short_src .. ":" .. where.linedefined
+            feed.place = where and host.place(where) or 0 -- who it was, if it does not come back
+            for slot = 1, high do
+                if keys[slot] ~= nil then all[#all + 1] = keys[slot] end
+            end
+            for _, key in ipairs(all) do
+                local stays, why = false, nil
+                if slot_of[key] and declared.migrate then stays, why = content.migrate(key, version, body[key]) end
+                if why then failures, first = failures + 1, first or why end
+                if not stays then
+                    if slot_of[key] then drop(slot_of[key]) end
+                    dropped, waiting_early[key] = dropped + 1, nil
+                end
+            end
+            if not declared.migrate and dropped > 0 then
+                host.log(("%s: %d entries of version %d are dropped: it is of version %d and has no migrate"):format(
+                    declared.what, dropped, version, declared.version))
+            elseif first then
+                host.log(("%s: migrate at %s failed for %d of %d entries, which are dropped; the first time: %s"):format(
+                    declared.what, where, failures, #all, first))
+            end
+            feed.place = 0
+            return dropped
+        end
+
+        -- What came of another version is brought to this one. Returns how many entries are dropped.
+        function kept.migrate()
+            if not waiting then return 0 end
+            local dropped = migrate_all(waiting)
+            for i = #body_keys, 1, -1 do -- what is there has been filled by then
+                if slot_of[body_keys[i]] ~= nil then table.remove(body_keys, i) end
+            end
+            add_body(waiting_early)
+            waiting, waiting_early = nil, nil
+            return dropped
         end
 
         return slots, kept
     end
 
     -- Makes the state known to the hand-over under its name.
-    function store.keep(name, kept)
-        kept.name = name
-        store.kept[#store.kept + 1] = kept
+    function store.keep(kept) store.kept[#store.kept + 1] = kept end
+
+    -- All states are filled. Returns how many entries migrate dropped.
+    function store.migrate()
+        local dropped = 0
+        for _, kept in ipairs(store.kept) do dropped = dropped + kept.migrate() end
+        return dropped
+    end
+
+    -- Why a function of the script's failed, as text; no code of the script's is run for it.
+    function store.reason(message)
+        return type(message) == "string" and message or "(error object is a " .. type(message) .. ")"
+    end
+
+    -- A script may hold on to the table that its body set: that is filled, if the value is such a table as well.
+    local function filled(own, value)
+        if type(own) ~= "table" or type(value) ~= "table" or own == value then return value end
+        if getmetatable(own) ~= getmetatable(value) then return value end
+        for field in next, own do own[field] = nil end
+        for field, content in next, value do own[field] = content end
+        return own
     end
 
     -- The script's body is done.
@@ -242,16 +326,25 @@ return function(inside)
     end
 
     function store.state(name, options)
-        local max, ttl, keep = store.check("lunette.state", name, options)
+        local declared = store.check("lunette.state", name, options)
         local values = {}
-        local slots, kept = store.slots(max, ttl, {
+        local slots, kept
+        slots, kept = store.slots(declared, {
             forget = function(slot) values[slot] = nil end,
             copy = function(slot) return values[slot] end,
             put = function(slot, value) values[slot] = value end,
             move = function(from, to) values[from], values[to] = nil, values[from] end,
+            migrate = function(key, version, own)
+                local ok, value = pcall(declared.migrate, values[slots.at(key)], version, key)
+                if not ok then return false, store.reason(value) end
+                local slot = slots.at(key)
+                if value == nil or not slot then return false end
+                values[slot] = filled(own, value)
+                return true
+            end,
         })
         kept.values = values
-        if keep then store.keep(name, kept) end
+        if declared.keep then store.keep(kept) end
         local state = {}
         function state:get(key)
             local slot = slots.find(key)

@@ -14,7 +14,7 @@ local OPTIONS = { name = 1, ports = 1, starts = 1, transport = 1, limit = 1, flo
 return function(inside)
     local ffi, feed, host, dispatch, readers = inside.ffi, inside.feed, inside.host, inside.dispatch, inside.readers
     local band = inside.bit.band
-    local traceback = dispatch.traceback
+    local traceback, profile = dispatch.traceback, inside.profile
     local declared = {} -- by number of the handler + 1
 
     local kind
@@ -90,7 +90,9 @@ return function(inside)
         unlink(d, session)
         if not d.closed then return end
         feed.place = d.closed_place
+        if profile then profile.begin("stream " .. d.name .. ", closed", d.closed) end
         local ok, message = xpcall(d.closed, traceback, session.s, session.reason or reason)
+        if profile then profile.done() end
         if not ok then return failed("closed of stream " .. d.name, d.closed, message) end
         feed.streak = 0
     end
@@ -126,7 +128,9 @@ return function(inside)
             local side = i == 1 and session.client or i == 2 and session.server
             if side and not side.dead and side.until_end and not d.udp then
                 feed.place = i == 1 and d.client_place or d.server_place
+                if profile then profile.begin("stream " .. d.name, side.parser) end
                 local ok, message = readers.finish(side, session.s)
+                if profile then profile.done() end
                 if settle(d, session, side, i == 1, ok, message) then return true end
                 if not d.sessions[session.id] then return end
             end
@@ -142,7 +146,7 @@ return function(inside)
             if body.first == 0 then return end
             session = begin(d, n, event, id)
         end
-        session.s.time = tonumber(event.head.time) / 1e9
+        rawset(session.s, "time", tonumber(event.head.time) / 1e9) -- the script may have thrown it out
         if body.last ~= 0 then return over(d, session) end
         local to_server = body.to_server ~= 0
         local side
@@ -152,12 +156,14 @@ return function(inside)
         feed.place = to_server and d.client_place or d.server_place
         local data, length = ffi.cast("const uint8_t *", feed.text) + body.data.at, body.data.length
         local ok, message, more
+        if profile then profile.begin("stream " .. d.name, side.parser) end
         if d.udp then
             ok, message = readers.datagram(side, session.s, data, length)
         else
             ok, message, more = readers.feed(side, session.s, data, length)
             d.held = d.held + more
         end
+        if profile then profile.done() end
         if settle(d, session, side, to_server, ok, message) then return true end
         while d.held > d.hold and d.count > 0 do evict(d) end
     end

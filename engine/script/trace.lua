@@ -8,6 +8,7 @@ return function(inside)
 
     -- Functions of the chunk called `source` ("=name") are the script's.
     function trace.is_the_scripts(source) chunks[source] = true end
+    function trace.is_of_script(source) return chunks[source] == true end
 
     local function function_name(info)
         if info.what == "main" then return "in the script's body" end
@@ -38,6 +39,7 @@ return function(inside)
         local source, rest = message:match("^([^\n:]-):%d+: (.*)$")
         if not source or chunks["=" .. source] or not place then return message end
         if not (source:find("^%[string ") or source:find("^loop over ") or source:find("^getter ") or
+            source:find("^emit ") or source == "field" or
             source:find("^lunette/") or source:find("^[%w_]+%.lua$")) then
             return message
         end

@@ -15,6 +15,12 @@ return function(inside)
     local buffer = ffi.new("char[64]")
     local function address(bytes) return ffi.string(buffer, api.ip_text(bytes, buffer)) end
 
+    -- In events that scripts declare, an address that was not given.
+    local function address_if_any(bytes)
+        local text = address(bytes)
+        if text ~= "::" then return text end
+    end
+
     -- There are few words, and each is one constant of the engine: their strings are kept by their place.
     local words = {}
     local function word(pointer)
@@ -143,7 +149,7 @@ return function(inside)
     -- event's slot in its lower `bits`.
     local function make_getter(kind, slots, field, home, bits)
         local source = ([[
-            local slots, feed, band, rshift, stale, address, word, string_of, slice, list, u16s = ...
+            local slots, feed, band, rshift, stale, address, word, string_of, slice, list, u16s, address_if_any = ...
             local tonumber = tonumber
             return function(view)
                 local i = view.view
@@ -151,9 +157,9 @@ return function(inside)
                 local f = slots[band(i, %d)].%s.%s
                 return %s
             end]]):format(bits, 2 ^ bits - 1, field.head and "head" or "body", field.member or field.name,
-            expressions[field.type])
+            field.member and field.type == "ip" and "address_if_any(f)" or expressions[field.type])
         local chunk = assert(load(source, "=getter " .. kind .. "." .. field.name, "t"))
-        return chunk(slots, home, band, rshift, stale, address, word, ffi.string, slice_type, list, u16s)
+        return chunk(slots, home, band, rshift, stale, address, word, ffi.string, slice_type, list, u16s, address_if_any)
     end
 
     -- Are the structs that LuaJIT made of the declarations the ones that the C compiler made?

@@ -282,7 +282,7 @@ static uint32_t waiting_sort(struct gather *gather, double limit) {
         gather->waiting[i] = gather->waiting[ready];
         gather->waiting[ready++] = at;
     }
-    qsort(gather->waiting, ready, sizeof *gather->waiting, compare_waiting);
+    if (ready > 1) qsort(gather->waiting, ready, sizeof *gather->waiting, compare_waiting);
     return ready;
 }
 
@@ -312,6 +312,7 @@ static void link_release(struct gather *gather, struct bag_link *link) {
 
 /* Under the mutex: the first `ready` of those that wait were handled. */
 static void waiting_drop(struct gather *gather, uint32_t ready) {
+    if (ready == 0) return;
     for (uint32_t i = 0; i < ready; i++) {
         struct bag_link *link = gather->waiting[i].link;
         if (--link->left == 0) link_release(gather, link);

@@ -29,7 +29,7 @@ struct gather;
 enum {
     GATHER_WORKERS = 64,
     GATHER_AHEAD = 16 << 20, /* bytes in an inbox from which a worker of a replay waits for the others */
-    GATHER_MOST = 64 << 20,  /* bytes in an inbox */
+    GATHER_MOST = BAG_MOST,  /* bytes in an inbox */
 };
 
 struct gather_options {

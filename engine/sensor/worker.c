@@ -56,6 +56,16 @@ static void sink_event(void *context, enum event_kind kind, const void *event, c
     if (worker->output) outputs_event(worker->output, kind, event, batch);
 }
 
+static bool sink_wants_custom(void *context, const char *name) {
+    const struct worker *worker = context;
+    return worker->options->outputs && outputs_want_custom(worker->options->outputs, name);
+}
+
+static void sink_custom(void *context, struct custom_schema *schema, const void *event, const char *text) {
+    const struct worker *worker = context;
+    if (worker->output) outputs_custom(worker->output, schema, event, text);
+}
+
 /* An alert on a flow has its packets kept; one of a timer, its host's. */
 static void sink_alert(void *context, const struct alert *alert) {
     struct worker *worker = context;
@@ -102,6 +112,25 @@ static void on_packet(void *context, struct flow *flow, const struct packet *pac
 
 /* ------------------------------------------------------------------- life */
 
+static bool is_declared(const struct script_host *scripts, const char *name) {
+    const struct event_schema *schema;
+    for (uint32_t i = 0; (schema = script_host_declared(scripts, i)); i++)
+        if (strcmp(schema->name, name) == 0) return true;
+    return false;
+}
+
+/* --record may name events of scripts, which are known only now. One that is missing may be a failed script's. */
+static int check_custom(const struct script_host *scripts, const struct outputs *outputs, struct error *err) {
+    const char *name;
+    if (script_host_failed(scripts) > 0) return 0;
+    for (size_t i = 0; (name = outputs_custom_name(outputs, i)); i++) {
+        if (!strchr(name, '.') || is_declared(scripts, name)) continue;
+        error_set(err, "--record: no script declares an event '%s'", name);
+        return error_is_usage(err);
+    }
+    return 0;
+}
+
 static int worker_open(struct worker *worker, struct error *err) {
     const struct worker_options *options = worker->options;
     if (options->filter) {
@@ -116,6 +145,8 @@ static int worker_open(struct worker *worker, struct error *err) {
     struct script_sink sink = {
         .context = worker,
         .on_event = sink_event,
+        .wants_custom = sink_wants_custom,
+        .on_custom = sink_custom,
         .on_alert = sink_alert,
         .on_report = sink_report,
         .on_drained = sink_drained,
@@ -127,6 +158,8 @@ static int worker_open(struct worker *worker, struct error *err) {
                             (kind == EVENT_flow && options->on_flow);
     worker->scripts = script_host_new(&options->scripts, worker->batch, &sink, err);
     if (!worker->scripts) return -1;
+
+    if (options->outputs && check_custom(worker->scripts, options->outputs, err) < 0) return -1;
 
     const struct flow_surroundings around = {
         .batch = worker->batch,

@@ -6,9 +6,9 @@
 #include "script/embedded.h"
 #include "workbench/check_files.h"
 #include "workbench/check_load.h"
+#include "workbench/tool.h"
 
 #include <lauxlib.h>
-#include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,22 +22,6 @@ struct check {
 };
 
 /* ------------------------------------------------------------ for the Lua side */
-
-static int give_embedded(lua_State *lua) {
-    const struct embedded_file *file = embedded_find(luaL_checkstring(lua, 1));
-    if (!file) return luaL_error(lua, "%s is not in the program", lua_tostring(lua, 1));
-    lua_pushlstring(lua, file->text, file->size);
-    return 1;
-}
-
-/* Pushes the function that a Lua file of the tool's own is. */
-static void push_part(lua_State *lua, const char *name) {
-    const struct embedded_file *file = embedded_find(name);
-    if (!file) luaL_error(lua, "%s is not in the program", name);
-    lua_pushfstring(lua, "=%s", name);
-    if (luaL_loadbuffer(lua, file->text, file->size, lua_tostring(lua, -1)) != 0) lua_error(lua);
-    lua_remove(lua, -2);
-}
 
 static void push_patterns(lua_State *lua, const char *const *patterns) {
     lua_newtable(lua);
@@ -91,7 +75,7 @@ static void push_files(lua_State *lua, const struct check_files *files) {
 /* What check.lua gets as its one argument. */
 static void push_given(lua_State *lua, const struct check *check) {
     lua_newtable(lua);
-    lua_pushcfunction(lua, give_embedded);
+    lua_pushcfunction(lua, tool_embedded);
     lua_setfield(lua, -2, "embedded");
     cdef_push_schema(lua);
     lua_setfield(lua, -2, "schema");
@@ -118,8 +102,7 @@ static void push_given(lua_State *lua, const struct check *check) {
 /* read() tells which files are detectors; they are loaded; report() has the last word. */
 static int run(lua_State *lua) {
     struct check *check = lua_touserdata(lua, 1);
-    luaL_openlibs(lua);
-    push_part(lua, "check.lua");
+    tool_push_part(lua, "check.lua");
     push_given(lua, check);
     lua_call(lua, 1, 1);
     lua_getfield(lua, -1, "read");
@@ -144,8 +127,7 @@ static int run(lua_State *lua) {
 
 static int list(lua_State *lua) {
     struct check *check = lua_touserdata(lua, 1);
-    luaL_openlibs(lua);
-    push_part(lua, "check_codes.lua");
+    tool_push_part(lua, "check_codes.lua");
     lua_call(lua, 0, 1);
     lua_getfield(lua, -1, "reference");
     lua_call(lua, 0, 1);
@@ -153,23 +135,11 @@ static int list(lua_State *lua) {
     return 0;
 }
 
-static int in_lua(struct check *check, lua_CFunction what) {
-    lua_State *lua = luaL_newstate();
-    if (!lua) return error_set(check->err, "out of memory");
-    int outcome = 0;
-    if (lua_cpcall(lua, what, check) != 0) {
-        const char *message = lua_tostring(lua, -1);
-        outcome = error_set(check->err, "%s", message ? message : "an error that is no text");
-    }
-    lua_close(lua);
-    return outcome;
-}
-
 int check_run(const struct check_options *options, struct buffer *out, struct error *err) {
     struct check check = {.options = options, .out = out, .err = err};
     if (check_files_find(&check.files, options, err) < 0) return -1;
     check.names = check_load_names(err);
-    int outcome = check.names ? in_lua(&check, run) : -1;
+    int outcome = check.names ? tool_run(run, &check, err) : -1;
     free(check.names);
     check_files_free(&check.files);
     return outcome < 0 ? -1 : check.problems;
@@ -177,5 +147,5 @@ int check_run(const struct check_options *options, struct buffer *out, struct er
 
 int check_codes(struct buffer *out, struct error *err) {
     struct check check = {.out = out, .err = err};
-    return in_lua(&check, list);
+    return tool_run(list, &check, err);
 }

@@ -58,12 +58,12 @@ end
 local function kinds_of(schema)
     local kinds, head = {}, {}
     for _, kind in pairs(schema) do
-        local fields = {}
+        local fields, inner = {}, kind.name == "stream" -- which lunette.stream alone hears of
         for _, field in ipairs(kind.fields) do
             fields[field.name] = field.type
             if field.head then head[field.name] = field.type end
         end
-        kinds[kind.name] = { fields = fields }
+        if not inner then kinds[kind.name] = { fields = fields } end
     end
     return kinds, head
 end
@@ -233,7 +233,8 @@ local function report(files)
         if file.why then add_failure(results[i], file.why) end
         file.findings = findings_of(results[i])
     end
-    local text, warnings, errors = part "print" { files = files, quiet = given.quiet, json = given.json }
+    local json = assert(load(given.embedded("tool_json.lua"), "=tool_json.lua", "t"))()
+    local text, warnings, errors = part("print", json) { files = files, quiet = given.quiet, json = given.json }
     return text, warnings + errors
 end
 

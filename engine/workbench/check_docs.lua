@@ -32,41 +32,26 @@ local function keys_of(text)
     return count > 0 and keys or nil
 end
 
--- Notes the annotated arguments of a call, in their order.
-local function note(docs, path, arguments, params)
-    for number, argument in ipairs(arguments) do
-        if params[argument] then
-            docs.calls[path] = docs.calls[path] or {}
-            docs.calls[path][number] = docs.calls[path][number] or params[argument]
-        end
-    end
-end
-
 -- Reads one source; `docs` has classes = name → keys, calls = "lunette.state" → number of the argument → keys or a class's name.
+-- The arguments stand in their order above `function lunette.state(…)` or `lunette.state = …`.
 local function read(docs, text)
-    local class, params, order = nil, {}, {}
+    local class, params = nil, {}
     for line in (text .. "\n"):gmatch("([^\n]*)\n") do
         local is_class = line:match("^%s*%-%-%-@class%s+([%w_%.]+)")
         local field, field_type = line:match("^%s*%-%-%-@field%s+([%a_][%w_]*)%??%s+(.+)")
-        local param, param_type = line:match("^%s*%-%-%-@param%s+([%a_][%w_]*)%??%s+(.+)")
-        local path, arguments = line:match("^%s*function%s+([%w_%.]+)(%b())")
-        local gathered = line:match("^%s*([%w_]+%.[%w_%.]+)%s*=") -- lunette.state = …: the annotations have the arguments' order
+        local param_type = line:match("^%s*%-%-%-@param%s+[%a_][%w_]*%??%s+(.+)")
+        local path = line:match("^%s*function%s+([%w_%.]+)%(") or line:match("^%s*([%a_][%w_]*%.[%w_%.]+)%s*=")
         if is_class then
             class = docs.classes[is_class] or {}
             docs.classes[is_class] = class
         elseif field and class then
             class[field] = field_type
-        elseif param then
-            params[param] = keys_of(param_type) or param_type:match("^[%w_%.]+")
-            order[#order + 1] = param
-        elseif path then
-            local listed = {}
-            for argument in arguments:gmatch("[%a_][%w_]*") do listed[#listed + 1] = argument end
-            note(docs, path, listed, params)
-        elseif gathered then
-            note(docs, gathered, order, params)
+        elseif param_type then
+            params[#params + 1] = keys_of(param_type) or param_type:match("^[%w_%.]+") or ""
+        elseif path and #params > 0 then
+            docs.calls[path] = docs.calls[path] or params
         end
-        if not line:find("^%s*%-%-%-") then class, params, order = nil, {}, {} end
+        if not line:find("^%s*%-%-%-") then class, params = nil, {} end
     end
 end
 

@@ -119,3 +119,7 @@ void rig_finish(struct rig *rig) {
 struct worker *rig_worker(struct rig *rig) {
     return rig->worker;
 }
+
+struct script_host *rig_gatherer(struct rig *rig) {
+    return gather_scripts(rig->gather);
+}

@@ -43,6 +43,7 @@ void rig_packets(struct rig *rig, const struct packet *packets, size_t count);
 /* The end of the capture: flows end, detectors say their last. Once. */
 void rig_finish(struct rig *rig);
 
-struct worker *rig_worker(struct rig *rig); /* for its batch, its scripts, its clock */
+struct worker *rig_worker(struct rig *rig);        /* for its batch, its scripts, its clock */
+struct script_host *rig_gatherer(struct rig *rig); /* what gathers, or NULL */
 
 #endif

@@ -292,8 +292,7 @@ static void play_again(struct trial *trial) {
         char text[320];
         snprintf(text, sizeof text,
                  "the same packets, played again event by event, gave other alerts (from the %td. on; %zu "
-                 "the first time, "
-                 "%zu now). Does the detector look at os.time, os.clock or math.random? Time is "
+                 "the first time, %zu now). Does the detector look at os.time or os.clock? Time is "
                  "lunette.now() and e.time",
                  at + 1, heard_alerts(&trial->heard), heard_alerts(&again));
         if (at >= 0) trial_fail(trial, VERDICT_FAILED, case_line(trial), text);

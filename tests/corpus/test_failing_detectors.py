@@ -18,7 +18,12 @@ BROKEN = {
     "greedy": (
         BEGINNING + 'local kept = {}\nlunette.on("flow", function(e)\n'
         "    while true do\n        kept[#kept + 1] = ('x'):rep(1000) .. #kept\n    end\nend)\n", 4, "memory"),
+    "endless": (BEGINNING + 'lunette.on("flow", function(e)\n    while true do end\nend)\n', 3, "did not come to its end"),
+    "tricky": (
+        BEGINNING + 'lunette.on("dns", function(e)\n    return ("a"):rep(300000):find(".-.-.-b")\nend)\n', 3,
+        "did not come to its end"),
 }
+LIMITS = ("--script-memory", 32, "--script-time", 0.5)
 
 
 def alerts(*arguments):
@@ -53,7 +58,7 @@ def assert_named(name, stderr):
 def test_the_others_do_not_notice(name, beside):
     fine, expected, quiet = alerts("-s", SCRIPTS)
     assert fine == 0 and quiet == "" and len(expected) > 3
-    code, got, stderr = alerts("-s", beside(name), "--script-memory", 32)
+    code, got, stderr = alerts("-s", beside(name), *LIMITS)
     assert got == expected
     assert code == 1
     assert_named(name, stderr)
@@ -62,8 +67,23 @@ def test_the_others_do_not_notice(name, beside):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_all_of_them_at_once(workers, beside):
     _, expected, _ = alerts("-s", SCRIPTS, "-w", workers)
-    code, got, stderr = alerts("-s", beside(*BROKEN), "--script-memory", 32, "-w", workers)
+    code, got, stderr = alerts("-s", beside(*BROKEN), *LIMITS, "-w", workers)
     assert sorted(got) == sorted(expected)
     assert code == 1
     for name in BROKEN:
         assert_named(name, stderr)
+
+
+def test_only_the_scripts_own_lines_are_told(tmp_path):
+    """Its author cannot do anything about ours."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "helper.lua").write_text("return { cut = function(text) local part = text:sub({}) return part end }\n")
+    (tmp_path / "deep.lua").write_text(
+        BEGINNING + 'local helper = require "helper"\nlocal state = lunette.state("s", { max = 9 })\n'
+        "local function inner(e)\n    local part = helper.cut(e.client_ip)\n    return part\nend\n"
+        'lunette.on("flow", function(e)\n    local x = inner(e)\n    state:set("k", x)\nend)\n'
+    )
+    done = replay("-q", "-o", "-", "-s", tmp_path / "deep.lua", EXAMPLES / "tools.pcap")
+    told = done.stderr.decode()
+    assert "lib/helper.lua:1" in told and "deep.lua:6" in told and "deep.lua:10" in told, told
+    assert not any(ours in told for ours in ("dispatch.lua", "loop over", "[C]", "boot.lua", "store.lua")), told

@@ -26,6 +26,8 @@ More lines may follow `expect`:
     -- where: file       the code is the whole file
     -- with: --set a=b   arguments of the run
 
+A line `-- file: other.lua` begins a second file of the folder.
+
 `gone`, a list, may be given the names of what could be done but must not; `fails(name, f, ...)` notes the name if the call does
 Whatever comes of an attempt: the program ends by itself with the right exit code, the detector beside it writes byte for byte
 what it writes alone, and nothing appears in the folder of the scripts."""
@@ -89,7 +91,8 @@ class Attempt:
         while code < len(lines) and (m := re.match(r"-- (expect|where|with): (.*)$", lines[code])):
             notes[m[1]] = m[2]
             code += 1
-        self.code = "\n".join(lines[code:])
+        self.code, *others = re.split(r"^-- file: (.*)\n", "\n".join(lines[code:]), flags=re.M)
+        self.others = dict(zip(others[::2], others[1::2]))
         self.where, self.arguments = notes["where"], shlex.split(notes["with"])
         words = re.match(r"(raises|gives|stopped|memory|failing|left out|refused)(?: (.*))?$", notes["expect"])
         if not words:
@@ -194,6 +197,8 @@ def tried(attempt):
         room = Room(folder)
         (room.scripts / "good.lua").write_text(GOOD)
         (room.scripts / "attempt.lua").write_text(attempt.script())
+        for name, text in attempt.others.items():
+            (room.scripts / name).write_text(text)
         before = tree(room.folder)
         # Whatever else ends does so long before the watchdog looks up.
         limit = 0.2 if attempt.outcome in ("stopped", "left out") else 20

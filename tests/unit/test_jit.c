@@ -1,13 +1,9 @@
 /* Do the hot loops stay compiled? A loop that falls out of the JIT costs 40 to 100 times more, and nothing
- * else would tell.
- *
- * The detector's Lua state is asked from outside: once its script is loaded, a listener for LuaJIT's trace
- * events is put into it (a script itself cannot reach jit). A generated loop is compiled if a trace that
- * begins in it was finished and goes on in compiled code: round the loop, into another trace, or back to the
- * caller where runs of one kind are short. */
+ * else would tell. */
 #include "capture/capture.h"
 #include "decode/decode.h"
 #include "flow/flow.h"
+#include "jit_watch.h"
 #include "protocol/list.h"
 #include "script/state.h"
 #include "sensor/home.h"
@@ -22,29 +18,6 @@
 #include <cmocka.h>
 
 enum { EVENTS = 20000, ROUNDS = 12, HOT_EVENTS = 1000 };
-
-static const char watch[] =
-    "local jit, util = require 'jit', require 'jit.util'\n"
-    "local finished, aborted, where = {}, {}, {}\n"
-    "jit_watch = { finished = finished, aborted = aborted }\n"
-    "local function place(func)\n"
-    "    local info = util.funcinfo(func)\n"
-    "    return info.source and info.source:gsub('^[=@]', '') or 'C'\n"
-    "end\n"
-    "jit.attach(function(what, trace, func, _, parent)\n"
-    "    if what == 'start' then\n"
-    "        where[trace] = not parent and place(func) or nil\n" /* side traces have a parent */
-    "    elseif what == 'stop' and where[trace] then\n"
-    "        local kind = util.traceinfo(trace).linktype\n"
-    "        if kind ~= 'interpreter' and kind ~= 'none' and kind ~= 'stitch' then\n"
-    "            finished[where[trace]] = (finished[where[trace]] or 0) + 1\n"
-    "        end\n"
-    "    elseif what == 'flush' then\n" /* every trace is thrown away */
-    "        for name in pairs(finished) do finished[name] = nil end\n"
-    "    elseif what == 'abort' and where[trace] then\n"
-    "        aborted[where[trace]] = (aborted[where[trace]] or 0) + 1\n"
-    "    end\n"
-    "end, 'trace')\n";
 
 struct bench {
     struct batch *batch;
@@ -91,7 +64,7 @@ static void bench_begin(struct bench *bench, const char *path) {
         bench->wants[kind] = detector_handles(bench->detector, (enum event_kind)kind);
     bench->batch->listener = (struct batch_listener){
         .context = bench, .wants = bench->wants, .offer = bench_offer, .drink = bench_drink};
-    assert_int_equal(luaL_dostring(bench->detector->lua, watch), 0);
+    assert_int_equal(luaL_dostring(bench->detector->lua, jit_watch), 0);
 }
 
 static void bench_end(struct bench *bench) {
@@ -103,17 +76,8 @@ static void bench_end(struct bench *bench) {
     batch_free(bench->batch);
 }
 
-/* How often it was noted that a trace beginning in the loop over `kind` was finished, or aborted. */
 static int noted(const struct bench *bench, const char *what, const char *kind) {
-    lua_State *lua = bench->detector->lua;
-    char name[64];
-    snprintf(name, sizeof name, "loop over %s", kind);
-    lua_getglobal(lua, "jit_watch");
-    lua_getfield(lua, -1, what);
-    lua_getfield(lua, -1, name);
-    int count = (int)lua_tointeger(lua, -1);
-    lua_pop(lua, 3);
-    return count;
+    return jit_noted(bench->detector->lua, what, kind);
 }
 
 static void put_onset(struct batch *batch, uint32_t i) {

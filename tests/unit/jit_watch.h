@@ -1,0 +1,47 @@
+/* Is a generated loop compiled? A detector's Lua state is asked from outside: once its script is loaded, a
+ * listener for LuaJIT's trace events is put into it (a script itself cannot reach jit). A loop is compiled if
+ * a trace that begins in it was finished and goes on in compiled code: round the loop, into another trace, or
+ * back to the caller where runs of one kind are short. */
+#ifndef LUNETTE_TESTS_JIT_WATCH_H
+#define LUNETTE_TESTS_JIT_WATCH_H
+
+#include <lauxlib.h>
+#include <stdio.h>
+
+/* To be run in the state. */
+static const char jit_watch[] =
+    "local jit, util = require 'jit', require 'jit.util'\n"
+    "local finished, aborted, where = {}, {}, {}\n"
+    "jit_watch = { finished = finished, aborted = aborted }\n"
+    "local function place(func)\n"
+    "    local info = util.funcinfo(func)\n"
+    "    return info.source and info.source:gsub('^[=@]', '') or 'C'\n"
+    "end\n"
+    "jit.attach(function(what, trace, func, _, parent)\n"
+    "    if what == 'start' then\n"
+    "        where[trace] = not parent and place(func) or nil\n" /* side traces have a parent */
+    "    elseif what == 'stop' and where[trace] then\n"
+    "        local kind = util.traceinfo(trace).linktype\n"
+    "        if kind ~= 'interpreter' and kind ~= 'none' and kind ~= 'stitch' then\n"
+    "            finished[where[trace]] = (finished[where[trace]] or 0) + 1\n"
+    "        end\n"
+    "    elseif what == 'flush' then\n" /* every trace is thrown away */
+    "        for name in pairs(finished) do finished[name] = nil end\n"
+    "    elseif what == 'abort' and where[trace] then\n"
+    "        aborted[where[trace]] = (aborted[where[trace]] or 0) + 1\n"
+    "    end\n"
+    "end, 'trace')\n";
+
+/* How often it was noted that a trace beginning in the loop over `kind` was finished, or aborted. */
+static inline int jit_noted(lua_State *lua, const char *what, const char *kind) {
+    char name[64];
+    snprintf(name, sizeof name, "loop over %s", kind);
+    lua_getglobal(lua, "jit_watch");
+    lua_getfield(lua, -1, what);
+    lua_getfield(lua, -1, name);
+    int count = (int)lua_tointeger(lua, -1);
+    lua_pop(lua, 3);
+    return count;
+}
+
+#endif

@@ -1,0 +1,3 @@
+"""The fixtures of author.py for every test here."""
+
+from author import author  # noqa: F401
