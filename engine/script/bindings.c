@@ -548,21 +548,10 @@ static int host_answer(lua_State *lua) {
     return 0;
 }
 
-/* A call of one of the functions below: until it is over the watchdog keeps its hands off, whether it returns
- * or raises an error. So none of them may call a script's function. */
-static int host_call(lua_State *lua) {
-    lua_pushvalue(lua, lua_upvalueindex(1));
-    lua_insert(lua, 1);
-    bool before = watchdog_hold(true);
-    int status = lua_pcall(lua, lua_gettop(lua) - 1, LUA_MULTRET, 0);
-    watchdog_hold(before);
-    return status == 0 ? lua_gettop(lua) : lua_error(lua);
-}
-
 void bindings_add(lua_State *lua, struct detector *detector, const char *name, lua_CFunction function) {
     lua_pushlightuserdata(lua, detector);
     lua_pushcclosure(lua, function, 1);
-    lua_pushcclosure(lua, host_call, 1);
+    lua_pushcclosure(lua, watchdog_held_call, 1);
     lua_setfield(lua, -2, name);
 }
 

@@ -260,3 +260,12 @@ bool watchdog_hold(bool on) {
     own.held = on;
     return before;
 }
+
+int watchdog_held_call(lua_State *lua) {
+    lua_pushvalue(lua, lua_upvalueindex(1));
+    lua_insert(lua, 1);
+    bool before = watchdog_hold(true);
+    int status = lua_pcall(lua, lua_gettop(lua) - 1, LUA_MULTRET, 0);
+    watchdog_hold(before);
+    return status == 0 ? lua_gettop(lua) : lua_error(lua);
+}

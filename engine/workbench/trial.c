@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "script/embedded.h"
+#include "script/watchdog.h"
 #include "sensor/worker.h"
 #include "workbench/frame.h"
 #include "workbench/trial_state.h"
@@ -16,6 +17,7 @@ enum {
     TRIAL_MEMORY = 256 << 20,
     TRIAL_STEPS =
         300 * 1000 * 1000, /* of the interpreter, for the body and as many for the case: some seconds */
+    TRIAL_SECONDS = 10,    /* of CPU time, for what no step is counted of: a pattern that tries too much */
     SAID_MOST = 64 << 10,
 };
 
@@ -126,12 +128,13 @@ static uint32_t case_line(const struct trial *trial) {
 
 /* The state is lost: what is in its memory is in no order any more. */
 static void lose_state(struct trial *trial, int why) {
-    char text[96];
+    char text[128];
     heap_free(trial->heap);
     trial->heap = NULL;
     trial->lua = NULL;
     if (why == HEAP_LATE)
-        snprintf(text, sizeof text, "the test does not come to its end (an endless loop?)");
+        snprintf(text, sizeof text,
+                 "the test does not come to its end (an endless loop, or a pattern that tries too much?)");
     else
         snprintf(text, sizeof text, "not enough memory: a test may have %d MiB", TRIAL_MEMORY >> 20);
     trial_fail(trial, VERDICT_ERROR, case_line(trial), text);
@@ -139,16 +142,21 @@ static void lose_state(struct trial *trial, int why) {
 
 /* Calls a function of the state, protected in every way. True if it came back in good order. */
 static bool trial_enter(struct trial *trial, lua_CFunction function) {
+    struct watch watch = {.heap = trial->heap, .limit = TRIAL_SECONDS * NS_PER_SECOND};
     jmp_buf escape;
+    watchdog_enter(&watch);
     int why = setjmp(escape);
     if (why) {
+        watchdog_leave(&watch);
         lose_state(trial, why);
         return false;
     }
     heap_escape_to(trial->heap, &escape);
     if (!trial->lua) trial->lua = lua_newstate(heap_allocate, trial->heap);
+    watch.lua = trial->lua;
     int status = trial->lua ? lua_cpcall(trial->lua, function, trial) : LUA_ERRMEM;
     bool told = status && trial->lua && lua_type(trial->lua, -1) == LUA_TSTRING;
+    watchdog_leave(&watch);
     heap_escape_to(trial->heap, NULL);
     if (status == 0) return true;
     trial_fail(trial, VERDICT_ERROR, case_line(trial),

@@ -5,6 +5,7 @@
  * Whatever allocates in Lua may not come back (script/heap.h): what is held meanwhile hangs on the trial. */
 #include "base/log.h"
 #include "script/embedded.h"
+#include "script/watchdog.h"
 #include "workbench/certificate.h"
 #include "workbench/frame.h"
 #include "workbench/trial_state.h"
@@ -385,6 +386,7 @@ void trial_host_push(lua_State *lua, struct trial *trial) {
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         lua_pushlightuserdata(lua, trial);
         lua_pushcclosure(lua, functions[i].func, 1);
+        lua_pushcclosure(lua, watchdog_held_call, 1);
         lua_setfield(lua, -2, functions[i].name);
     }
 }

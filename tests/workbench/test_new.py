@@ -20,6 +20,8 @@ def test_a_new_detector_passes_its_test_and_runs(author, kind):
     assert text.startswith("-- my_first: ") and "@" not in text
     done = author.run("test", ".")
     assert done.returncode == 0 and "0 failures / 0 errors" in done.stdout, done.stdout
+    done = author.run("check", "my_first.lua")
+    assert done.returncode == 0 and "0 warnings / 0 errors" in done.stdout, done.stdout
     done = author.run("replay", "-q", "-s", "my_first.lua", ROOT / "examples" / "mac-first-boot.pcapng.gz")
     assert done.returncode == 0 and done.stderr == ""
 

@@ -459,6 +459,7 @@ t.case("memory", function(c) local all = {} while true do all[#all + 1] = ("x"):
 t.case("packets", function(c) c:times(1e6, 0, function() c:host("192.168.1.20"):udp { to = "203.0.113.9", port = 1, say = { { "client", 60000 } } } end) end)
 t.case("recursion", function(c) local function f() return 1 + f() end f() end)
 t.case("fine as well", function(c) end)
+t.case("pattern", function(c) local s = ("a"):rep(30000) s:find(("a*"):rep(20) .. "b") end)
 """, loop_test_lua="while true do end")
     done = author.run("test", ".")
     assert done.returncode == 1
@@ -466,5 +467,6 @@ t.case("fine as well", function(c) end)
     assert "echo_test.lua:5: not enough memory: a test may have" in done.stdout
     assert "echo_test.lua:6: the packets of one case may have" in done.stdout
     assert "stack overflow" in done.stdout
+    assert "echo_test.lua:9: the test does not come to its end" in done.stdout
     assert "./loop_test.lua: the test does not come to its end" in done.stdout
-    assert "2 successes / 0 failures / 5 errors" in done.stdout
+    assert "2 successes / 0 failures / 6 errors" in done.stdout
