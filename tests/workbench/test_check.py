@@ -231,7 +231,9 @@ def test_findings_are_luacheck_s(name, script):
 
 @needs_luacheck
 def test_findings_are_luacheck_s_in_real_files():
-    paths = sorted(p for place in ("scripts", "examples", "engine", "lua-api", "tests") for p in (ROOT / place).rglob("*.lua"))
+    places_of_lua = ("scripts", "examples", "engine", "lua-api", "tests")
+    # tests/escapes holds lists of attempts, each a script of its own.
+    paths = sorted(p for place in places_of_lua for p in (ROOT / place).rglob("*.lua") if "escapes" not in p.parts)
     assert len(paths) > 30
     ours, theirs = places(by_us(*paths), ("1", "02")), places(by_luacheck(*paths), ("1", "02"))
     assert ours == theirs
