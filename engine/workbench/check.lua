@@ -208,23 +208,35 @@ local function add_failure(result, why)
     table.insert(result.found, { code = "L031", place = place, more = { text = own and words or why } })
 end
 
+-- Does `work` on a file that could be read.
+local function try(work, result)
+    if not result.frames then return end
+    local ok, problem = pcall(work, result)
+    if ok then return end
+    warner(result)("L033", { line = 1, at = 1 }, { text = tostring(problem) })
+    result.frames = nil
+end
+
+-- A tree is a hundred times its text: each is let go before the next is made, but for what findings need.
+local function let_go(result)
+    result.frames, result.tree = nil, nil
+    result.lexed = result.lexed and { line_starts = result.lexed.line_starts }
+end
+
 local function read()
     local detectors = {}
-    for i, file in ipairs(given.files) do
+    for _, file in ipairs(given.files) do
         file.is_test = file.path:find("_test%.lua$") ~= nil
-        results[i] = analyse(file)
+        if file.text:find("event", 1, true) then try(prepare, analyse(file)) end -- what it declares is known to all then
     end
-    for _, work in ipairs { prepare, judge } do
-        for _, result in ipairs(results) do
-            local ok, problem = true, nil
-            if result.frames then ok, problem = pcall(work, result) end
-            if not ok then
-                warner(result)("L033", { line = 1, at = 1 }, { text = tostring(problem) })
-                result.frames = nil
-            end
-        end
+    for i, file in ipairs(given.files) do
+        local result = analyse(file)
+        results[i] = result
+        try(prepare, result)
+        try(judge, result)
+        detectors[i] = is_detector(result)
+        let_go(result)
     end
-    for i, result in ipairs(results) do detectors[i] = is_detector(result) end
     return detectors
 end
 
