@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <strings.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,6 +159,42 @@ static void strings_are_exact_and_many(void **state) {
     set_free(set);
 }
 
+/* Names of all lengths, of letters and of what stands beside them in ASCII, against comparing label by label.
+ */
+static void any_name_is_found_as_by_comparing(void **state) {
+    (void)state;
+    static const char alphabet[] = "aAzZ@[`{./-.b";
+    enum { ENTRIES = 60 };
+    char entries[ENTRIES][8], name[48];
+    struct error err;
+    struct set *set = set_new(SET_DOMAINS);
+    unsigned seed = 3, hits = 0;
+    for (int i = 0; i < ENTRIES; i++) {
+        size_t length = 1 + (size_t)rand_r(&seed) % 3;
+        for (size_t k = 0; k < length; k++) entries[i][k] = "aAzZ@[{b"[rand_r(&seed) % 8];
+        entries[i][length] = '\0';
+        assert_int_equal(set_add(set, entries[i], length, i, &err), 0);
+    }
+    for (int n = 0; n < 200000; n++) {
+        size_t length = 1 + (size_t)rand_r(&seed) % 40;
+        for (size_t k = 0; k < length; k++) name[k] = alphabet[rand_r(&seed) % (sizeof alphabet - 1)];
+        name[length] = '\0';
+        size_t whole = length > 1 && name[length - 1] == '.' ? length - 1 : length;
+        int wanted = -1;
+        for (size_t at = 0; at < whole && wanted < 0; at++) {
+            if (at > 0 && name[at - 1] != '.') continue;
+            for (int i = 0; i < ENTRIES && wanted < 0; i++)
+                if (strlen(entries[i]) == whole - at && strncasecmp(entries[i], name + at, whole - at) == 0)
+                    wanted = i;
+        }
+        hits += wanted >= 0;
+        if (set_find(set, name, length) != wanted)
+            fail_msg("%s: %d, not %d", name, set_find(set, name, length), wanted);
+    }
+    assert_true(hits > 1000);
+    set_free(set);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_domain_has_itself_and_all_below_it),
@@ -167,6 +204,7 @@ int main(void) {
         cmocka_unit_test(prefixes_agree_with_bit_by_bit_comparison),
         cmocka_unit_test(few_and_many_prefixes_agree),
         cmocka_unit_test(strings_are_exact_and_many),
+        cmocka_unit_test(any_name_is_found_as_by_comparing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
