@@ -266,6 +266,32 @@ static void what_was_stopped_stays_off_until_it_is_changed(void **state) {
     assert_false(bad_is_off());
 }
 
+/* The script's own function in a hand-over. */
+static void a_migration_that_does_not_end_leaves_the_old_one(void **state) {
+    (void)state;
+    static const char before[] = "local lunette = require 'lunette'\n"
+                                 "local s = lunette.state('s', { max = 9 })\n"
+                                 "lunette.on('dns', function(e) s:set(e.client_ip, 1) end)\n";
+    static const char after[] = "local lunette = require 'lunette'\n"
+                                "local s = lunette.state('s', { max = 9, version = 2,\n"
+                                "  migrate = function() while true do end end })\n"
+                                "lunette.on('dns', function(e) s:set(e.client_ip, 1) end)\n";
+    bench_script(&bench, "bad.lua", before);
+    bench.time = 20 * NS_PER_MILLISECOND;
+    play(16);
+    bench_file(&bench, "bad.lua", after);
+    const struct script_options options = {
+        .paths = (const char *const *)bench.paths, .path_count = bench.count, .time_limit = bench.time};
+    struct error err = {.text = ""};
+    struct script_reload *reload = script_reload_prepare(bench.host, &options, false, &err);
+    assert_non_null(reload);
+    assert_int_equal(script_reload_stage(reload, &err), -1);
+    assert_non_null(strstr(err.text, "did not come to its end"));
+    script_reload_abandon(reload);
+    script_reload_free(reload);
+    assert_false(bad_is_off());
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(whatever_does_not_end_is_stopped, begin, end),
@@ -273,6 +299,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(timers_and_ends_are_stopped, begin, end),
         cmocka_unit_test_setup_teardown(a_body_that_does_not_end_is_left_out, begin, end),
         cmocka_unit_test_setup_teardown(what_was_stopped_stays_off_until_it_is_changed, begin, end),
+        cmocka_unit_test_setup_teardown(a_migration_that_does_not_end_leaves_the_old_one, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
