@@ -58,11 +58,13 @@ static void sink_event(void *context, enum event_kind kind, const void *event, c
 
 static bool sink_wants_custom(void *context, const char *name) {
     const struct worker *worker = context;
+    if (worker->options->on_custom) return true;
     return worker->options->outputs && outputs_want_custom(worker->options->outputs, name);
 }
 
 static void sink_custom(void *context, struct custom_schema *schema, const void *event, const char *text) {
     const struct worker *worker = context;
+    if (worker->options->on_custom) worker->options->on_custom(worker->options->context, schema, event, text);
     if (worker->output) outputs_custom(worker->output, schema, event, text);
 }
 

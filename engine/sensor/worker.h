@@ -44,6 +44,8 @@ struct worker_options {
     const bool *wanted;
     void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
     void (*on_report)(void *context, const struct report *report);
+    /* Of events that scripts emit: `text` is what their references point into. May be NULL. */
+    void (*on_custom)(void *context, struct custom_schema *schema, const void *event, const char *text);
 };
 
 /* What a worker met. If it is given all packets, every worker's figures of the capture are the same. */

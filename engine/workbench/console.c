@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/nearest.h"
+#include "output/eve.h"
 #include "script/inspector.h"
 #include "script/reload.h"
 #include "sensor/worker.h"
@@ -343,6 +344,16 @@ static void on_event(void *context, enum event_kind kind, const void *event, con
     prompt(console, false);
 }
 
+/* What a detector emits has no view here: it is shown as its record, unless everything is to pass unseen. */
+static void on_custom(void *context, struct custom_schema *schema, const void *event, const char *text) {
+    struct console *console = context;
+    if (console->leave != STAY || console->goal == GOAL_END || console->goal == GOAL_ALERT) return;
+    terminal_ink(&console->out, &console->options->style, INK_DIM);
+    eve_custom(&console->out, schema, event, text);
+    terminal_ink(&console->out, &console->options->style, INK_PLAIN);
+    flush(console);
+}
+
 static void on_alert(void *context, const struct alert *alert) {
     struct console *console = context;
     if (console->leave != STAY) return;
@@ -364,6 +375,7 @@ static int console_open(struct console *console, struct error *err) {
     options.context = console;
     options.on_event = on_event;
     options.on_alert = on_alert;
+    options.on_custom = on_custom;
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) options.wanted[kind] = kind != EVENT_packet;
     rig_free(console->rig);
     console->event = NULL;

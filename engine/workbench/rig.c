@@ -39,6 +39,11 @@ static void on_report(void *context, const struct report *report) {
     if (options->on_report) options->on_report(options->context, report);
 }
 
+static void on_custom(void *context, struct custom_schema *schema, const void *event, const char *text) {
+    const struct rig_options *options = &((struct rig *)context)->options;
+    options->on_custom(options->context, schema, event, text);
+}
+
 static int rig_open(struct rig *rig, struct error *err) {
     const struct rig_options *options = &rig->options;
     rig->home = home_new(options->home_networks, err);
@@ -59,6 +64,7 @@ static int rig_open(struct rig *rig, struct error *err) {
         .interface_name = interface_name,
         .wanted = options->wanted,
         .on_event = options->on_event ? on_event : NULL,
+        .on_custom = options->on_custom ? on_custom : NULL,
         .on_alert = on_alert,
         .on_report = on_report,
         .gather = rig->gather,

@@ -24,6 +24,7 @@ struct rig_options {
     void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
     void (*on_alert)(void *context, const struct alert *alert);
     void (*on_report)(void *context, const struct report *report);
+    void (*on_custom)(void *context, struct custom_schema *schema, const void *event, const char *text);
 };
 
 /* `options` is copied, what it points to is borrowed for the rig's life. NULL and why: a path that is not

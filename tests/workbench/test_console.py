@@ -84,6 +84,18 @@ def test_alert_stops_at_each_alert(tmp_path):
     assert '"captive.apple.com"' in shown
 
 
+def test_what_a_detector_emits_is_shown_as_its_record(tmp_path):
+    script = tmp_path / "asks.lua"
+    script.write_text('local lunette = require "lunette"\nlunette.event("name", { text = "str" })\n'
+                      'lunette.on("dns", { type = "query" }, function(e) lunette.emit("name", { text = e.rrname }) end)\n')
+    records = tmp_path / "asks.jsonl"
+    subprocess.run([LUNETTE, "replay", "-q", "-s", script, "--record", "asks.name", "-o", records, CAPTURE], check=True,
+                   timeout=HANG)
+    shown = [line for line in console(["until false"], "-s", script).splitlines() if line.startswith("{")]
+    wanted = [line for line in records.read_text().splitlines() if '"asks.name"' in line]
+    assert wanted and [json.loads(line)["asks"] for line in shown] == [json.loads(line)["asks"] for line in wanted]
+
+
 def test_restart_keeps_what_was_defined():
     shown = console(["limit = 7", "next dns", "restart", "limit + 1", "next dns", "e.type"])
     assert re.findall(r"^8$", shown, re.M)
