@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RANGES = 1024 }; /* compiled code comes in areas of 64 KiB and more, a few for each detector */
+/* Compiled code comes in areas of 256 KiB (boot.lua), within the 2 GiB that LuaJIT's jumps reach: those of
+ * states that were thrown away remain, so there may be many in the end, but never so many. */
+enum { RANGES = 16384 };
 
 /* Written by one thread while another may be in its signal handler: `turn` is odd meanwhile, and another
  * afterwards. */
