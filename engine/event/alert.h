@@ -18,6 +18,7 @@ struct alert {
     nanoseconds time; /* packet time of what was found */
     uint64_t seq; /* seq of the event that was being handled; beyond all of them at the end, 0 in timers */
     uint32_t detector_index;
+    uint32_t worker;      /* of what gathers: whose event `head` was */
     uint8_t severity;     /* enum severity */
     double score;         /* NaN: none */
     double confidence;    /* 0 to 1, NaN: none */

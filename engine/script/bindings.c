@@ -452,6 +452,9 @@ void detector_say(struct detector *detector, struct alert *alert) {
     alert->detector_index = detector->options.index;
     alert->has_head = head != NULL;
     if (head) {
+        uint64_t seq;
+        const struct message *message = mail_at_hand(detector, &seq);
+        alert->worker = message ? message->worker : 0;
         alert->head = *head;
         alert->head.iface = part_iface(detector, head); /* in the batch's text, whoever made the event */
     }

@@ -31,6 +31,7 @@ struct message {
     uint8_t key_kind, value_kind;
     uint32_t key_length, value_length, iface_length;
     uint32_t detector; /* its place among those that gather; whoever takes the message fills it in */
+    uint32_t worker;   /* that sent it; likewise */
     uint64_t name;     /* digest of the detector's name, which a reload leaves as it is */
     uint64_t number;   /* in the order in which the detector sent them */
     double time, key_number, value_number;

@@ -73,8 +73,13 @@ static void sink_event(void *context, enum event_kind kind, const void *event, c
 
 static void sink_alert(void *context, const struct alert *alert) {
     struct gather *gather = context;
-    if (gather->output) outputs_alert(gather->output, alert, gather->batch);
-    if (gather->options.on_alert) gather->options.on_alert(gather->options.context, alert);
+    const struct gather_options *options = &gather->options;
+    struct alert with_packets = *alert;
+    char path[PATH_MAX];
+    if (alert->has_head && options->keep_packets && options->keep_packets(options->context, alert, path))
+        with_packets.pcap = path;
+    if (gather->output) outputs_alert(gather->output, &with_packets, gather->batch);
+    if (options->on_alert) options->on_alert(options->context, &with_packets);
 }
 
 static void sink_report(void *context, const struct report *report) {
@@ -261,6 +266,7 @@ static void link_open(struct gather *gather, struct bag_link *link) {
         name = message->name;
         if (detector < 0) continue;
         message->detector = (uint32_t)detector;
+        message->worker = link->worker;
         gather->waiting[gather->waiting_count++] =
             (struct waiting){.time = message->time, .message = message, .link = link};
         link->left++;

@@ -24,6 +24,8 @@
 #include "script/host.h"
 #include "script/message.h"
 
+#include <limits.h>
+
 struct gather;
 
 enum {
@@ -37,7 +39,9 @@ struct gather_options {
     bool live;
     struct outputs *outputs; /* NULL: only the callbacks; else they were opened with a gatherer */
     void *context;
-    /* From whichever thread does the work. May be NULL. */
+    /* From whichever thread does the work. May be NULL.
+     * Has the packets around an alert on a flow of alert->worker kept; false if there is no file. */
+    bool (*keep_packets)(void *context, const struct alert *alert, char path[PATH_MAX]);
     void (*on_alert)(void *context, const struct alert *alert);
     void (*on_report)(void *context, const struct report *report);
 };

@@ -341,6 +341,12 @@ static int privileges_drop(struct sensor *sensor, struct error *err) {
     return 0;
 }
 
+/* The flow is its worker's, and so are the packets. */
+static bool keep_packets(void *context, const struct alert *alert, char path[PATH_MAX]) {
+    const struct sensor *sensor = context;
+    return worker_keep_packets(station_worker(sensor->stations[alert->worker]), alert, path);
+}
+
 static int outputs_start(struct sensor *sensor, struct error *err) {
     struct output_options outputs = sensor->options->outputs;
     outputs.show_progress = false;
@@ -351,6 +357,7 @@ static int outputs_start(struct sensor *sensor, struct error *err) {
                                           .live = true,
                                           .outputs = sensor->outputs,
                                           .context = sensor,
+                                          .keep_packets = keep_packets,
                                           .on_alert = on_alert};
     sensor->gather = gather_new(&gather, err);
     if (!sensor->gather) return -1;

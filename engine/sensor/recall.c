@@ -10,6 +10,7 @@
 #include "sensor/recall_ring.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -44,6 +45,7 @@ struct saving {
 };
 
 struct recall {
+    pthread_mutex_t mutex;
     struct recall_options options;
     struct recall_folder folder;
     struct recall_ring ring;
@@ -122,6 +124,7 @@ struct recall *recall_new(const struct recall_options *options, struct error *er
         error_set(err, "out of memory");
         return NULL;
     }
+    pthread_mutex_init(&recall->mutex, NULL);
     recall->options = *options;
     recall->folder.fd = -1;
     recall->next_number = 1;
@@ -130,6 +133,14 @@ struct recall *recall_new(const struct recall_options *options, struct error *er
     if (recall_open(recall, err) == 0) return recall;
     recall_free(recall);
     return NULL;
+}
+
+void recall_hold(struct recall *recall) {
+    pthread_mutex_lock(&recall->mutex);
+}
+
+void recall_release(struct recall *recall) {
+    pthread_mutex_unlock(&recall->mutex);
 }
 
 const struct recall_figures *recall_figures(const struct recall *recall) {
@@ -453,5 +464,6 @@ void recall_free(struct recall *recall) {
     free(recall->order);
     free(recall->buffers);
     free(recall->path);
+    pthread_mutex_destroy(&recall->mutex);
     free(recall);
 }

@@ -11,8 +11,9 @@
  * alert, once a second, and at its end. Its last block (interface statistics) has a comment that says why it
  * ended.
  *
- * For the caller: SIGXFSZ must be ignored, so that a file size limit is an error and no death. Everything
- * here belongs to the worker's thread. */
+ * For the caller: SIGXFSZ must be ignored, so that a file size limit is an error and no death. A recall
+ * belongs to its worker, but an alert on one of its flows may be raised by what gathers over all workers, on
+ * another thread: so whoever calls something here holds the recall meanwhile. */
 #ifndef LUNETTE_SENSOR_RECALL_H
 #define LUNETTE_SENSOR_RECALL_H
 
@@ -43,6 +44,10 @@ struct recall_options recall_options_defaults(void);
 
 /* NULL if the folder cannot be made or written to, or there is no memory. */
 struct recall *recall_new(const struct recall_options *options, struct error *err);
+
+/* Keeps other threads off, also from what recall_alert() returned. Not nested. */
+void recall_hold(struct recall *recall);
+void recall_release(struct recall *recall);
 
 /* Copies the packet into the ring; `flow_id` is its flow's (0: none). Appends it to files that wait for it.
  * Flow ids count up in the order of the flows' first packets: what is said to be missing rests on that. */

@@ -171,7 +171,12 @@ static void on_close(void *context, uint32_t handle, int descriptor, const char 
 }
 
 int station_rescan(struct station *station, struct error *err) {
-    return station->tap ? tap_rescan(station->tap, err) : 0;
+    if (!station->tap) return 0;
+    if (!station->recall) return tap_rescan(station->tap, err);
+    recall_hold(station->recall); /* it asks for interfaces' names */
+    int outcome = tap_rescan(station->tap, err);
+    recall_release(station->recall);
+    return outcome;
 }
 
 /* -------------------------------------------------------------- once a second */
@@ -248,11 +253,14 @@ static nanoseconds idle_clock(const struct station *station, nanoseconds realtim
 
 /* Packets that are not kept are missed only when somebody wants them: say it when it begins. */
 static void recall_look_after(struct station *station) {
+    recall_hold(station->recall);
     recall_advance(station->recall, worker_clock(station->worker));
     const char *trouble = recall_figures(station->recall)->trouble;
-    if (strcmp(trouble, station->recall_trouble) == 0) return;
-    text_copy(station->recall_trouble, sizeof station->recall_trouble, trouble);
-    if (trouble[0]) log_line(LOG_WARNING, "packets around alerts: %s", trouble);
+    bool is_news = strcmp(trouble, station->recall_trouble) != 0;
+    if (is_news) text_copy(station->recall_trouble, sizeof station->recall_trouble, trouble);
+    recall_release(station->recall);
+    if (is_news && station->recall_trouble[0])
+        log_line(LOG_WARNING, "packets around alerts: %s", station->recall_trouble);
 }
 
 static void on_tick(uv_timer_t *tick) {

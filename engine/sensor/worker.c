@@ -4,6 +4,7 @@
 #include "sensor/worker.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "capture/filter.h"
 #include "decode/fragments.h"
 #include "protocol/list.h"
@@ -69,12 +70,21 @@ static void sink_custom(void *context, struct custom_schema *schema, const void 
 }
 
 /* An alert on a flow has its packets kept; one of a timer, its host's. */
+bool worker_keep_packets(struct worker *worker, const struct alert *alert, char path[PATH_MAX]) {
+    struct recall *recall = worker->options->recall;
+    if (!recall) return false;
+    recall_hold(recall);
+    const char *made = recall_alert(recall, alert, alert->has_head ? alert->head.flow_id : 0);
+    if (made) text_copy(path, PATH_MAX, made);
+    recall_release(recall);
+    return made != NULL;
+}
+
 static void sink_alert(void *context, const struct alert *alert) {
     struct worker *worker = context;
     struct alert with_packets = *alert;
-    if (worker->options->recall)
-        with_packets.pcap =
-            recall_alert(worker->options->recall, alert, alert->has_head ? alert->head.flow_id : 0);
+    char path[PATH_MAX];
+    if (worker_keep_packets(worker, alert, path)) with_packets.pcap = path;
     if (worker->output) outputs_alert(worker->output, &with_packets, worker->batch);
     if (worker->options->on_alert) worker->options->on_alert(worker->options->context, &with_packets);
 }
@@ -107,7 +117,12 @@ static void sink_report(void *context, const struct report *report) {
 static void on_packet(void *context, struct flow *flow, const struct packet *packet,
                       const struct decoded *decoded, enum direction direction) {
     struct worker *worker = context;
-    if (worker->options->recall) recall_packet(worker->options->recall, packet, decoded, flow_id(flow));
+    struct recall *recall = worker->options->recall;
+    if (recall) {
+        recall_hold(recall);
+        recall_packet(recall, packet, decoded, flow_id(flow));
+        recall_release(recall);
+    }
     if (script_host_wants_packets(worker->scripts))
         script_host_packet(worker->scripts, worker->room, flow, packet, decoded, direction);
 }

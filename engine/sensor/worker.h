@@ -15,6 +15,7 @@
 #include "script/host.h"
 #include "sensor/home.h"
 
+#include <limits.h>
 #include <stdbool.h>
 
 struct gather;
@@ -85,6 +86,10 @@ struct flow_room *worker_room(struct worker *worker);
 struct script_host *worker_scripts(struct worker *worker);
 struct batch *worker_batch(struct worker *worker);
 struct output_worker *worker_output(struct worker *worker);
+
+/* Has the packets around an alert on one of the worker's flows kept; any thread. False if there is no rolling
+ * capture, or no file: else its path is in `path`. */
+bool worker_keep_packets(struct worker *worker, const struct alert *alert, char path[PATH_MAX]);
 
 /* Detectors that failed to load or were switched off. */
 uint32_t worker_detectors_failed(const struct worker *worker);

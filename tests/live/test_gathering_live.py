@@ -123,3 +123,19 @@ def test_state_is_good_for_another_number_of_workers(script, tmp_path):
     messages = int(json.loads(own_records(output)[-1])["report"]["rows"][0][0])
     once = int(json.loads(fast(script)[-1])["report"]["rows"][0][0])
     assert 2 * once - 20 <= messages <= 2 * once  # what had come last before the end was not in the saved state
+
+
+def test_packets_around_a_gathered_alert_are_kept(script, tmp_path):
+    """The flow belongs to a worker and the alert is raised by another thread: the file has that flow's packets."""
+    files = tmp_path / "packets"
+    done = paced(script, "-w", 2, "--pcap-on-alert", files, "--pcap-files", 1000)
+    output, why = done.communicate(timeout=60)
+    assert done.returncode == 0, why
+    alerts = [json.loads(line) for line in output.splitlines() if b'"signature":"first"' in line]
+    kept = [a for a in alerts if "pcap_file" in a["lunette"]]
+    assert len(kept) >= 16  # a burst; after that so many a second
+    for alert in kept[:8]:
+        flows = subprocess.run([str(BINARY), "replay", "-q", "--no-scripts", "-o", "-", "--record", "flow", alert["lunette"]["pcap_file"]],
+                               capture_output=True, timeout=60, check=True).stdout
+        ports = {(json.loads(line)["src_ip"], json.loads(line).get("src_port")) for line in flows.splitlines()}
+        assert (alert["src_ip"], alert.get("src_port")) in ports
