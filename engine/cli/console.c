@@ -3,9 +3,8 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
-#include "cli/fill.h"
 #include "cli/print.h"
-#include "cli/session.h"
+#include "cli/rig_values.h"
 #include "workbench/console.h"
 
 #include <unistd.h>
@@ -21,6 +20,7 @@ static const char about[] =
     "  -f, --filter=EXPRESSION      a pcap-filter(7) expression\n"
     "      --home-net=CIDR,...      your networks, instead of the private and link-local ranges\n"
     "      --script-memory=MIB      memory bound of each detector, and of the prompt\n"
+    "      --script-time=SECONDS    processor time of one entry into a detector\n"
     "      --color=WHEN             auto, always or never\n"
     "  -h, --help                   print this\n"
     "\n"
@@ -28,41 +28,25 @@ static const char about[] =
     "\n"
     "Exit code: 0 fine, 2 wrong use.\n";
 
-static bool is_taken(int id) {
-    static const enum option_id taken[] = {OPTION_SCRIPT,        OPTION_SET,   OPTION_FILTER, OPTION_HOME_NET,
-                                           OPTION_SCRIPT_MEMORY, OPTION_COLOR, OPTION_HELP};
-    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-        if (id == (int)taken[i]) return true;
-    return false;
-}
-
-static int check(const struct invocation *invocation, const struct values *values, struct error *err) {
-    for (int id = 0; id < OPTION_COUNT; id++)
-        if (values->of[id].origin == BY_COMMAND_LINE && !is_taken(id))
-            return error_set(err, "console: it takes no --%s (try: lunette console --help)",
-                             option_spec((enum option_id)id)->name);
-    if (invocation->rest < invocation->argc) return 0;
-    return error_set(err, "console: which capture? (try: lunette console --help)");
-}
+static const enum option_id taken[] = {OPTION_SCRIPT,   OPTION_SET,           OPTION_FILTER,
+                                       OPTION_HOME_NET, OPTION_SCRIPT_MEMORY, OPTION_SCRIPT_TIME,
+                                       OPTION_COLOR,    OPTION_HELP};
 
 static int run(const struct invocation *invocation, const struct values *values, struct error *err) {
-    struct filling filling = {.settings = NULL};
-    struct replay_options replay;
-    int outcome = fill_replay(&replay, values, &filling, err);
+    struct rig_values rig;
+    int outcome = rig_values_fill(&rig, invocation, values, err);
     if (outcome == 0) {
         bool given = values->of[OPTION_SCRIPT].origin == BY_COMMAND_LINE;
-        if (!given) replay.scripts.path_count = 0;
+        if (!given) rig.rig.scripts.path_count = 0;
         const struct console_options options = {
-            .rig = {.scripts = replay.scripts,
-                    .filter = replay.filter,
-                    .home_networks = replay.home_networks},
-            .captures = (const char *const *)&invocation->argv[invocation->rest],
-            .capture_count = (size_t)(invocation->argc - invocation->rest),
-            .style = terminal_style_of(STDOUT_FILENO, replay.outputs.colour),
+            .rig = rig.rig,
+            .captures = rig.captures,
+            .capture_count = rig.capture_count,
+            .style = terminal_style_of(STDOUT_FILENO, rig.colour),
         };
         outcome = console_run(&options, err);
     }
-    filling_clear(&filling);
+    rig_values_clear(&rig);
     return outcome;
 }
 
@@ -77,7 +61,7 @@ int cli_console(int argc, char **argv) {
         values_free(values);
         return print_out(&b);
     }
-    if (outcome == 0) outcome = check(&invocation, values, &err);
+    if (outcome == 0) outcome = rig_values_check("console", taken, &invocation, values, &err);
     if (outcome == 0) outcome = run(&invocation, values, &err);
     if (values) values_free(values);
     if (outcome == 0) return EXIT_FINE;

@@ -55,9 +55,10 @@ static const struct option_spec table[OPTION_COUNT] = {
          "unix:PATH, tcp:HOST:PORT, or alerts to syslog:, syslog:unix:PATH, syslog:udp:HOST:PORT, "
          "syslog:tcp:HOST:PORT; repeatable",
          .path = AN_OUTPUT, .check = check_not_empty},
-    [OPTION_RECORD] = {"record", 0, KIND_COMMAS, ALL, GROUP_OUTPUT, "KIND,...",
-                       "which events to record, scripts' own included (default: all but packet, flow_start and onset)",
-                       .check = check_record},
+    [OPTION_RECORD] =
+        {"record", 0, KIND_COMMAS, ALL, GROUP_OUTPUT, "KIND,...",
+         "which events to record, scripts' own included (default: all but packet, flow_start and onset)",
+         .check = check_record},
     [OPTION_ROTATE_SIZE] = {"rotate-size", 0, KIND_SIZE, CLOCKED, GROUP_OUTPUT, "MIB",
                             "begin a new file of records at this size; 0: never", .initial = "0",
                             .most = 1 << 20},

@@ -3,9 +3,8 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
-#include "cli/fill.h"
 #include "cli/print.h"
-#include "cli/session.h"
+#include "cli/rig_values.h"
 #include "workbench/profiling.h"
 
 #include <errno.h>
@@ -32,23 +31,9 @@ static const char about[] =
     "\n"
     "Exit code: 0 fine, 1 a detector did not load or failed on the way, 2 wrong use.\n";
 
-static bool is_taken(int id) {
-    static const enum option_id taken[] = {OPTION_SCRIPT,      OPTION_SET,   OPTION_FILTER,
-                                           OPTION_HOME_NET,    OPTION_BATCH, OPTION_SCRIPT_MEMORY,
-                                           OPTION_SCRIPT_TIME, OPTION_HELP};
-    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-        if (id == (int)taken[i]) return true;
-    return false;
-}
-
-static int check(const struct invocation *invocation, const struct values *values, struct error *err) {
-    for (int id = 0; id < OPTION_COUNT; id++)
-        if (values->of[id].origin == BY_COMMAND_LINE && !is_taken(id))
-            return error_set(err, "profile: it takes no --%s (try: lunette profile --help)",
-                             option_spec((enum option_id)id)->name);
-    if (invocation->rest < invocation->argc) return 0;
-    return error_set(err, "profile: which capture? (try: lunette profile --help)");
-}
+static const enum option_id taken[] = {OPTION_SCRIPT,      OPTION_SET,   OPTION_FILTER,
+                                       OPTION_HOME_NET,    OPTION_BATCH, OPTION_SCRIPT_MEMORY,
+                                       OPTION_SCRIPT_TIME, OPTION_HELP};
 
 static int top_of(const char *text, uint32_t *top, struct error *err) {
     char *end = NULL;
@@ -82,20 +67,16 @@ static int take_own(int *argc, char **argv, struct profiling_options *options, s
 
 static int run(const struct invocation *invocation, const struct values *values,
                struct profiling_options *options, struct error *err) {
-    struct filling filling = {.settings = NULL};
-    struct replay_options replay;
+    struct rig_values rig;
     struct buffer out = {.at = NULL};
-    int failed = fill_replay(&replay, values, &filling, err);
+    int failed = rig_values_fill(&rig, invocation, values, err);
     if (failed == 0) {
-        options->rig = (struct rig_options){.scripts = replay.scripts,
-                                            .batch_limit = replay.batch_limit,
-                                            .filter = replay.filter,
-                                            .home_networks = replay.home_networks};
-        options->captures = (const char *const *)&invocation->argv[invocation->rest];
-        options->capture_count = (size_t)(invocation->argc - invocation->rest);
+        options->rig = rig.rig;
+        options->captures = rig.captures;
+        options->capture_count = rig.capture_count;
         failed = profiling_run(options, &out, err);
     }
-    filling_clear(&filling);
+    rig_values_clear(&rig);
     if (failed < 0) {
         buffer_free(&out);
         return -1;
@@ -117,7 +98,7 @@ int cli_profile(int argc, char **argv) {
         values_free(values);
         return print_out(&b);
     }
-    if (outcome == 0) outcome = check(&invocation, values, &err);
+    if (outcome == 0) outcome = rig_values_check("profile", taken, &invocation, values, &err);
     if (outcome == 0) outcome = run(&invocation, values, &options, &err);
     if (values) values_free(values);
     if (outcome >= 0) return outcome;

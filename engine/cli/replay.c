@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/word_check.h"
 #include "cli/fill.h"
+#include "cli/rig_values.h"
 #include "cli/session.h"
 #include "workbench/rerun.h"
 
@@ -79,24 +80,20 @@ static int check_watch_options(const struct values *values, struct error *err) {
 
 static int run_watching(const struct invocation *invocation, const struct values *values) {
     struct error err = {.text = ""};
-    struct filling filling = {.settings = NULL};
-    struct replay_options replay;
-    int outcome = fill_replay(&replay, values, &filling, &err);
+    struct rig_values rig;
+    int outcome = rig_values_fill(&rig, invocation, values, &err);
     if (outcome == 0) {
         const struct rerun_options rerun = {
-            .rig = {.scripts = replay.scripts,
-                    .batch_limit = replay.batch_limit,
-                    .filter = replay.filter,
-                    .home_networks = replay.home_networks},
-            .captures = (const char *const *)&invocation->argv[invocation->rest],
-            .capture_count = (size_t)(invocation->argc - invocation->rest),
-            .style = terminal_style_of(STDOUT_FILENO, replay.outputs.colour),
+            .rig = rig.rig,
+            .captures = rig.captures,
+            .capture_count = rig.capture_count,
+            .style = terminal_style_of(STDOUT_FILENO, rig.colour),
             .stop = &interrupted,
         };
         catch_interrupts();
         outcome = rerun_watch(&rerun, &err);
     }
-    filling_clear(&filling);
+    rig_values_clear(&rig);
     return outcome < 0 ? wrong_use(&err) : EXIT_FINE;
 }
 
