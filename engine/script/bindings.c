@@ -1,4 +1,4 @@
-/* What the trusted Lua code asks of the engine: the table `host`, and the functions of struct lunette_api.
+/* What the trusted Lua code asks of the engine: the table `host`.
  *
  * `host` functions are plain C functions with the detector as upvalue, for what happens seldom: subscribing,
  * building sets, reading data files, alerts. What compiled loops call is in lunette_api, reached through the
@@ -6,38 +6,25 @@
  *
  * Whatever allocates in Lua may not come back (script/heap.h): nothing may be held meanwhile that the
  * detector does not know of. */
-#include "script/message.h"
 #include "script/profile.h"
 #include "script/state.h"
 
 #include "base/log.h"
-#include "script/address.h"
 #include "script/embedded.h"
 #include "script/plain.h"
-#include "script/relay.h"
-#include "script/suffix.h"
 #include "script/watchdog.h"
 
 #include <errno.h>
 #include <lauxlib.h>
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 enum {
     DATA_FILE_LIMIT = 32 * 1024 * 1024,
     BPF_LIMIT = 4096, /* characters: libpcap's compiler is recursive */
-    REPORT_LIMIT = 16 * 1024 * 1024,
 };
-
-static struct detector *detector_of(lua_State *lua) {
-    return lua_touserdata(lua, lua_upvalueindex(1));
-}
 
 /* Pushes the message of a failure, nil if there was none: what the Lua side turns into an error with its own
  * place. */
@@ -377,164 +364,6 @@ static int host_failed(lua_State *lua) {
     return 1;
 }
 
-/* The head of the event that was handled last in this batch, NULL if none was, and its clock. */
-static const struct event_head_body *last_head(const struct detector *detector, double *clock) {
-    uint64_t seq;
-    const struct message *message = mail_at_hand(detector, &seq);
-    if (!message) return detector_last(detector, clock);
-    *clock = message->time;
-    return message->cause == CAUSE_EVENT ? &message->head : NULL;
-}
-
-/* The head of the event that is being handled, or NULL in a timer. */
-static const struct event_head_body *current_head(const struct detector *detector) {
-    uint64_t seq;
-    if (detector->feed->in_timer) return NULL;
-    const struct message *message = mail_at_hand(detector, &seq);
-    if (!message) return detector_at_hand(detector);
-    return message->cause == CAUSE_EVENT ? &message->head : NULL;
-}
-
-/* Where in the order of things an alert is raised: see host.h. */
-static struct alert_place current_place(const struct detector *detector) {
-    double now = detector->feed->now, clock = 0;
-    bool of_timer = detector->feed->in_timer || part_is_of_timer(detector);
-    struct alert_place place = {.now = now, .in_timer = of_timer};
-    uint64_t seq;
-    const struct message *message = mail_at_hand(detector, &seq);
-    if (message) {
-        place.seq = message->time == now ? seq : 0;
-        return place;
-    }
-    const struct event_head_body *last = detector_last(detector, &clock);
-    place.seq = last && clock == now ? last->seq : 0;
-    return place;
-}
-
-const struct event_head_body *bindings_head(const struct detector *detector, bool *after) {
-    double clock = 0;
-    const struct event_head_body *last = last_head(detector, &clock);
-    *after = false;
-    if (!detector->feed->in_timer) return part_is_of_timer(detector) ? NULL : last;
-    *after = last && clock == detector->feed->now;
-    return *after ? last : NULL;
-}
-
-/* What Lua calls now. Its seconds are rounded to some 240 ns; what is said at the end must not seem to be
- * older than the last events. */
-nanoseconds detector_clock(const struct detector *detector, const struct event_head_body *head) {
-    if (head) return head->clock;
-    uint64_t seq;
-    const struct message *message = mail_at_hand(detector, &seq);
-    if (message && message->time == detector->feed->now) return message->head.clock;
-    return detector->end ? detector->end : (nanoseconds)llround(detector->feed->now * 1e9);
-}
-
-/* Alerts wait until the batch is done: is there room for another? */
-static bool alert_fits(struct detector *detector, size_t text) {
-    detector->alert_bytes += text + sizeof(struct alert);
-    if (detector->alert_bytes <= DETECTOR_ALERT_BYTES) return true;
-    if (!detector->alerts_cut && !detector->options.quiet)
-        log_line(LOG_WARNING,
-                 "detector %s raised more than %d MiB of alerts in one batch: the rest of them is lost "
-                 "(told once)",
-                 detector->name, DETECTOR_ALERT_BYTES >> 20);
-    detector->alerts_cut = true;
-    return false;
-}
-
-void detector_say(struct detector *detector, struct alert *alert) {
-    const struct event_head_body *head = current_head(detector);
-    struct alert_place place = current_place(detector);
-    alert->time = detector_clock(detector, head);
-    /* What is said at the end comes after all that happened at the same time, wherever outputs sort by it. */
-    alert->seq = head ? head->seq : detector->end ? UINT64_MAX - 1 : 0;
-    alert->detector_index = detector->options.index;
-    alert->has_head = head != NULL;
-    if (head) {
-        uint64_t seq;
-        const struct message *message = mail_at_hand(detector, &seq);
-        alert->worker = message ? message->worker : 0;
-        alert->head = *head;
-        alert->head.iface = part_iface(detector, head); /* in the batch's text, whoever made the event */
-    }
-    detector->alerts++;
-    detector->options.on_alert(detector->options.context, alert, &place);
-}
-
-/* alert(severity, score, confidence, repeats, title, category, attack, who, where, why, next, evidence) */
-static int host_alert(lua_State *lua) {
-    struct detector *detector = detector_of(lua);
-    struct alert alert = {
-        .severity = (uint8_t)luaL_checkinteger(lua, 1),
-        .score = lua_isnil(lua, 2) ? NAN : luaL_checknumber(lua, 2),
-        .confidence = lua_isnil(lua, 3) ? NAN : luaL_checknumber(lua, 3),
-        .repeats = (uint32_t)luaL_checknumber(lua, 4),
-        .detector = detector->name,
-        .title = luaL_checkstring(lua, 5),
-        .category = luaL_checkstring(lua, 6),
-        .attack = luaL_checkstring(lua, 7),
-        .who = luaL_checkstring(lua, 8),
-        .where = luaL_checkstring(lua, 9),
-        .why = luaL_checkstring(lua, 10),
-        .next = luaL_checkstring(lua, 11),
-        .evidence = luaL_checkstring(lua, 12),
-    };
-    size_t text = 0;
-    for (int i = 5; i <= 12; i++) text += lua_objlen(lua, i);
-    if (alert_fits(detector, text)) detector_say(detector, &alert);
-    return 0;
-}
-
-/* Bytes of the strings in a list, and of pointers to them: the same string may stand there many times. */
-static size_t strings_size(lua_State *lua, int table, size_t count) {
-    size_t bytes = count * sizeof(char *);
-    for (size_t i = 0; i < count && bytes <= REPORT_LIMIT; i++) {
-        lua_rawgeti(lua, table, (int)i + 1);
-        bytes += lua_objlen(lua, -1);
-        lua_pop(lua, 1);
-    }
-    return bytes;
-}
-
-/* The strings of a list, which keeps them alive. */
-static const char **strings_of(lua_State *lua, int table, size_t count) {
-    const char **strings = calloc(count ? count : 1, sizeof *strings);
-    for (size_t i = 0; strings && i < count; i++) {
-        lua_rawgeti(lua, table, (int)i + 1);
-        strings[i] = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "";
-        lua_pop(lua, 1);
-    }
-    return strings;
-}
-
-/* report(title, note, columns, cells) → nil or what is wrong. Columns and cells are lists of strings; the
- * cells make whole rows. */
-static int host_report(lua_State *lua) {
-    struct detector *detector = detector_of(lua);
-    const char *title = luaL_checkstring(lua, 1), *note = luaL_checkstring(lua, 2);
-    size_t columns = lua_objlen(lua, 3), count = lua_objlen(lua, 4);
-    if (strings_size(lua, 3, columns) + strings_size(lua, 4, count) > REPORT_LIMIT) {
-        lua_pushfstring(lua, "larger than %d MiB", REPORT_LIMIT >> 20);
-        return 1;
-    }
-    const char **names = strings_of(lua, 3, columns), **cells = strings_of(lua, 4, count);
-    struct report report = {
-        .time = detector_clock(detector, current_head(detector)),
-        .detector = detector->name,
-        .title = title,
-        .note = note,
-        .columns = (uint32_t)columns,
-        .rows = columns ? (uint32_t)(count / columns) : 0,
-        .names = names,
-        .cells = cells,
-    };
-    if (names && cells) detector->options.on_report(detector->options.context, &report);
-    free(names);
-    free(cells);
-    return 0;
-}
-
 /* question() → what a console's state is asked, and the line that goes with it */
 static int host_question(lua_State *lua) {
     const struct detector *detector = detector_of(lua);
@@ -611,113 +440,3 @@ void bindings_push(lua_State *lua, struct detector *detector) {
     lua_pushnumber(lua, (lua_Number)detector->options.memory_limit);
     lua_setfield(lua, -2, "memory_limit");
 }
-
-/* ------------------------------------------------------------ struct lunette_api
- *
- * A loop that calls these spends so much of its time in them that the watchdog would hardly ever find it in
- * Lua: so they ask themselves whether it wants to be rid of that loop. */
-
-static int32_t api_set_find(const struct lunette_set *set, const char *text, uint32_t length) {
-    watchdog_obey();
-    return set_find((const struct set *)(const void *)set, text, length);
-}
-
-static int32_t api_set_find_field(struct lunette_detector *opaque, const struct lunette_set *set,
-                                  uint32_t kind, uint32_t slot, uint32_t number) {
-    watchdog_obey();
-    const struct detector *detector = (const void *)opaque;
-    const struct event_schema *head = event_schema_of(EVENT_head),
-                              *own = detector_schema(detector, (int)kind);
-    const struct field *field =
-        number < head->field_count ? &head->fields[number] : &own->fields[number - head->field_count];
-    return field_find((const struct set *)(const void *)set, field, detector_event(detector, (int)kind, slot),
-                      detector_text(detector, (int)kind));
-}
-
-static int32_t api_registrable(const char *name, uint32_t length) {
-    watchdog_obey();
-    return suffix_registrable(name, length);
-}
-
-static int32_t api_public_suffix(const char *name, uint32_t length) {
-    watchdog_obey();
-    return suffix_public(name, length);
-}
-
-static int32_t api_ip_text(const uint8_t *address, char *out) {
-    struct ip ip;
-    watchdog_obey();
-    memcpy(ip.bytes, address, sizeof ip.bytes);
-    return ip_format(&ip, out);
-}
-
-static int32_t api_is_address(const char *text, uint32_t length) {
-    char copy[IP_TEXT_SIZE];
-    struct ip ip;
-    if (length >= sizeof copy) return 0;
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    return ip_parse(copy, &ip) == 0;
-}
-
-static int32_t api_find(const char *bytes, uint32_t length, const char *needle, uint32_t needle_length) {
-    watchdog_obey();
-    const char *at = memmem(bytes, length, needle, needle_length);
-    return at ? (int32_t)(at - bytes) : -1;
-}
-
-static void api_hash(const char *bytes, uint32_t length, uint32_t *out) {
-    uint64_t hash = XXH3_64bits(bytes, length);
-    out[0] = (uint32_t)(hash >> 32);
-    out[1] = (uint32_t)hash;
-}
-
-/* With a seed of its own, so that no number is the text of the same bytes. */
-static void api_hash_number(double number, uint32_t *out) {
-    uint64_t hash = XXH3_64bits_withSeed(&number, sizeof number, 1);
-    out[0] = (uint32_t)(hash >> 32);
-    out[1] = (uint32_t)hash;
-}
-
-static int32_t api_flow_area_grow(struct lunette_detector *opaque, struct lunette_flow_area *shown,
-                                  uint32_t slot) {
-    struct detector *detector = (void *)opaque;
-    size_t limit = detector->options.memory_limit, used = detector->beside_heap;
-    watchdog_obey();
-    for (uint32_t i = 0; i < detector->flow_area_count; i++) {
-        if (flow_area_shown(detector->flow_areas[i]) != shown) continue;
-        size_t grown = flow_area_grow(detector->flow_areas[i], slot, used < limit ? limit - used : 0);
-        detector->beside_heap += grown;
-        return grown > 0 ? 0 : -1;
-    }
-    return -1;
-}
-
-const struct lunette_api lunette_api = {
-    .version = LUNETTE_API_VERSION,
-    .feed_size = sizeof(struct lunette_feed),
-    .set_find = api_set_find,
-    .set_find_field = api_set_find_field,
-    .ip_text = api_ip_text,
-    .registrable = api_registrable,
-    .public_suffix = api_public_suffix,
-    .is_address = api_is_address,
-    .find = api_find,
-    .address_traits = address_traits,
-    .address_inside = address_inside,
-    .address_canonical = address_canonical,
-    .address_reverse = address_reverse,
-    .address_network = address_network,
-    .hash = api_hash,
-    .hash_number = api_hash_number,
-    .send = mail_send,
-    .flow_area_grow = api_flow_area_grow,
-    .emit_begin = api_emit_begin,
-    .emit_text = api_emit_text,
-    .emit_list = api_emit_list,
-    .emit_item = api_emit_item,
-    .ip_parse = api_ip_parse,
-    .emit_commit = api_emit_commit,
-    .profile_enter = profile_enter,
-    .profile_leave = profile_leave,
-};

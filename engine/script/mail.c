@@ -73,10 +73,6 @@ int32_t mail_send(struct lunette_detector *opaque, const char *key, uint32_t key
     return message_send(detector, &message, &(struct message_parts){.key = key, .value = value});
 }
 
-static struct detector *detector_of(lua_State *lua) {
-    return lua_touserdata(lua, lua_upvalueindex(1));
-}
-
 /* send_table(key, table) → as in lunette_api.send, or nothing if it is not plain */
 static int mail_send_table(lua_State *lua) {
     struct detector *detector = detector_of(lua);

@@ -67,15 +67,15 @@ struct detector {
     struct flow_area *flow_areas[DETECTOR_FLOW_AREAS]; /* of lunette.flow_state, in the order declared */
     uint32_t flow_area_count;
     char name[DETECTOR_NAME];
-    char *path;                                       /* what options.path points to */
-    char *directory;                                  /* of the script */
-    int call_load, call_run, call_start, call_finish; /* registry references */
+    char *path;                                         /* what options.path points to */
+    char *directory;                                    /* of the script */
+    int call_load, call_run, call_start, call_finish;   /* registry references */
     int call_kept, call_write, call_read, call_migrate; /* handover.c */
-    int call_ask;                                     /* of a console's state */
-    const char *question, *line;                      /* what it is asked now */
-    int call_inventory;                               /* inventory.c */
-    int call_traces;                                  /* profile.c */
-    struct profile *profile;                          /* NULL: nothing is measured */
+    int call_ask;                                       /* of a console's state */
+    const char *question, *line;                        /* what it is asked now */
+    int call_inventory;                                 /* inventory.c */
+    int call_traces;                                    /* profile.c */
+    struct profile *profile;                            /* NULL: nothing is measured */
     uint64_t events, alerts, errors;
     nanoseconds spent;  /* in Lua */
     nanoseconds limit;  /* of CPU time, of the last entry into Lua */
@@ -93,11 +93,12 @@ struct detector {
 /* detector.c: calls the function below its arguments on the stack; no results. Lua's status, or -1 if the
  * state had to be given up: then the detector is off. */
 int detector_enter(struct detector *detector, int arguments);
-/* The same for what goes through all of a state, a hand-over or the end: it may take PATIENCE times as long. */
+/* The same for what goes through all of a state, a hand-over or the end: it may take PATIENCE times as long.
+ */
 enum { DETECTOR_PATIENCE = 5 };
 int detector_enter_patiently(struct detector *detector, int arguments);
 
-/* bindings.c: says an alert whose time, event and place in the order of things are those at hand. */
+/* say.c: says an alert whose time, event and place in the order of things are those at hand. */
 void detector_say(struct detector *detector, struct alert *alert);
 
 /* detector.c: asks a console's state about the event that lies at `index` of its kind; NULL: about none. */
@@ -114,7 +115,7 @@ const struct message *mail_at_hand(const struct detector *detector, uint64_t *se
 int32_t mail_send(struct lunette_detector *detector, const char *key, uint32_t key_length, double key_number,
                   uint32_t value_kind, const char *value, uint32_t value_length, double value_number);
 
-/* bindings.c: the head of the event that is being handled, or NULL in a timer. In a timer that was set by an
+/* say.c: the head of the event that is being handled, or NULL in a timer. In a timer that was set by an
  * event's handler and runs right after it, `after` is true and it is that event's. */
 const struct event_head_body *bindings_head(const struct detector *detector, bool *after);
 
@@ -129,7 +130,7 @@ const char *detector_text(const struct detector *detector, int kind);
 const struct event_head_body *detector_at_hand(const struct detector *detector);
 const struct event_head_body *detector_last(const struct detector *detector, double *clock);
 
-/* bindings.c: what Lua calls now. */
+/* say.c: what Lua calls now. */
 nanoseconds detector_clock(const struct detector *detector, const struct event_head_body *head);
 
 /* detector.c, for relay_run.c: adds an event to the feed, which has room; lets Lua handle the feed. */
@@ -137,8 +138,17 @@ void detector_feed(struct detector *detector, int kind, uint32_t slot, double cl
 uint32_t detector_mask(const struct detector *detector, int kind, const void *event);
 void detector_drink(struct detector *detector, double end);
 
-/* bindings.c: adds a function, with the detector as upvalue, to the table on top of the stack. The watchdog keeps
- * its hands off until it is done: it must not call a script's function. */
+/* In such a function: its detector. */
+static inline struct detector *detector_of(lua_State *lua) {
+    return lua_touserdata(lua, lua_upvalueindex(1));
+}
+
+/* say.c */
+int host_alert(lua_State *lua);
+int host_report(lua_State *lua);
+
+/* bindings.c: adds a function, with the detector as upvalue, to the table on top of the stack. The watchdog
+ * keeps its hands off until it is done: it must not call a script's function. */
 void bindings_add(lua_State *lua, struct detector *detector, const char *name, lua_CFunction function);
 
 /* bindings.c: pushes the table of C functions that the boot script calls `host`. */
