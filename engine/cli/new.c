@@ -19,7 +19,7 @@ static const char usage[] =
     "already is touched.\n"
     "\n"
     "  -i, --in FOLDER   where to (default: here)\n"
-    "  -k, --kind KIND   what it watches: dns (the default), tls, http or flow\n"
+    "  -k, --kind KIND   what it watches: dns (the default), tls, http, flow or stream\n"
     "\n"
     "Exit code: 0 written, 1 a file is there already or cannot be written, 2 wrong use.\n";
 
