@@ -1,6 +1,6 @@
 /* Nothing a detector says depends on where batches end: the same traffic in batches of 1, 7 and 1024 events.
  */
-#include "script_bench.h"
+#include "script_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,23 +8,7 @@
 
 #include <cmocka.h>
 
-#define LUNETTE "local lunette = require 'lunette'\n"
-
 enum { HOUR = 3600 };
-
-static struct bench bench;
-
-static int begin(void **state) {
-    (void)state;
-    bench_begin(&bench);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    bench_end(&bench);
-    return 0;
-}
 
 static void start(const char *script, uint32_t limit) {
     struct error err = {.text = ""};

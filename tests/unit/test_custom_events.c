@@ -4,29 +4,13 @@
 #include "script/entry.h"
 #include "script/reload.h"
 #include "script/state.h"
-#include "script_bench.h"
+#include "script_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
-
-#define LUNETTE "local lunette = require 'lunette'\n"
-
-static struct bench bench;
-
-static int begin(void **state) {
-    (void)state;
-    bench_begin(&bench);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    bench_end(&bench);
-    return 0;
-}
 
 static void start(uint32_t limit) {
     struct error err = {.text = ""};

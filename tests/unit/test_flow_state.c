@@ -5,7 +5,7 @@
 #include "flow/flow.h"
 #include "protocol/list.h"
 #include "script/reload.h"
-#include "script_bench.h"
+#include "script_case.h"
 #include "sensor/home.h"
 
 #include <setjmp.h>
@@ -13,22 +13,6 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-
-#define LUNETTE "local lunette = require 'lunette'\n"
-
-static struct bench bench;
-
-static int begin(void **state) {
-    (void)state;
-    bench_begin(&bench);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    bench_end(&bench);
-    return 0;
-}
 
 static void start(uint32_t limit) {
     struct error err = {.text = ""};

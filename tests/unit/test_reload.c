@@ -1,7 +1,7 @@
 /* Reloading scripts while they run: what they remember goes along, nothing else notices. */
 #include "base/log.h"
 #include "script/reload.h"
-#include "script_bench.h"
+#include "script_case.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -14,23 +14,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define LUNETTE "local lunette = require 'lunette'\n"
-
-static struct bench bench;
 static struct reload_figures figures;
 static char summary[2048];
-
-static int begin(void **state) {
-    (void)state;
-    bench_begin(&bench);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    bench_end(&bench);
-    return 0;
-}
 
 static void start(uint32_t limit) {
     struct error err = {.text = ""};

@@ -1,27 +1,11 @@
 /* The script room: what a detector sees, what it may do, and what its failures do to others. */
-#include "script_bench.h"
+#include "script_case.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
-
-#define LUNETTE "local lunette = require 'lunette'\n"
-
-static struct bench bench;
-
-static int begin(void **state) {
-    (void)state;
-    bench_begin(&bench);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    bench_end(&bench);
-    return 0;
-}
 
 static void start(uint32_t limit) {
     struct error err = {.text = ""};
