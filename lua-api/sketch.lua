@@ -199,14 +199,15 @@ end
 
 ---Counts a value, `weight` times (bytes for instance).
 ---@param value string|number
----@param weight? number above 0, by default 1
+---@param weight? number 0 or more, by default 1; 0 counts nothing
 function heavy:add(value, weight)
     check_heavy(self)
     check_value("heavy:add", value)
     if weight == nil then weight = 1 end
-    if type(weight) ~= "number" or not (weight > 0 and weight < huge) then
-        error("heavy:add: a weight above 0 is expected, got " .. tostring(weight), 2)
+    if type(weight) ~= "number" or not (weight >= 0 and weight < huge) then
+        error("heavy:add: a weight of 0 or more is expected, got " .. tostring(weight), 2)
     end
+    if weight == 0 then return end -- weights come from the wire: a flow of lone fragments has no bytes
     self.sum = self.sum + weight
     local place = self.places[value]
     if place then

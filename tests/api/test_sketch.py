@@ -94,6 +94,17 @@ def test_heavy_with_weights():
     assert {v for v, n in exact.items() if n > total / 50} <= set(kept)
 
 
+def test_heavy_takes_weights_that_senders_choose():
+    """A flow may have no bytes (lone fragments): that counts nothing, and is no error of the script's."""
+    rows = run("""local h = sketch.heavy(2)
+    h:add("a", 3) h:add("b", 2) h:add("c", 0) h:add("a", 0)
+    for _, t in ipairs(h:top()) do out(t.value, t.count, t.error) end
+    out(h:total())
+    out(pcall(h.add, h, "a", -1), pcall(h.add, h, "a", 0/0), pcall(h.add, h, "a", 1/0), pcall(h.add, h, "a", "1"))""")
+    assert [row[:3] for row in rows[:2]] == [["a", "3", "0"], ["b", "2", "0"]] and rows[2][0] == "5"
+    assert rows[3][:4] == ["false"] * 4
+
+
 def test_heavy_that_is_not_full_is_exact():
     rows = run("""local h = sketch.heavy(10)
     for i = 1, 30 do h:add(i % 4 == 0 and "four" or i % 3) end
