@@ -11,7 +11,8 @@ local floor, min, log = math.floor, math.min, math.log
 local check_text = helpers.text
 
 local NAME_MOST = 1024 -- bytes; a DNS name has 255
-local LETTERS_MOST = 255 -- of what is compared letter by letter
+local LETTERS_MOST = 255 -- of a brand
+local PAIRS_MOST = 65536 -- of letters that are compared: the longest name of the wire with a word of 64
 local BRANDS_MOST = 10000
 
 ---Domain names and what can be told from their letters.
@@ -104,20 +105,19 @@ local function edits(a, b)
     return rows[#a][#b]
 end
 
-local function letters_of(what, text)
-    check_text(what, text, NAME_MOST)
-    local points = punycode.points(text)
-    if #points > LETTERS_MOST then error(what .. ": more than " .. LETTERS_MOST .. " letters", 3) end
-    return points
-end
-
 ---How many letters must be put in, left out, replaced, or swapped with their neighbour to make b of a (Damerau 1964,
----Levenshtein 1966).
----@param a string at most 255 letters
+---Levenshtein 1966). The letters of a times those of b are at most 65536: any name of the wire fits with a word of 64.
+---@param a string at most 1024 bytes
 ---@param b string
 ---@return integer
 function names.distance(a, b)
-    return edits(letters_of("names.distance", a), letters_of("names.distance", b))
+    check_text("names.distance", a, NAME_MOST)
+    check_text("names.distance", b, NAME_MOST)
+    local one, other = punycode.points(a), punycode.points(b)
+    if #one * #other > PAIRS_MOST then
+        error(("names.distance: %d letters times %d, more than %d"):format(#one, #other, PAIRS_MOST), 2)
+    end
+    return edits(one, other)
 end
 
 -- Letters that pass for a plain one, by code point. Cyrillic, Greek, IPA, Roman numerals, Latin with marks.
