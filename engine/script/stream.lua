@@ -244,14 +244,7 @@ return function(inside)
     return function(options)
         if inside.loaded then complain(2, "declare it when the script is loaded, not in a handler") end
         if type(options) ~= "table" then complain(2, "a table is expected, got %s", type(options)) end
-        for option in pairs(options) do
-            if not OPTIONS[option] then
-                local names = {}
-                for name in pairs(OPTIONS) do names[#names + 1] = name end
-                local near = inside.nearest(tostring(option), names)
-                complain(2, "there is no '%s'%s", tostring(option), near and "; did you mean '" .. near .. "'?" or "")
-            end
-        end
+        inside.unknown.option("lunette.stream", options, OPTIONS, 2)
         local transport = options.transport or "tcp"
         if transport ~= "tcp" and transport ~= "udp" then
             complain(2, "transport must be \"tcp\" or \"udp\", got %s", tostring(transport))
