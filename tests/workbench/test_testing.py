@@ -511,3 +511,22 @@ t.case("pattern", function(c) local s = ("a"):rep(30000) s:find(("a*"):rep(20) .
     assert "echo_test.lua:9: the test does not come to its end" in done.stdout
     assert "./loop_test.lua: the test does not come to its end" in done.stdout
     assert "2 successes / 0 failures / 6 errors" in done.stdout
+
+
+MEMCACHED = """
+local lunette = require "lunette"
+lunette.stream { name = "memcached", ports = { 11211 }, limit = 64,
+    client = function(r)
+        while true do
+            lunette.alert { title = r:line(8) }
+        end
+    end }
+"""
+
+
+def test_a_failing_case_tells_which_stream_was_ended_and_where(author):
+    out = author.fails('c:host("192.168.1.20"):tcp { to = "203.0.113.9", port = 11211, from = 50000, '
+                       'say = { { "client", "get a\\r\\nget this that is long\\r\\nget b\\r\\n" } } }\n'
+                       'c:expect { title = "get a" }\nc:expect { title = "get b" }', detector=MEMCACHED)
+    assert "the stream memcached of 192.168.1.20:50000 > 203.0.113.9:11211 was ended: limit, at " in out
+    assert "echo.lua:6 " in out
