@@ -193,7 +193,7 @@ static void why_parsers_were_ended_is_counted(void **state) {
     client(&lab, "two\n");
     server(&lab, "x\n");
     lab_finish(&lab);
-    EXPECT(&lab, "four", "four", "error");
+    EXPECT(&lab, "four", "four", "error", "limit", "limit");
     struct detector_status status;
     script_host_status(lab.bench.host, 0, &status);
     assert_int_equal(status.parsers_ended[PARSER_LIMIT], 2);
