@@ -131,6 +131,7 @@ end
 ---How often numbers fell between given edges.
 ---@class lunette.Histogram
 local histogram = {}
+local BUCKETS = { from = 1, to = 1, buckets = 1, log = 1 }
 local make_histogram, check_histogram = helpers.class("histogram", histogram, "histogram:add(x)")
 
 ---Counts x, n times.
@@ -221,6 +222,11 @@ end
 ---@return lunette.Histogram
 function series.histogram(edges)
     if type(edges) ~= "table" then error("series.histogram: { 1, 10, 100 } or { from =, to =, buckets = } is expected", 2) end
+    for name in next, edges do
+        if type(name) ~= "number" and not BUCKETS[name] then
+            error(("series.histogram: there is no '%s'%s"):format(tostring(name), inside.unknown.hint(name, BUCKETS)), 2)
+        end
+    end
     local list = {}
     if edges.from ~= nil or edges.to ~= nil or edges.buckets ~= nil then
         list = edges_of(edges)

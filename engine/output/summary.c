@@ -107,6 +107,9 @@ static void merge_detector(struct summary *into, const struct detector_summary *
     d->events += from->events;
     d->held_back += from->held_back;
     d->errors += from->errors;
+    d->ended_gap += from->ended_gap;
+    d->ended_limit += from->ended_limit;
+    d->ended_error += from->ended_error;
     d->left_out |= from->left_out;
     for (int i = 0; i <= SEVERITY_INFO; i++) d->alerts[i] += from->alerts[i];
     if (!from->off || d->off) return;

@@ -159,6 +159,9 @@ static void print_detector(struct page *p, const struct detector_summary *d) {
     for (uint8_t i = SEVERITY_HIGH; i <= SEVERITY_INFO; i++) add_part(&parts, d->alerts[i], severity_name(i));
     add_part(&parts, d->held_back, "held back");
     add_counted(&parts, d->errors, "error", "errors");
+    add_counted(&parts, d->ended_limit, "stream ended by its limit", "streams ended by their limit");
+    add_counted(&parts, d->ended_gap, "stream ended by a gap", "streams ended by a gap");
+    add_counted(&parts, d->ended_error, "stream ended by an error", "streams ended by an error");
     buffer_fill(p->b, ' ', INDENT);
     terminal_safe(p->b, d->name, strlen(d->name));
     uint32_t width = terminal_width_of(d->name, strlen(d->name));
@@ -175,7 +178,8 @@ static void print_detectors(struct page *p, const struct summary *s) {
     bool any = false;
     for (uint32_t i = 0; i < s->detector_count; i++) {
         const struct detector_summary *d = &s->detectors[i];
-        if (sum_of(d->alerts) == 0 && !d->errors && !d->off) continue;
+        bool ended = d->ended_gap + d->ended_limit + d->ended_error > 0;
+        if (sum_of(d->alerts) == 0 && !d->errors && !d->off && !ended) continue;
         if (!any) heading(p, "Alerts by detector");
         any = true;
         print_detector(p, d);

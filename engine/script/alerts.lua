@@ -4,6 +4,8 @@ local TEXT_LIMIT = 4096      -- bytes of a text in an alert, of a string in its 
 local EVIDENCE_LIMIT = 65536 -- bytes of the evidence as JSON
 local FIELDS = { title = 1, severity = 1, who = 1, where = 1, why = 1, next = 1, key = 1, cooldown = 1, score = 1,
     confidence = 1, attack = 1, category = 1, evidence = 1 }
+local DETECTOR = { title = 1, category = 1, attack = 1 }
+local REPORT = { title = 1, columns = 1, rows = 1, note = 1 }
 
 return function(inside)
     local feed, host, settings = inside.feed, inside.host, inside.settings
@@ -34,11 +36,7 @@ return function(inside)
 
     function alerts.detector(options)
         if type(options) ~= "table" then error("lunette.detector: a table is expected, got " .. type(options), 2) end
-        for field in pairs(options) do
-            if field ~= "title" and field ~= "category" and field ~= "attack" then
-                error(("lunette.detector: there is no '%s': it has title, category and attack"):format(tostring(field)), 2)
-            end
-        end
+        inside.unknown.option("lunette.detector", options, DETECTOR, 2)
         declared.title = text("lunette.detector: title", options.title or inside.name)
         declared.category = text("lunette.detector: category", options.category)
         declared.attack = text("lunette.detector: attack", options.attack)
@@ -92,7 +90,7 @@ return function(inside)
                 values[key] = value
             end
         end
-        return values
+        return setmetatable(values, inside.unknown.tunables)
     end
 
     -- After the script's body: what the user set must be something that it knows.
@@ -154,15 +152,7 @@ return function(inside)
 
     function alerts.alert(alert)
         if type(alert) ~= "table" then error("lunette.alert: a table is expected, got " .. type(alert), 2) end
-        for field in pairs(alert) do
-            if not FIELDS[field] then
-                local names = {}
-                for name in pairs(FIELDS) do names[#names + 1] = name end
-                local near = inside.nearest(tostring(field), names)
-                error(("lunette.alert: there is no '%s'%s"):format(tostring(field),
-                    near and "; did you mean '" .. near .. "'?" or ""), 2)
-            end
-        end
+        inside.unknown.option("lunette.alert", alert, FIELDS, 2)
         if not inside.loaded then error("lunette.alert: nothing has happened yet: call it in a handler", 2) end
         local severity = SEVERITIES[alert.severity or "medium"]
         if not severity then
@@ -215,6 +205,7 @@ return function(inside)
         if type(report) ~= "table" or type(report.columns) ~= "table" or type(report.rows) ~= "table" then
             error("lunette.report: a table with columns = {…} and rows = {…} is expected", 2)
         end
+        inside.unknown.option("lunette.report", report, REPORT, 2)
         local columns, cells = {}, {}
         for i, column in ipairs(report.columns) do columns[i] = tostring(column) end
         for r, row in ipairs(report.rows) do

@@ -364,6 +364,17 @@ static int host_failed(lua_State *lua) {
     return 1;
 }
 
+/* parser_ended(reason, message or nil) */
+static int host_parser_ended(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    const char *reason = luaL_checkstring(lua, 1), *message = lua_tostring(lua, 2);
+    enum parser_end end = reason[0] == 'g' ? PARSER_GAP : reason[0] == 'l' ? PARSER_LIMIT : PARSER_ERROR;
+    detector->parsers_ended[end]++;
+    if (message && !detector->options.quiet)
+        log_line(LOG_WARNING, "detector %s: %s (told once, counted from now on)", detector->name, message);
+    return 0;
+}
+
 /* question() → what a console's state is asked, and the line that goes with it */
 static int host_question(lua_State *lua) {
     const struct detector *detector = detector_of(lua);
@@ -418,6 +429,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"embedded", host_embedded},
         {"log", host_log},
         {"failed", host_failed},
+        {"parser_ended", host_parser_ended},
         {"place", host_place},
         {"profile_slot", host_profile_slot},
         {"alert", host_alert},

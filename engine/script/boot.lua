@@ -34,6 +34,7 @@ local inside = {
     name = given.name, settings = given.settings, debug = debug,
 }
 inside.nearest = internal("nearest.lua")
+inside.unknown = internal("unknown.lua")(inside)
 inside.trace = internal("trace.lua")(inside)
 inside.profile = given.profile and internal("profile.lua", inside) or nil
 inside.views = internal("views.lua")(inside)
@@ -51,6 +52,8 @@ inside.helpers = internal("helpers.lua")(inside, internal)
 inside.readers = internal("reader.lua")(inside)
 inside.stream = internal("stream.lua")(inside)
 local lunette = internal("lunette.lua", inside)
+inside.unknown.seal("lunette", lunette)
+inside.unknown.seal("lunette.set", lunette.set)
 
 -- The environment: the language without the doors out of it.
 local environment = internal("environment.lua")()
@@ -86,6 +89,7 @@ environment.require = function(name)
     if not body then error(message, 0) end
     if not own then inside.trace.is_the_scripts(chunk) end
     local result = body(name)
+    if own and type(result) == "table" then inside.unknown.seal(name, result) end
     modules[name] = result == nil and true or result
     return modules[name]
 end

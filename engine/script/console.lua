@@ -227,7 +227,7 @@ return function(inside, environment)
         local value = world
         for name in path:gmatch("[%w_]+") do
             if type(value) ~= "table" then return nil end
-            value = value[name]
+            if value == world then value = world[name] else value = rawget(value, name) end -- unknown names raise errors
         end
         return value, path .. separator, last
     end

@@ -344,6 +344,7 @@ void detector_succeed(struct detector *detector, const struct detector *old) {
     detector->events = old->events;
     detector->alerts = old->alerts;
     detector->errors = old->errors;
+    memcpy(detector->parsers_ended, old->parsers_ended, sizeof detector->parsers_ended);
     detector->feed->evicted = old->feed->evicted;
     detector->feed->hole_from = old->feed->hole_from;
     detector->feed->hole_to = old->feed->hole_to;
@@ -385,5 +386,6 @@ void detector_status(const struct detector *detector, struct detector_status *ou
         .off = detector->off,
         .cpu_seconds = ns_to_seconds(detector->spent),
     };
+    memcpy(out->parsers_ended, detector->parsers_ended, sizeof out->parsers_ended);
     memcpy(out->last_error, detector->last_error, sizeof out->last_error);
 }

@@ -113,6 +113,9 @@ void detector_hole(struct detector *detector, nanoseconds from, nanoseconds to);
 void detector_run(struct detector *detector, nanoseconds clock);
 void detector_finish(struct detector *detector, nanoseconds clock);
 
+/* Why a parser of lunette.stream was ended before it was done. */
+enum parser_end { PARSER_GAP, PARSER_LIMIT, PARSER_ERROR, PARSER_ENDS };
+
 struct detector_status {
     const char *name;
     uint64_t events; /* handled */
@@ -120,7 +123,8 @@ struct detector_status {
     uint64_t errors;
     uint64_t evicted; /* entries of named state that gave way */
     size_t memory;    /* bytes in use, sets and filters included */
-    bool off;         /* switched off after a run of failures */
+    uint64_t parsers_ended[PARSER_ENDS];
+    bool off; /* switched off after a run of failures */
     double
         cpu_seconds; /* spent in it, by the clock on the wall: the worker's thread seldom waits in between */
     char last_error[256];

@@ -20,6 +20,7 @@ return function(inside, internal)
         return rawget(classes, name)
     end })
     inside.host.classes(classes)
+    classes.tunables, classes[inside.unknown.tunables] = inside.unknown.tunables, "tunables"
 
     -- Gives the class's constructor (of a table of fields) and its check: raises an error unless it was handed an object of
     -- that class. `usage` says how methods are called.
@@ -51,7 +52,9 @@ return function(inside, internal)
 
     function helpers.is_module(name) return MODULES[name] end
     function helpers.module(name)
-        if not loaded[name] then loaded[name] = internal(name .. ".lua", inside, internal) end
+        if not loaded[name] then
+            loaded[name] = inside.unknown.seal("lunette." .. name, internal(name .. ".lua", inside, internal))
+        end
         return loaded[name]
     end
     return helpers

@@ -1,5 +1,5 @@
 -- "Did you mean": the nearest of a list of names by edit distance (insert, delete, replace, swap of neighbours;
--- Damerau 1964), or nil if none is near.
+-- Damerau 1964), or if none is near one that begins so; nil if there is none either.
 local function distance(a, b)
     local rows = { [0] = {} }
     for j = 0, #b do rows[0][j] = j end
@@ -23,6 +23,12 @@ return function(name, names)
     for _, candidate in ipairs(names) do
         local d = distance(name, candidate)
         if d < best_distance then best, best_distance = candidate, d end
+    end
+    if best or #name < 3 then return best end
+    for _, candidate in ipairs(names) do -- one that goes on where this one ends: the shortest
+        if candidate:sub(1, #name) == name and (not best or #candidate < #best or #candidate == #best and candidate < best) then
+            best = candidate
+        end
     end
     return best
 end

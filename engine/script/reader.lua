@@ -190,10 +190,14 @@ return function(inside)
         return upto(side, text, check_limit(side, limit))
     end
 
+    -- The limit is the line's, without what ends it.
     function methods.line(r, limit)
         local side = mine(r)
-        local line = upto(side, "\n", check_limit(side, limit))
-        return line:byte(-1) == 13 and line:sub(1, -2) or line
+        limit = check_limit(side, limit)
+        local line = upto(side, "\n", limit + 1)
+        if line:byte(-1) == 13 then line = line:sub(1, -2) end
+        if #line > limit then give_up(side, "limit") end
+        return line
     end
 
     -- Everything up to the end of the stream.
@@ -337,7 +341,10 @@ return function(inside)
         end
         running = nil
         if not alive then return false, tostring(ok) end
-        if status(co) ~= "dead" then return true end
+        if status(co) ~= "dead" then
+            if side.reason == "limit" then side.place = inside.trace.waits_at(co) end
+            return true
+        end
         side.finished = true
         return ok, message
     end

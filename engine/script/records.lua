@@ -2,6 +2,7 @@
 -- kept in blocks of BLOCK that are made as they are needed. A record that a script holds is a view like an event's: a
 -- slot number and the slot's turn (how often it was given away), so that a record kept too long raises an error.
 local BLOCK = 256
+local OPTIONS = { max = 1, ttl = 1, keep = 1, version = 1, migrate = 1, fields = 1 }
 local SIZE_LIMIT = 1048576 -- bytes of a record: a block of them must be a size that LuaJIT can make
 
 return function(inside)
@@ -10,7 +11,7 @@ return function(inside)
     local made = 0
 
     return function(name, options)
-        local declared = store.check("lunette.records", name, options)
+        local declared = store.check("lunette.records", name, options, OPTIONS)
         local fields = layout.parse("lunette.records", "fields = { name = \"u32\", … }", options.fields)
         made = made + 1
         local struct = "struct lunette_record_" .. made

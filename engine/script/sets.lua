@@ -28,6 +28,12 @@ return function(inside)
     local function maker(kind)
         return function(list)
             if type(list) ~= "table" then error("lunette.set." .. kind .. ": a list is expected, got " .. type(list), 2) end
+            for key in next, list do
+                if type(key) ~= "number" then
+                    error(("lunette.set.%s: a list is expected: { \"%s\", … }, without names"):format(kind,
+                        (tostring(key):gsub("%c", "?"))), 2)
+                end
+            end
             local pointer, why = host.set_new(kind)
             if not pointer then error("lunette.set." .. kind .. ": " .. why, 2) end
             for i, entry in ipairs(list) do

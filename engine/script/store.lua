@@ -8,17 +8,20 @@
 -- same name in the new Lua state. Each is told of in a table of `kept`, made once, so that reading needs no memory. Slots
 -- and the hand's place go along, so that whoever gives way afterwards is who would have. A state whose version is another
 -- than the one that comes has its entries gone through by the script's migrate, once all states are filled.
+local OPTIONS = { max = 1, ttl = 1, keep = 1, version = 1, migrate = 1 }
+
 return function(inside)
     local feed, host, getmetatable = inside.feed, inside.host, inside.debug.getmetatable
     local store = { kept = {} }
     local names = {}
     local starts = {} -- functions that give a clock to what was set before there was one
 
-    function store.check(what, name, options)
+    function store.check(what, name, options, known)
         if type(name) ~= "string" or name == "" then error(what .. ": a name is expected first", 3) end
         if #name > 255 then error(what .. ": the name is longer than 255 characters", 3) end
         if names[name] then error(what .. ": there is a state named '" .. name .. "' already", 3) end
         if type(options) ~= "table" then error(what .. ": a table { max = … } is expected after the name", 3) end
+        inside.unknown.option(what, options, known, 3)
         local max, ttl, keep = options.max, options.ttl, options.keep
         if type(max) ~= "number" or max < 1 or max > 16777216 or max % 1 ~= 0 then
             error(what .. ": max must be a whole number from 1 to 16777216, got " .. tostring(max), 3)
@@ -326,7 +329,7 @@ return function(inside)
     end
 
     function store.state(name, options)
-        local declared = store.check("lunette.state", name, options)
+        local declared = store.check("lunette.state", name, options, OPTIONS)
         local values = {}
         local slots, kept
         slots, kept = store.slots(declared, {

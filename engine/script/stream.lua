@@ -74,6 +74,8 @@ return function(inside)
     local function begin(d, n, event, id)
         if d.count >= d.flows then evict(d) end
         local session = { id = id, tap = event.body.tap, s = describe(view(feed.view[n]), event.body.midstream ~= 0) }
+        local s = session.s -- which the script may change
+        session.from, session.from_port, session.to, session.to_port = s.client_ip, s.client_port, s.server_ip, s.server_port
         if d.client then session.client = readers.new(d.client, d.limit) else hush(d, session, true) end
         if d.server then session.server = readers.new(d.server, d.limit) else hush(d, session, false) end
         local ring = d.ring
@@ -82,6 +84,26 @@ return function(inside)
         d.sessions[id] = session
         d.count, d.held = d.count + 1, d.held + SESSION
         return session
+    end
+
+    local function side_text(ip, port) return (ip:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(ip, port) end
+
+    -- A parser was ended before it was done: that is counted, and told the first time, as handlers' errors are.
+    local told = {}
+    local function tell(d, session, side, reason)
+        local text
+        if reason ~= "error" and not told[reason] then
+            told[reason] = true
+            local place = reason == "limit" and side.place or side.co and inside.trace.waits_at(side.co)
+            if not place then
+                local where = inside.debug.getinfo(side.parser, "S")
+                place = where.short_src .. ":" .. where.linedefined
+            end
+            local client, server = side_text(session.from, session.from_port), side_text(session.to, session.to_port)
+            if side == session.server then client, server = server, client end -- it parses what the server sends
+            text = ("the stream %s of %s > %s was ended: %s, at %s"):format(d.name, client, server, reason, place)
+        end
+        host.parser_ended(reason, text)
     end
 
     local failed = dispatch.failed -- reports an error of a script's function; true if the detector is off now
@@ -100,6 +122,7 @@ return function(inside)
 
     -- One direction is over, for that reason if it is none of the script's own wish. True if the detector is off now.
     local function finish_side(d, session, side, to_server, reason)
+        if reason ~= "stop" then tell(d, session, side, reason) end
         d.held = d.held - readers.drop(side)
         if reason ~= "stop" and not session.reason then session.reason = reason end
         hush(d, session, to_server)
@@ -115,10 +138,14 @@ return function(inside)
             hush(d, session, true)
             hush(d, session, false)
             session.reason = "error"
+            tell(d, session, side, "error")
             return close(d, session, "error")
         end
         feed.streak = 0
-        if d.udp then return end
+        if d.udp then
+            if side.reason == "limit" then tell(d, session, side, "limit") end
+            return
+        end
         if side.reason or side.finished then
             return finish_side(d, session, side, to_server, side.reason or "stop")
         end
@@ -244,14 +271,7 @@ return function(inside)
     return function(options)
         if inside.loaded then complain(2, "declare it when the script is loaded, not in a handler") end
         if type(options) ~= "table" then complain(2, "a table is expected, got %s", type(options)) end
-        for option in pairs(options) do
-            if not OPTIONS[option] then
-                local names = {}
-                for name in pairs(OPTIONS) do names[#names + 1] = name end
-                local near = inside.nearest(tostring(option), names)
-                complain(2, "there is no '%s'%s", tostring(option), near and "; did you mean '" .. near .. "'?" or "")
-            end
-        end
+        inside.unknown.option("lunette.stream", options, OPTIONS, 2)
         local transport = options.transport or "tcp"
         if transport ~= "tcp" and transport ~= "udp" then
             complain(2, "transport must be \"tcp\" or \"udp\", got %s", tostring(transport))

@@ -51,5 +51,14 @@ return function(inside)
         return at_the_scripts_line(message, place) .. "\n" .. table.concat(lines, "\n")
     end
 
+    -- The script's line at which a coroutine waits, nil if it has not begun.
+    function trace.waits_at(co)
+        for level = 0, LEVELS do
+            local info = getinfo(co, level, "Sl")
+            if not info then return nil end
+            if chunks[info.source] and info.currentline > 0 then return info.short_src .. ":" .. info.currentline end
+        end
+    end
+
     return trace
 end

@@ -16,6 +16,9 @@ void tally_detectors(const struct script_host *scripts, struct summary *summary)
         if (!entry) continue;
         entry->events += status.events;
         entry->errors += status.errors;
+        entry->ended_gap += status.parsers_ended[PARSER_GAP];
+        entry->ended_limit += status.parsers_ended[PARSER_LIMIT];
+        entry->ended_error += status.parsers_ended[PARSER_ERROR];
         if (!status.off) continue;
         entry->off = true;
         memcpy(entry->reason, status.last_error, sizeof entry->reason);

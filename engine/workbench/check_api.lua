@@ -205,6 +205,39 @@ local function check_tunables(call, uses, warn)
     end
 end
 
+-- variable → the set of its tunables, where all are written out; a file's own keys that it adds to them are among these.
+local function tunables_of(calls, frames)
+    local known = {}
+    for _, call in ipairs(calls) do
+        local variable = call.path == "lunette.tunables" and holder_of(call)
+        local given = variable and call.node.args[1] and bare(call.node.args[1])
+        if given and given.tag == "Table" and #variable.values == 1 then
+            local found, all = pairs_of(given, call.step)
+            known[variable] = all and found or nil
+        end
+    end
+    names.each(frames, function(node, is_target, step)
+        if not is_target or node.tag ~= "Index" then return end
+        local inner, base = views.innermost(node)
+        local found = base.tag == "Name" and base.variable and known[base.variable]
+        local key = found and names.text_of(inner.key, step)
+        if key then found[key] = true elseif found then known[base.variable] = nil end
+    end)
+    return known
+end
+
+local function check_unknown_tunables(facts, calls, frames, warn)
+    local known = tunables_of(calls, frames)
+    if not next(known) then return end
+    names.each(frames, function(node, is_target, step)
+        if is_target or node.tag ~= "Index" and node.tag ~= "Method" then return end
+        local inner, base = views.innermost(node)
+        local found = base.tag == "Name" and base.variable and known[base.variable]
+        local key = found and names.text_of(inner.key, step)
+        if key and not found[key] then warn("L019", inner.key, { name = key, near = facts.nearest(key, sorted(found)) }) end
+    end)
+end
+
 -- ---------------------------------------------------------------- handlers
 
 -- What is registered: handlers of events with their kinds, functions that run later, functions of the gathering stage.
@@ -287,6 +320,7 @@ function api.judge(frames, facts, warn)
         detects = detects or call.path == "lunette.on" or call.path == "lunette.stream"
     end
     check_functions(facts, frames, warn)
+    check_unknown_tunables(facts, calls, frames, warn)
     for _, call in ipairs(calls) do
         check_options(facts, call, warn)
         if call.path == "lunette.on" then check_on(facts, call, warn) end

@@ -73,6 +73,7 @@ local codes = {
     { "L016", "an alert with {name} and without {other}: they go together" },
     { "L017", "the event '{name}' is kept beyond its handler: copy out the fields you need" },
     { "L018", "{call} in lunette.gather: no events come there" },
+    { "L019", "there is no tunable '{name}'{near}" },
     { "L021", "a function is made for each event: put it outside the handler", off = true, hint = true },
     { "L022", "{name}() in a handler walks a whole table for each event", off = true, hint = true },
     { "L023", "variable arguments in a handler are copied at each call", off = true, hint = true },

@@ -31,7 +31,7 @@ inside.dns = internal("test-dns.lua")(inside)
 inside.tls = internal("test-tls.lua")(inside)
 inside.clear = internal("test-clear.lua")(inside)
 internal("test-case.lua")(inside)
-local test = internal("test.lua", inside)
+local test = internal("unknown.lua")(inside).seal("lunette.test", internal("test.lua", inside))
 
 environment.print = function(...)
     local words = {}

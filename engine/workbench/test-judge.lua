@@ -42,10 +42,15 @@ return function(inside)
         end }
     end
 
-    -- Evidence went through JSON, where a fraction keeps six digits.
-    local function same_number(a, b)
-        if type(b) ~= "number" then return false end
-        return a == b or ((a % 1 ~= 0 or b % 1 ~= 0) and ("%.6g"):format(a) == ("%.6g"):format(b))
+    -- Evidence goes through JSON, where a number that is not whole keeps six digits, and three decimals from a million on: so
+    -- two numbers are the same if they differ by no more than the rounding of that. Whole numbers are exact.
+    local function same_number(wanted, got)
+        if type(got) ~= "number" then return false end
+        if wanted == got then return true end
+        if wanted % 1 == 0 and got % 1 == 0 then return false end
+        local size = math.abs(wanted)
+        local unit = size >= 1e6 and 0.001 or 10 ^ (math.floor(math.log10(size)) - 5)
+        return math.abs(wanted - got) <= 0.51 * unit
     end
 
     -- A table that is expected must be there with what it has; there may be more, but not in a list.
@@ -83,6 +88,9 @@ return function(inside)
         return #parts == 0 and "{}" or "{ " .. table.concat(parts, ", ") .. " }"
     end
 
+    local function moment_text(time) return os.date("!%Y-%m-%d %H:%M:%S", time) end
+    local function moment_shown(time) return ("%.14g (%s)"):format(time, moment_text(time)) end
+
     -- ── what an expectation may say ─────────────────────────────────
 
     local function text(what, key, value)
@@ -93,9 +101,14 @@ return function(inside)
         if type(value) == "number" or matchers[value] then return value end
         return options.fail("%s: %s must be a number or t.near, got %s", what, key, options.describe(value))
     end
+    -- A time in words says a second, unless it has a fraction; else it is meant to the millisecond.
     local function moment(what, key, value)
         if matchers[value] then return value end
-        return inside.moment(what .. ": " .. key, value)
+        local time = inside.moment(what .. ": " .. key, value)
+        local tolerance = type(value) == "string" and not value:find(".", 1, true) and 1 or 0.001
+        return matcher { shown = moment_shown(time), test = function(got)
+            return type(got) == "number" and math.abs(got - time) <= tolerance + 1e-6 -- of seconds since 1970 a double has that
+        end }
     end
     judge.ALERT = {
         title = { text }, who = { text }, where = { text }, why = { text }, next = { text }, detector = { text },
@@ -125,9 +138,8 @@ return function(inside)
         return fields
     end
 
-    local function moment_text(time) return os.date("!%Y-%m-%d %H:%M:%S", time) end
     local function value_text(name, value)
-        if name == "time" and type(value) == "number" then return ("%.14g (%s)"):format(value, moment_text(value)) end
+        if name == "time" and type(value) == "number" then return moment_shown(value) end
         return shown(value)
     end
 

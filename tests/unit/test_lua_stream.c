@@ -175,6 +175,47 @@ static void an_error_ends_the_flow_and_is_counted(void **state) {
     lab_end(&lab);
 }
 
+static void why_parsers_were_ended_is_counted(void **state) {
+    (void)state;
+    struct lab lab;
+    lab_begin(&lab,
+              SAY "lunette.stream { ports = { 9999 }, limit = 64,\n"
+                  "  client = function(r, s) say(r:line(4)) say(r:line(4)) say(r:line(4)) end,\n"
+                  "  server = function(r, s) r:line() error('oops') end,\n"
+                  "  closed = function(s, reason) say(reason) end }\n",
+              256);
+    drive_open(&lab.drive);
+    client(&lab, "four\nfour\r\nfive5\n"); /* what ends a line does not count */
+    drive_open(&lab.drive);
+    client(&lab, "endless"); /* not a line of four any more, whatever comes */
+    drive_open(&lab.drive);
+    lab.drive.next_seq[TO_SERVER] += 100;
+    client(&lab, "two\n");
+    server(&lab, "x\n");
+    lab_finish(&lab);
+    EXPECT(&lab, "four", "four", "error", "limit", "limit");
+    struct detector_status status;
+    script_host_status(lab.bench.host, 0, &status);
+    assert_int_equal(status.parsers_ended[PARSER_LIMIT], 2);
+    assert_int_equal(status.parsers_ended[PARSER_GAP], 1);
+    assert_int_equal(status.parsers_ended[PARSER_ERROR], 1);
+    lab_end(&lab);
+}
+
+/* The one of several that are as near: the shortest, then the first of the alphabet. */
+static void a_reading_that_there_is_not_is_told_with_one_that_begins_so(void **state) {
+    (void)state;
+    struct lab lab;
+    lab_begin(&lab, "require('lunette').stream { ports = { 9999 }, client = function(r) r:u16() end }", 256);
+    drive_open(&lab.drive);
+    client(&lab, "x\n");
+    lab_finish(&lab);
+    struct detector_status status;
+    script_host_status(lab.bench.host, 0, &status);
+    assert_non_null(strstr(status.last_error, "s.lua:1: a reader has no 'u16'; did you mean 'u16be'?"));
+    lab_end(&lab);
+}
+
 static void twenty_errors_in_a_row_switch_it_off(void **state) {
     (void)state;
     for (uint32_t batch = 1; batch <= 1024; batch *= 32) {
@@ -339,6 +380,8 @@ int main(void) {
         cmocka_unit_test(what_a_snap_length_cut_off_is_a_gap),
         cmocka_unit_test(the_end_comes_with_the_flow),
         cmocka_unit_test(an_error_ends_the_flow_and_is_counted),
+        cmocka_unit_test(why_parsers_were_ended_is_counted),
+        cmocka_unit_test(a_reading_that_there_is_not_is_told_with_one_that_begins_so),
         cmocka_unit_test(twenty_errors_in_a_row_switch_it_off),
         cmocka_unit_test(a_parser_may_wait_inside_pcall),
         cmocka_unit_test(lengths_inside_do_not_lead_out),

@@ -33,6 +33,7 @@ static const char keeper[] =
     "local series, sketch = require 'lunette.series', require 'lunette.sketch'\n"
     "local of = lunette.state('of', { max = 50 })\n"
     "local all = series.moments()\n"
+    "local settings = lunette.tunables { a = 1 }\n"
     "lunette.state('own', { max = 1 }):set('all', all)\n"
     "lunette.on('dns', function(e)\n"
     "  local o = of:get(e.client_ip)\n"
@@ -40,7 +41,7 @@ static const char keeper[] =
     "    o = { ring = series.ring(4), hist = series.histogram { from = 1, to = 2000, buckets = 9, log = true "
     "},\n"
     "          seen = sketch.distinct(8), most = sketch.heavy(3) }\n"
-    "    o.same = o.ring\n"
+    "    o.same, o.settings = o.ring, settings\n"
     "    of:set(e.client_ip, o)\n"
     "  end\n"
     "  o.ring:add(e.time); o.hist:add(e.time); o.seen:add(e.rrname); o.most:add(e.rrname, 2); "
@@ -49,7 +50,8 @@ static const char keeper[] =
     "  lunette.alert { title = 'x', why = table.concat({ o.same:count(), o.ring:within(e.time, 3),\n"
     "    table.concat(o.hist:counts(), ','), o.hist:quantile(0.5), o.seen:count(), top.value, top.count, "
     "top.error,\n"
-    "    all:count(), all:mean(), all:variance() or 0, tostring(o.same == o.ring) }, ' ') }\n"
+    "    all:count(), all:mean(), all:variance() or 0, tostring(o.same == o.ring), o.settings.a,\n"
+    "    tostring(pcall(function() return o.settings.b end)) }, ' ') }\n"
     "end)\n";
 
 static void start(uint32_t limit) {

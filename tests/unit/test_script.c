@@ -193,6 +193,26 @@ static void slips_are_told_with_the_line_and_the_nearest_name(void **state) {
          "x.lua:2: lunette.alert: there is no 'titel'; did you mean 'title'?"},
         {LUNETTE "lunette.set.prefixes { '10.0.0.0/99' }", "x.lua:2: lunette.set.prefixes: entry 1"},
         {"require 'nothing'", "x.lua:1: require: no module 'nothing'"},
+        {LUNETTE "lunette.state('s', { max = 1, tll = 86400 })",
+         "x.lua:2: lunette.state: there is no 'tll'; did you mean 'ttl'?"},
+        {LUNETTE "lunette.state('s', { max = 1, fields = {} })",
+         "x.lua:2: lunette.state: there is no 'fields'"},
+        {LUNETTE "lunette.records('r', { max = 1, kep = false, fields = { n = 'u8' } })",
+         "x.lua:2: lunette.records: there is no 'kep'; did you mean 'keep'?"},
+        {LUNETTE "lunette.detector { titel = 'x' }",
+         "x.lua:2: lunette.detector: there is no 'titel'; did you mean 'title'?"},
+        {LUNETTE "lunette.set.domains { ['apple.com'] = true }", "x.lua:2: lunette.set.domains: a list"},
+        {LUNETTE "require('lunette.series').histogram { from = 1, to = 9, bucket = 3 }",
+         "x.lua:2: series.histogram: there is no 'bucket'; did you mean 'buckets'?"},
+        {LUNETTE "local t = lunette.tunables { window = 60 }\nlocal w = t.windw * 2",
+         "x.lua:3: there is no tunable 'windw'; did you mean 'window'?"},
+        {LUNETTE "lunette.isaddress('x')", "x.lua:2: lunette has no 'isaddress'; did you mean 'is_address'?"},
+        {LUNETTE "lunette.set.domain { 'x' }",
+         "x.lua:2: lunette.set has no 'domain'; did you mean 'domains'?"},
+        {LUNETTE "require('lunette.names').entropie('x')",
+         "x.lua:2: lunette.names has no 'entropie'; did you mean 'entropy'?"},
+        {LUNETTE "require('lunette.beat').updat()",
+         "x.lua:2: lunette.beat has no 'updat'; did you mean 'update'?"},
     };
     for (size_t i = 0; i < sizeof slips / sizeof slips[0]; i++) {
         struct error err = {.text = ""};
@@ -207,6 +227,21 @@ static void slips_are_told_with_the_line_and_the_nearest_name(void **state) {
     }
     bench.count = 0;
     start(1);
+}
+
+/* They are a table as any other but for that: read by pairs, changed, given a metatable, kept in a state. */
+static void tunables_are_a_plain_table(void **state) {
+    (void)state;
+    bench_script(&bench, "s.lua",
+                 LUNETTE "local t = lunette.tunables { a = 1, b = 2 }\n"
+                         "local n = 0 for _, value in pairs(t) do n = n + value end\n"
+                         "t.own = 4 t[1] = 5\n"
+                         "local u = setmetatable(lunette.tunables { c = 3 }, { __index = { d = 6 } })\n"
+                         "lunette.on_end(function() lunette.alert { title = 't', evidence = { t = t },\n"
+                         "  why = table.concat({ n, t.own, t[1], tostring(t[2]), u.c, u.d }, ' ') } end)");
+    start(1);
+    bench_finish(&bench, 1001);
+    assert_non_null(strstr(bench.said, "|3 4 5 nil 3 6|"));
 }
 
 static void settings_reach_tunables_and_wrong_ones_are_refused(void **state) {
@@ -399,6 +434,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_detector_that_eats_memory_is_stopped_by_its_bound, begin, end),
         cmocka_unit_test_setup_teardown(a_view_kept_too_long_raises, begin, end),
         cmocka_unit_test_setup_teardown(slips_are_told_with_the_line_and_the_nearest_name, begin, end),
+        cmocka_unit_test_setup_teardown(tunables_are_a_plain_table, begin, end),
         cmocka_unit_test_setup_teardown(settings_reach_tunables_and_wrong_ones_are_refused, begin, end),
         cmocka_unit_test_setup_teardown(state_is_bounded_and_ages, begin, end),
         cmocka_unit_test_setup_teardown(the_world_outside_is_out_of_reach, begin, end),

@@ -361,6 +361,7 @@ RULES = [
     ('local s = lunette.state("s", { max = 1 })\nlunette.on("dns", function() s:set(1, 1) end)', 3, "L013", "'s'"),
     ('local t = lunette.tunables { a = 1, b = 2 }\nprint(t.a)', 3, "L014", "'b'"),
     ('lunette.on("dns", function(e) lunette.alert { title = "x", key = e.client_ip } end)', 3, "L016", "cooldown"),
+    ('local t = lunette.tunables { window = 1 }\nprint(t.window)\nlunette.every(5, function() print(t.windw * 2) end)', 5, "L019", "'windw'; did you mean 'window'?"),
     ('local last\nlunette.on("dns", function(e)\nlast = e print(last) end)', 5, "L017", "'e'"),
     ('local all = {}\nlunette.on("dns", function(e)\nall[#all + 1] = { e = e } print(all) end)', 5, "L017", "'e'"),
     ('local all = {}\nlunette.on("dns", function(e)\ntable.insert(all, e) print(all) end)', 5, "L017", "'e'"),

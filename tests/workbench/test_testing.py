@@ -44,6 +44,47 @@ def test_what_differs_is_told_beside_what_came(author, expect, told):
     assert told in squeezed(out)
 
 
+# Says when it was asked, and figures that are not whole.
+FIGURES = """
+local lunette = require "lunette"
+lunette.on("dns", { type = "query" }, function(e)
+    lunette.alert { title = "Asked", score = 0.7654321,
+        evidence = { large = 1234567.5, small = 0.1234564, middle = 123456.7, below = 999999.7, at = e.time, whole = 1234567 } }
+end)
+"""
+AT = 'c:clock "2026-05-01 12:00:00.25"\n' + ASK
+
+
+@pytest.mark.parametrize("expect, fits", [
+    ('time = "2026-05-01 12:00:00.25"', True),
+    ('time = "2026-05-01 12:00:00.252"', False),
+    ('time = "2026-05-01 12:00:00"', True),
+    ('time = "2026-05-01 12:00:02"', False),
+    ('time = "2026-05-01 12:01:00"', False),
+    ('time = "2026-05-01 13:45:00"', False),
+    ('time = 1777636800.25', True),
+    ('time = 1777636800.2605', False),
+    ('time = 1777636801.25', False),
+    ('score = 0.7654321', True),
+    ('score = 0.7655', False),
+    ('evidence = { large = 1234567.5 }', True),
+    ('evidence = { large = 1234567.6 }', False),
+    ('evidence = { large = 1234569.5 }', False),
+    ('evidence = { small = 0.1234564 }', True),
+    ('evidence = { small = 0.123458 }', False),
+    ('evidence = { middle = 123456.7 }', True),
+    ('evidence = { middle = 123459.7 }', False),
+    ('evidence = { below = 999999.7 }', True),
+    ('evidence = { at = 1777636800.25 }', True),
+    ('evidence = { at = 1777636805.25 }', False),
+    ('evidence = { whole = 1234567 }', True),
+    ('evidence = { whole = 1234568 }', False),
+])
+def test_figures_that_are_not_whole_are_held_to_what_an_alert_carries(author, expect, fits):
+    judged = author.passes if fits else author.fails  # 1777636800: `date -u -d '2026-05-01 12:00:00' +%s`
+    judged(AT + "c:expect { %s }" % expect, detector=FIGURES)
+
+
 def test_an_alert_that_nobody_expected_is_written_as_the_expectation_that_takes_it(author):
     out = author.fails(ASK + "c:expect_none()")
     assert "echo_test.lua:5: 1 alert that nobody expected:" in out
@@ -470,3 +511,22 @@ t.case("pattern", function(c) local s = ("a"):rep(30000) s:find(("a*"):rep(20) .
     assert "echo_test.lua:9: the test does not come to its end" in done.stdout
     assert "./loop_test.lua: the test does not come to its end" in done.stdout
     assert "2 successes / 0 failures / 6 errors" in done.stdout
+
+
+MEMCACHED = """
+local lunette = require "lunette"
+lunette.stream { name = "memcached", ports = { 11211 }, limit = 64,
+    client = function(r)
+        while true do
+            lunette.alert { title = r:line(8) }
+        end
+    end }
+"""
+
+
+def test_a_failing_case_tells_which_stream_was_ended_and_where(author):
+    out = author.fails('c:host("192.168.1.20"):tcp { to = "203.0.113.9", port = 11211, from = 50000, '
+                       'say = { { "client", "get a\\r\\nget this that is long\\r\\nget b\\r\\n" } } }\n'
+                       'c:expect { title = "get a" }\nc:expect { title = "get b" }', detector=MEMCACHED)
+    assert "the stream memcached of 192.168.1.20:50000 > 203.0.113.9:11211 was ended: limit, at " in out
+    assert "echo.lua:6 " in out
