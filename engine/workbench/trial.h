@@ -24,7 +24,8 @@ struct trial_options {
 };
 
 struct trial_case {
-    char *detector, *name;
+    char *label; /* the test file's name without _test.lua */
+    char *name;
     uint32_t line;
 };
 

@@ -62,18 +62,18 @@ static int host_verdict(lua_State *lua) {
     return 0;
 }
 
-/* case(name, detector, line) */
+/* case(name, label, line) */
 static int host_case(lua_State *lua) {
     struct trial_cases *cases = trial_of(lua)->collected;
-    const char *name = luaL_checkstring(lua, 1), *detector = luaL_checkstring(lua, 2);
+    const char *name = luaL_checkstring(lua, 1), *label = luaL_checkstring(lua, 2);
     uint32_t line = u32_at(lua, 3);
     if (!cases) return 0;
     struct trial_case *grown = realloc(cases->list, (cases->count + 1) * sizeof *grown);
     if (!grown) return luaL_error(lua, "out of memory");
     cases->list = grown;
     struct trial_case *added = &grown[cases->count++];
-    *added = (struct trial_case){.name = strdup(name), .detector = strdup(detector), .line = line};
-    return added->name && added->detector ? 0 : luaL_error(lua, "out of memory");
+    *added = (struct trial_case){.name = strdup(name), .label = strdup(label), .line = line};
+    return added->name && added->label ? 0 : luaL_error(lua, "out of memory");
 }
 
 /* detector(path) */
