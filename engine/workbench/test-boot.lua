@@ -91,6 +91,7 @@ function calls.load(path)
             return
         end
         case.detectors = detectors
+        for _, name in ipairs(detectors) do host.tested(inside.detector_path(name)) end
         host.case(case.name, label, case.line)
     end
 end

@@ -2,6 +2,7 @@
 #include "workbench/test_run.h"
 
 #include "workbench/junit.h"
+#include "workbench/test_hint.h"
 #include "workbench/test_report.h"
 
 #include <dirent.h>
@@ -201,6 +202,7 @@ static int run_all(struct test_files *files, const struct test_options *options,
     }
     files->took = time_monotonic() - began;
     if (test_report_end(&report, files, err) < 0) return -1;
+    if (!failed && !options->list && !options->junit) test_hints(files);
     if (options->junit && !options->list && junit_write(files, options->junit, err) < 0) return -1;
     return failed;
 }

@@ -47,6 +47,8 @@ void trial_cases_clear(struct trial_cases *cases) {
         free(cases->list[i].label);
         free(cases->list[i].name);
     }
+    for (size_t i = 0; i < cases->detector_count; i++) free(cases->detectors[i]);
+    free(cases->detectors);
     free(cases->list);
     *cases = (struct trial_cases){.list = NULL};
 }

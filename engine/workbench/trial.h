@@ -48,6 +48,8 @@ void trial_outcome_clear(struct trial_outcome *outcome);
 struct trial_cases {
     struct trial_case *list;
     size_t count;
+    char **detectors; /* paths of all that are tested, each once */
+    size_t detector_count;
 };
 void trial_cases_clear(struct trial_cases *cases);
 

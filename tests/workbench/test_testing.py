@@ -385,6 +385,18 @@ def test_wrong_use(author):
     assert done.returncode == 2 and "no cases" in done.stderr
 
 
+def test_what_check_finds_in_a_detector_that_passes_is_hinted_at(author):
+    test = 'local t = require "lunette.test"\nt.case("x", function(c) c:host("192.168.1.20"):dns { name = "a.b" } end)'
+    wrong = ECHO.replace("if e.rrname ==", "if e.rrname == 'never' then return nowhere, elsewhere end\n    if true or e.rrname ==")
+    author.write(echo_lua=wrong, echo_test_lua=test, other_lua=ECHO.replace("if e", "if true or e"), other_test_lua=test)
+    done = author.run("test", ".")
+    assert done.returncode == 0 and done.stdout.endswith("check finds 2 warnings in echo.lua: lunette check echo.lua\n"), done.stdout
+    assert done.stdout.count("check finds") == 1
+    assert "2 warnings" in author.run("check", "echo.lua").stdout
+    assert "check finds" not in author.run("test", ".", "--junit", "out.xml").stdout
+    assert "check finds" not in author.run("test", "other_test.lua").stdout
+
+
 def test_the_folder_for_packets_is_made_but_not_the_one_it_lies_in(author):
     author.write(echo_lua=ECHO, echo_test_lua='local t = require "lunette.test"\nt.case("x", function(c) ' +
                  'c:host("192.168.1.20"):udp { to = "203.0.113.9", port = 9, say = { { "client", "x" } } } end)')
