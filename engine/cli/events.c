@@ -188,7 +188,11 @@ static int unknown_kind(const char *given) {
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
         if (!event_is_hidden((enum event_kind)kind))
             names[count++] = event_schema_of((enum event_kind)kind)->name;
-    return complain("event", given, nearest_name(given, names, count));
+    const char *near = nearest_name(given, names, count);
+    int outcome = complain("event", given, near);
+    if (!near || strchr(given, '.'))
+        fputs("(events that scripts declare have a dot in their names: lunette check lists them)\n", stderr);
+    return outcome;
 }
 
 static int two_forms(void) {

@@ -51,11 +51,11 @@ static void tell(const struct scaffold *written, const char *folder, const char 
     printf("%s\n%s\n", written->detector + (here ? 2 : 0), written->test + (here ? 2 : 0));
     if (written->settings[0]) printf("%s\n", written->settings + (here ? 2 : 0));
     printf("\nNext:\n"
-           "  lunette test %s\n"
            "  lunette check %s\n"
+           "  lunette test %s\n"
            "  lunette events %s\n"
            "  lunette replay -s %s CAPTURE\n",
-           written->test + (here ? 2 : 0), written->detector + (here ? 2 : 0), kind,
+           written->detector + (here ? 2 : 0), written->test + (here ? 2 : 0), kind,
            written->detector + (here ? 2 : 0));
 }
 

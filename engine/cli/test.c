@@ -14,7 +14,7 @@ static const char usage[] =
     "such a\n"
     "file, or a folder that is searched for files called NAME_test.lua, which test NAME.lua beside them.\n"
     "\n"
-    "  -f, --filter TEXT    only cases with TEXT in \"detector › case\"\n"
+    "  -f, --filter TEXT    only cases with TEXT in \"file › case\", the file without _test.lua\n"
     "  -l, --list           say which cases there are, run none\n"
     "  -v, --verbose        a line for each case, with what its detectors logged\n"
     "      --junit FILE     write the outcome as JUnit XML too\n"

@@ -133,7 +133,6 @@ return function(inside)
         if kind == "string" then return quoted(value) end
         if kind == "number" then return number(value) end
         if kind == "boolean" then return tostring(value) end
-        if kind ~= "table" then return quoted(tostring(kind)) end
         if level > 3 then return '"…"' end
         local parts = {}
         if #value > 0 or next(value) == nil then
@@ -145,6 +144,19 @@ return function(inside)
         table.sort(keys)
         for i, key in ipairs(keys) do parts[i] = quoted(key) .. ":" .. json(value[key], level + 1) end
         return "{" .. table.concat(parts, ",") .. "}"
+    end
+
+    -- The name and the type of the first value that has no place in evidence, nil if all have one.
+    local function misfit(value, name, level)
+        local kind = type(value)
+        if kind == "string" or kind == "number" or kind == "boolean" then return nil end
+        if kind ~= "table" then return name, kind end
+        if level > 3 then return nil end
+        for key, item in pairs(value) do
+            local inner = type(key) == "number" and ("%s[%g]"):format(name, key) or name .. "." .. tostring(key)
+            local wrong, what = misfit(item, inner, level + 1)
+            if wrong then return wrong, what end
+        end
     end
 
     -- Cooldowns: key → { until, held back }.
@@ -175,6 +187,10 @@ return function(inside)
         end
         if #(alert.evidence or {}) > 0 then
             error("lunette.alert: evidence must have names: evidence = { name = value, … }", 2)
+        end
+        local wrong, kind = misfit(alert.evidence or {}, "evidence", 1)
+        if wrong then
+            error(("lunette.alert: %s must be a string, a number, a boolean or a table of them, got %s"):format(wrong, kind), 2)
         end
         local repeats = 0
         if alert.key ~= nil then

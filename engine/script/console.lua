@@ -62,7 +62,7 @@ return function(inside, environment)
     -- What a field reads as, or nil if there is nothing in it.
     local function field_text(view, field)
         local value = view[field.name]
-        if value == nil or value == false or value == "" then return nil end
+        if value == nil or value == "" then return nil end
         if type(value) == "table" and next(value) == nil then return nil end
         if field.type == "time" then
             return value > 0 and os.date("!%Y-%m-%d %H:%M:%S", math.floor(value)) .. (".%03d"):format(value % 1 * 1000) or nil
@@ -88,8 +88,11 @@ return function(inside, environment)
         return statement, false, message
     end
 
+    local NO_EVENT = "there is no event at hand: next"
     local function own_words(message)
-        return (tostring(message):gsub("^prompt:1: ", ""):gsub("\n.*", ""))
+        local words = tostring(message):gsub("^prompt:1: ", ""):gsub("\n.*", "")
+        if not current and words:find("global 'e'", 1, true) then words = words .. "; " .. NO_EVENT end
+        return words
     end
 
     local function say_results(...)
@@ -110,6 +113,7 @@ return function(inside, environment)
     end
 
     local function evaluate(line)
+        if not current and line:match("^%s*e%s*$") then return host.answer("text", NO_EVENT) end
         local chunk, is_expression, message = compile(line)
         if not chunk then return host.answer("error", own_words(message)) end
         local done = report(pcall(chunk))
@@ -129,6 +133,17 @@ return function(inside, environment)
             if value == alternative then return true end
         end
         return false
+    end
+
+    -- A line that was no good Lua, after the words of all commands: is its first word one of them, mistyped?
+    local function mistyped(text)
+        local list, line = text:match("^(.-)\n(.*)$")
+        local word, rest = line:match("^%s*:?(%l+)(.*)$")
+        if not word or #word < 3 or rest:match("^%S") or world[word] ~= nil then return end
+        local words = {}
+        for command in list:gmatch("%l+") do words[#words + 1] = command end
+        local near = nearest(word, words)
+        if near then host.answer("error", ("did you mean the command '%s'?"):format(near)) end
     end
 
     local function kind_named(name)
@@ -167,22 +182,61 @@ return function(inside, environment)
         end
     end
 
-    local conditions = {}
+    -- -------------------------------------------------------------- conditions
+
+    local fields = {} -- of all kinds of events
+    for _, kind in pairs(schema) do
+        for _, field in ipairs(kind.fields) do
+            if not fields[field.name] then
+                fields[#fields + 1] = field.name
+                fields[field.name] = true
+            end
+        end
+    end
+
+    local function no_field(form, name)
+        local near = nearest(name, fields)
+        return form:format(name) .. (near and "; did you mean '" .. near .. "'?" or "")
+    end
+
+    -- A field e.NAME of the text that no kind of event has.
+    local function unknown_field(text)
+        local bare = text:gsub("\\.", ""):gsub("([\"']).-%1", "''"):gsub("%[(=*)%[.-%]%1%]", "''")
+        for before, name in (" " .. bare):gmatch("(.)%f[%w_]e%s*%.%s*([%a_][%w_]*)") do
+            if before ~= "." and not fields[name] then return name end
+        end
+    end
+
+    -- The last one: its line, its function, whether it could be told of any event, or which field all lacked.
+    local condition = {}
+
+    -- Asked when `until` was typed: can that be true of anything?
+    local function prepare(line)
+        local chunk, message = load("return " .. line, "=prompt", "t", world)
+        if not chunk then return host.answer("stop", own_words(message)) end
+        local unknown = unknown_field(line)
+        if unknown then return host.answer("stop", no_field("no event has a field '%s'", unknown)) end
+        condition = { line = line, chunk = chunk }
+    end
+
     local function check(line)
-        local chunk = conditions[line]
-        if not chunk then
-            local message
-            chunk, message = load("return " .. line, "=prompt", "t", world)
-            if not chunk then return host.answer("stop", own_words(message)) end
-            conditions = { [line] = chunk }
+        if condition.line ~= line then prepare(line) end
+        if condition.line ~= line then return end
+        local ok, result = pcall(condition.chunk)
+        condition.told = condition.told or ok
+        if ok then
+            if result then host.answer("holds", "") end
+            return
         end
-        local ok, result = pcall(chunk)
         -- A field that this kind of event lacks is simply not so; any other mistake ends the search.
-        if not ok and not own_words(result):find("events have no field", 1, true) then
-            host.answer("stop", own_words(result))
-        elseif ok and result then
-            host.answer("holds", "")
-        end
+        condition.lacked = own_words(result):match("events have no field '([^']*)'")
+        if not condition.lacked then host.answer("stop", own_words(result)) end
+    end
+
+    -- Asked at the end: was there any event of which it could be told?
+    local function unmet(line)
+        if condition.line ~= line or condition.told or not condition.lacked then return end
+        host.answer("error", no_field("until: no event had a field '%s'", condition.lacked))
     end
 
     -- ------------------------------------------------------------------- summary
@@ -249,7 +303,8 @@ return function(inside, environment)
         host.answer("text", table.concat(found, "\n"))
     end
 
-    local answers = { evaluate = evaluate, pass = pass, check = check, summary = summary, complete = complete }
+    local answers = { evaluate = evaluate, mistyped = mistyped, pass = pass, prepare = prepare, check = check, unmet = unmet,
+        summary = summary, complete = complete }
 
     -- One question about one event; kind 0: there is none at hand.
     return function(kind, view)

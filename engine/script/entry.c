@@ -2,6 +2,7 @@
 #include "script/entry.h"
 
 #include "base/log.h"
+#include "base/nearest.h"
 #include "script/emitter.h"
 
 #include <dirent.h>
@@ -164,6 +165,17 @@ static int check_names(struct script_entry *const *entries, uint32_t count, stru
     return 0;
 }
 
+static int no_detector(struct script_entry *const *entries, uint32_t count, const struct setting *setting,
+                       struct error *err) {
+    const char **names = calloc(count ? count : 1, sizeof *names);
+    for (uint32_t i = 0; names && i < count; i++) names[i] = detector_name(entries[i]->detector);
+    const char *near = names ? nearest_name(setting->detector, names, count) : NULL;
+    error_set(err, "--set %s.%s: no detector of that name is loaded%s%s%s", setting->detector, setting->key,
+              near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    free(names);
+    return error_is_usage(err);
+}
+
 int script_entries_check(struct script_entry *const *entries, uint32_t count,
                          const struct script_options *options, struct error *err) {
     if (check_names(entries, count, err) < 0) return -1;
@@ -178,9 +190,7 @@ int script_entries_check(struct script_entry *const *entries, uint32_t count,
                 found = strcmp(detector_name(entries[i]->detector), options->settings[s].detector) == 0;
         }
         if (found) continue;
-        error_set(err, "--set %s.%s: no detector of that name is loaded", options->settings[s].detector,
-                  options->settings[s].key);
-        return error_is_usage(err);
+        return no_detector(entries, count, &options->settings[s], err);
     }
     return 0;
 }

@@ -34,7 +34,10 @@ void inspector_free(struct inspector *inspector);
 /* The event that lies in `batch` at `event`; NULL: there is none at hand. Questions:
  *   evaluate LINE    as at a prompt: an expression is shown, a statement run
  *   pass             runs the handlers that the prompt's on() has set
+ *   mistyped WORDS\nLINE  a line that was no good Lua: is its first word near one of those words?
+ *   prepare LINE     could the expression be true of any event? (stop if not)
  *   check LINE       is the expression true of this event?
+ *   unmet LINE       at the end: was there an event of which the expression could be told?
  *   summary          the event in one line
  *   complete LINE    what the last word of the line may become
  * False if the state is lost (its memory bound): then a new one is needed. */

@@ -68,17 +68,22 @@ local function script_line()
     end
 end
 
+-- Is that lunette's code, and no line of the script's?
+local function is_own(source) return not inside.trace.is_of_script(source) end
+
 local aborts, by_key, seen = {}, {}, setmetatable({}, { __mode = "k" })
 
 local function note_abort(func, pc, code, info)
     local where = util.funcinfo(func, pc)
-    local at = script_line() or where.loc or "?"
+    local line = script_line()
+    local own = not line and is_own(where.source)
+    local at = line or where.loc or "?"
     local reason = reason_of(code, info)
     local key = at .. " " .. reason
     local abort = by_key[key]
     if not abort then
         if #aborts >= MOST then return end
-        abort = { at = at, reason = reason, times = 0 }
+        abort = { at = at, reason = reason, times = 0, own = own }
         aborts[#aborts + 1], by_key[key] = abort, abort
     end
     abort.times = abort.times + 1
@@ -108,7 +113,7 @@ local function look_at(func, found, done)
         if what and #found < MOST then
             local source = (info.source or "?"):gsub("^[=@]", "")
             local line = what == "loop" and util.funcinfo(func, pc).currentline or info.linedefined
-            found[#found + 1] = { at = source .. ":" .. tostring(line), what = what }
+            found[#found + 1] = { at = source .. ":" .. tostring(line), what = what, own = is_own(info.source) }
         end
     end
     for k = -1, -(info.gcconsts or 0), -1 do

@@ -60,6 +60,8 @@ static void push_file(lua_State *lua, const struct check_file *file) {
         lua_pushstring(lua, file->inventory);
         lua_setfield(lua, -2, "inventory");
     }
+    lua_pushboolean(lua, file->beside);
+    lua_setfield(lua, -2, "beside");
     lua_pushnumber(lua, (lua_Number)file->memory);
     lua_setfield(lua, -2, "memory");
 }

@@ -233,7 +233,7 @@ local function read()
         local result = analyse(file)
         results[i] = result
         try(prepare, result)
-        try(judge, result)
+        if not file.beside then try(judge, result) end
         detectors[i] = is_detector(result)
         let_go(result)
     end
@@ -241,12 +241,16 @@ local function read()
 end
 
 local function report(files)
+    local asked = {} -- those that nobody named have no part in the report
     for i, file in ipairs(files) do
-        if file.why then add_failure(results[i], file.why) end
-        file.findings = findings_of(results[i])
+        if not file.beside then
+            if file.why then add_failure(results[i], file.why) end
+            file.findings = findings_of(results[i])
+            asked[#asked + 1] = file
+        end
     end
     local json = assert(load(given.embedded("tool_json.lua"), "=tool_json.lua", "t"))()
-    local text, warnings, errors = part("print", json) { files = files, quiet = given.quiet, json = given.json }
+    local text, warnings, errors = part("print", json) { files = asked, quiet = given.quiet, json = given.json }
     return text, warnings + errors
 end
 

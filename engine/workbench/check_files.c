@@ -3,10 +3,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { MOST_FILES = 100000, DEEPEST = 32, LARGEST = 64 * 1024 * 1024 };
 
@@ -107,10 +109,59 @@ static int add_given(struct check_files *files, const char *path, const struct c
     return error_is_usage(err);
 }
 
+/* Does the text hold "NAME. or 'NAME. as it does when it asks for events of NAME.lua? */
+static bool asks_for(const struct check_file *file, const char *name, size_t length) {
+    for (const char *at = file->text; (at = memmem(at, (size_t)(file->text + file->size - at), name, length));
+         at++)
+        if (at > file->text && (at[-1] == '"' || at[-1] == '\'') && at + length < file->text + file->size &&
+            at[length] == '.')
+            return true;
+    return false;
+}
+
+static bool is_there(const struct check_files *files, const char *path) {
+    for (size_t i = 0; i < files->count; i++)
+        if (strcmp(files->list[i].path, path) == 0) return true;
+    return false;
+}
+
+static bool is_readable_file(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, R_OK) == 0;
+}
+
+static int add_beside(struct check_files *files, size_t asking, struct error *err) {
+    const struct check_options detectors = {.tests = false};
+    const char *slash = strrchr(files->list[asking].path, '/');
+    int folder = slash ? (int)(slash + 1 - files->list[asking].path) : 0, outcome = 0;
+    char path[PATH_MAX];
+    struct dirent **entries;
+    snprintf(path, sizeof path, "%.*s", folder, files->list[asking].path);
+    int n = scandir(folder ? path : ".", &entries, is_shown, alphasort);
+    for (int i = 0; i < n; i++) {
+        const char *name = entries[i]->d_name;
+        int length = snprintf(path, sizeof path, "%.*s%s", folder, files->list[asking].path, name);
+        if (outcome == 0 && length < (int)sizeof path && is_wanted(name, &detectors) &&
+            asks_for(&files->list[asking], name, strlen(name) - strlen(".lua")) && !is_there(files, path) &&
+            is_readable_file(path)) {
+            outcome = add(files, path, err);
+            if (outcome == 0) files->list[files->count - 1].beside = true;
+        }
+        free(entries[i]);
+    }
+    if (n >= 0) free(entries);
+    return outcome;
+}
+
 int check_files_find(struct check_files *files, const struct check_options *options, struct error *err) {
     *files = (struct check_files){.list = NULL};
     for (size_t i = 0; i < options->path_count; i++) {
         if (add_given(files, options->paths[i], options, err) == 0) continue;
+        check_files_free(files);
+        return -1;
+    }
+    for (size_t i = 0; i < files->count; i++) { /* those that this adds may ask others again */
+        if (add_beside(files, i, err) == 0) continue;
         check_files_free(files);
         return -1;
     }

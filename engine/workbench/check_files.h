@@ -8,6 +8,7 @@ struct check_file {
     char *path; /* as it is told */
     char *text;
     size_t size;
+    bool beside;      /* named by nobody: it is here for the events that others ask it for */
     bool is_detector; /* it asks for "lunette", and is no test and no part of another (in lib/) */
     char *why;        /* it could not be loaded */
     char *inventory;  /* what it declares */
@@ -19,7 +20,7 @@ struct check_files {
     size_t count;
 };
 
-/* In order: as named, folders by name. -1 and why if a path is not there or cannot be read; nothing is left
+/* In order: as named, folders by name; then what lies beside those, and is asked for events by them. -1 and why if a path is not there or cannot be read; nothing is left
  * then. */
 int check_files_find(struct check_files *files, const struct check_options *options, struct error *err);
 void check_files_free(struct check_files *files);

@@ -32,6 +32,8 @@ static const char help[] =
     "ends that.\n"
     "TAB completes events, fields and the API. A colon may stand before a command.\n";
 
+static const char commands[] = "next until alert end show load reload restart help quit exit";
+
 enum goal { GOAL_EVENT, GOAL_CONDITION, GOAL_ALERT, GOAL_END };
 enum leave { STAY, LEAVE_RESTART, LEAVE_QUIT };
 
@@ -49,7 +51,7 @@ struct console {
     const void *event;
     uint64_t events;
     /* Answers of the inspector. */
-    bool holds, stop;
+    bool holds, stop, failed;
     struct buffer out;   /* what is to be printed */
     struct buffer found; /* candidates of a completion, with a NUL */
     bool completing;
@@ -122,6 +124,7 @@ static void on_answer(void *context, const char *what, const char *text) {
         put_lines(console, text);
     } else {
         console->stop |= strcmp(what, "stop") == 0;
+        console->failed = true;
         terminal_ink(&console->out, &console->options->style, INK_RED);
         put_lines(console, text);
         terminal_ink(&console->out, &console->options->style, INK_PLAIN);
@@ -270,15 +273,30 @@ static bool set_kinds(struct console *console, const char *names) {
 }
 
 static bool set_condition(struct console *console, const char *text) {
-    char *copy = *text ? strdup(text) : NULL;
-    if (!copy) {
+    if (!*text) {
         say(console, "until what? until e.rrname == \"example.com\"");
         return false;
     }
+    console->stop = false;
+    ask(console, "prepare", text);
+    char *copy = console->stop ? NULL : strdup(text);
+    if (!copy) return false;
     free(console->condition);
     console->condition = copy;
     console->goal = GOAL_CONDITION;
     return true;
+}
+
+static void evaluate(struct console *console, const char *line) {
+    console->failed = false;
+    ask(console, "evaluate", line);
+    bool one_word = line[strspn(line, "abcdefghijklmnopqrstuvwxyz")] == '\0';
+    size_t room = sizeof commands + strlen(line) + 1;
+    char *text = console->failed || one_word ? malloc(room) : NULL;
+    if (!text) return;
+    snprintf(text, room, "%s\n%s", commands, line);
+    ask(console, "mistyped", text);
+    free(text);
 }
 
 /* Does what the line says. True if the run goes on then. */
@@ -301,7 +319,7 @@ static bool obey(struct console *console, const char *line) {
     } else if (command(line, "reload")) {
         console->reload = true;
     } else {
-        ask(console, "evaluate", *line == ':' ? line + 1 : line);
+        evaluate(console, *line == ':' ? line + 1 : line);
     }
     return false;
 }
@@ -394,6 +412,7 @@ static int console_pass(struct console *console, struct error *err) {
     if (console->leave == STAY) rig_finish(console->rig);
     console->event = NULL;
     if (console->leave != STAY) return 0;
+    if (console->goal == GOAL_CONDITION) ask(console, "unmet", console->condition);
     say(console, "end of the capture, %llu events; restart, or quit", (unsigned long long)console->events);
     while (console->leave == STAY) prompt(console, true);
     return 0;

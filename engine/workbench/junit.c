@@ -105,7 +105,7 @@ static void put_suite(struct buffer *b, const struct test_file *file, nanosecond
         put_case(b, file, file->path, "the file is loaded", &file->loading);
     for (size_t i = 0; i < file->cases.count; i++)
         if (file->chosen[i])
-            put_case(b, file, file->cases.list[i].detector, file->cases.list[i].name, &file->outcomes[i]);
+            put_case(b, file, file->cases.list[i].label, file->cases.list[i].name, &file->outcomes[i]);
     buffer_string(b, "  </testsuite>\n");
 }
 

@@ -3,7 +3,7 @@
 --
 -- print(given): { seconds, top, json, detectors = list of { name, path, events, errors, last_error, memory, seconds, measuring, traces =
 -- text of script/profile.h, handlers = list of { event, at, calls, seconds, bytes } } }.
-local json = ...
+local json, reasons = ...
 local MOST_ABORTS = 10 -- places of a detector in the table
 
 local function clean(text) return (tostring(text):gsub("%c", "?")) end
@@ -145,19 +145,61 @@ local function add_detectors(lines, given)
     end
 end
 
+-- What to call the place of a row: a line of the script's, or lunette's own code, whose lines tell an author nothing.
+local function place_of(row, detector)
+    if not row.own then return short(row.at, detector) end
+    local loop = row.at:match("^loop over ([%w_.]+):%d+$")
+    return loop and "(lunette's own loop over " .. loop .. ")" or "(lunette's own code)"
+end
+
+-- Rows of the same place for the same reason in one.
+local function folded(list, detector, reason)
+    local rows, by_key = {}, {}
+    for _, row in ipairs(list) do
+        local place = place_of(row, detector)
+        local key = place .. " " .. row[reason]
+        if not by_key[key] then
+            by_key[key] = { place = place, reason = row[reason], times = 0 }
+            rows[#rows + 1] = by_key[key]
+        end
+        by_key[key].times = by_key[key].times + (row.times or 1)
+    end
+    table.sort(rows, function(a, b)
+        if a.times ~= b.times then return a.times > b.times end
+        return a.place .. a.reason < b.place .. b.reason
+    end)
+    return rows
+end
+
+-- A line for each reason that occurs.
+local function add_reasons(lines, occurring)
+    local list, widest = {}, 0
+    for reason in pairs(occurring) do
+        list[#list + 1] = reason
+        widest = math.max(widest, width(reason))
+    end
+    table.sort(list)
+    lines[#lines + 1] = ""
+    lines[#lines + 1] = "What that means for a script:"
+    for _, reason in ipairs(list) do
+        lines[#lines + 1] = ("  %s%s  %s"):format(clean(reason), (" "):rep(widest - width(reason)), reasons(reason))
+    end
+end
+
 local function add_traces(lines, given)
-    local aborts, interpreted = {}, {}
+    local aborts, interpreted, occurring = {}, {}, {}
     for _, detector in ipairs(given.detectors) do
-        for i, abort in ipairs(detector.aborts) do
+        local rows = folded(detector.aborts, detector, "reason")
+        for i, abort in ipairs(rows) do
             if i > MOST_ABORTS then
-                aborts[#aborts + 1] = { title(detector), "...", "", ("%d more places (--json has them)"):format(
-                    #detector.aborts - MOST_ABORTS) }
+                aborts[#aborts + 1] = { title(detector), "...", "", ("%d more places (--json has them)"):format(#rows - MOST_ABORTS) }
                 break
             end
-            aborts[#aborts + 1] = { title(detector), short(abort.at, detector), grouped(abort.times), clean(abort.reason) }
+            aborts[#aborts + 1] = { title(detector), abort.place, grouped(abort.times), clean(abort.reason) }
+            occurring[abort.reason] = true
         end
-        for _, place in ipairs(detector.interpreted) do
-            interpreted[#interpreted + 1] = { title(detector), short(place.at, detector), clean(place.what) }
+        for _, row in ipairs(folded(detector.interpreted, detector, "what")) do
+            interpreted[#interpreted + 1] = { title(detector), row.place, clean(row.reason) }
         end
     end
     lines[#lines + 1] = ""
@@ -166,6 +208,7 @@ local function add_traces(lines, given)
     else
         lines[#lines + 1] = "Aborted traces: what LuaJIT was compiling there was given up. It tries again some times, another way."
         add_table(lines, { "detector", "line", ">times", "reason" }, aborts)
+        add_reasons(lines, occurring)
     end
     if #interpreted > 0 then
         lines[#lines + 1] = ""

@@ -68,7 +68,9 @@ static int report(lua_State *lua) {
     tool_push_part(lua, "profile_print.lua");
     tool_push_part(lua, "tool_json.lua");
     lua_call(lua, 0, 1);
-    lua_call(lua, 1, 1);
+    tool_push_part(lua, "profile_reasons.lua");
+    lua_call(lua, 0, 1);
+    lua_call(lua, 2, 1);
     lua_newtable(lua);
     set_number(lua, "seconds", profiling->seconds);
     set_number(lua, "top", profiling->options->top);

@@ -138,7 +138,18 @@ static void put_clock(struct buffer *b, const struct terminal_style *style) {
     buffer_string(b, "  ");
 }
 
-static void tell(struct rerun *rerun, double seconds) {
+/* What was raised is logged; the same alerts as before do not make it fine. */
+static void put_troubled(struct buffer *b, const struct script_host *host) {
+    uint32_t troubled = 0;
+    for (uint32_t i = 0; i < script_host_count(host); i++) {
+        struct detector_status status;
+        script_host_status(host, i, &status);
+        troubled += status.errors > 0 || status.off;
+    }
+    if (troubled > 0) buffer_format(b, ", %u detector%s raised errors", troubled, troubled == 1 ? "" : "s");
+}
+
+static void tell(struct rerun *rerun, const struct script_host *host, double seconds) {
     const struct terminal_style *style = &rerun->options->style;
     struct alert_list *none = rerun->before ? NULL : alert_list_new();
     const struct alert_list *before = rerun->before ? rerun->before : none;
@@ -153,7 +164,9 @@ static void tell(struct rerun *rerun, double seconds) {
     if (rerun->before && count > 0)
         buffer_format(&b, ": %zu new, %zu gone, %zu changed", of_kind[DIFFERENCE_NEW],
                       of_kind[DIFFERENCE_GONE], of_kind[DIFFERENCE_CHANGED]);
-    buffer_string(&b, rerun->before && count == 0 ? ": as before\n" : "\n");
+    if (rerun->before && count == 0) buffer_string(&b, ": as before");
+    put_troubled(&b, host);
+    buffer_char(&b, '\n');
     for (size_t i = 0; i < count; i++) put_difference(&b, style, &list[i]);
     if (failed || rerun->short_of_memory) buffer_string(&b, "memory is short: this is not all\n");
     say(&b);
@@ -195,7 +208,7 @@ static int run_over_captures(struct rerun *rerun, struct rig *rig, struct error 
     bool whole = outcome == 0 && !rerun->saved && !is_over(rerun);
     if (whole) rig_finish(rig);
     if (whole) {
-        tell(rerun, seconds_now() - begun);
+        tell(rerun, worker_scripts(rig_worker(rig)), seconds_now() - begun);
         alert_list_free(rerun->before);
         rerun->before = rerun->now;
     } else {

@@ -83,6 +83,7 @@ function calls.load(path)
         return
     end
     if not guarded(body) then return end
+    local label = path:match("([^/]*)$"):gsub("%.lua$", ""):gsub("_test$", "")
     for _, case in ipairs(inside.cases) do
         local detectors = case.detectors or usual_detector()
         if not detectors then
@@ -90,7 +91,8 @@ function calls.load(path)
             return
         end
         case.detectors = detectors
-        host.case(case.name, (detectors[1]:match("([^/]*)$"):gsub("%.lua$", "")), case.line)
+        for _, name in ipairs(detectors) do host.tested(inside.detector_path(name)) end
+        host.case(case.name, label, case.line)
     end
 end
 

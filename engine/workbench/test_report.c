@@ -32,7 +32,7 @@ static void lines(struct buffer *b, const char *text, size_t indent) {
 }
 
 static void name_of(struct buffer *b, const struct test_file *file, size_t number) {
-    safe(b, file->cases.list[number].detector);
+    safe(b, file->cases.list[number].label);
     buffer_string(b, " › ");
     safe(b, file->cases.list[number].name);
 }

@@ -2,6 +2,7 @@
 #include "workbench/test_run.h"
 
 #include "workbench/junit.h"
+#include "workbench/test_hint.h"
 #include "workbench/test_report.h"
 
 #include <dirent.h>
@@ -90,7 +91,7 @@ static int find_files(struct test_files *files, const struct test_options *optio
 static void choose(struct test_file *file, const char *filter) {
     char name[512];
     for (size_t i = 0; i < file->cases.count; i++) {
-        snprintf(name, sizeof name, "%s › %s", file->cases.list[i].detector, file->cases.list[i].name);
+        snprintf(name, sizeof name, "%s › %s", file->cases.list[i].label, file->cases.list[i].name);
         file->chosen[i] = !filter || strstr(name, filter);
     }
 }
@@ -177,10 +178,21 @@ static void free_files(struct test_files *files) {
     free(files->list);
 }
 
+/* The folder for packets is made; the one that it lies in must be there. */
+static int make_keep(const char *folder, struct error *err) {
+    struct stat status;
+    if (mkdir(folder, 0777) == 0) return 0;
+    int why = errno;
+    if (why == EEXIST && stat(folder, &status) == 0 && S_ISDIR(status.st_mode)) return 0;
+    error_set(err, "--keep %s: %s", folder, why == EEXIST ? "it is there, and no folder" : strerror(why));
+    return error_is_usage(err);
+}
+
 static int run_all(struct test_files *files, const struct test_options *options, struct error *err) {
     struct test_report report;
     bool failed = false;
     if (load_all(files, options, err) < 0) return -1;
+    if (options->keep && !options->list && make_keep(options->keep, err) < 0) return -1;
     test_report_begin(&report, options->verbose, options->list);
     nanoseconds began = time_monotonic();
     for (size_t i = 0; i < files->count; i++) {
@@ -190,6 +202,7 @@ static int run_all(struct test_files *files, const struct test_options *options,
     }
     files->took = time_monotonic() - began;
     if (test_report_end(&report, files, err) < 0) return -1;
+    if (!failed && !options->list && !options->junit) test_hints(files);
     if (options->junit && !options->list && junit_write(files, options->junit, err) < 0) return -1;
     return failed;
 }

@@ -8,7 +8,7 @@ struct test_options {
     const char *const *paths; /* test files, and folders that are searched for *_test.lua */
     size_t path_count;
     const char *scripts; /* folder of the detectors; NULL: beside the tests */
-    const char *filter;  /* a part of "detector › case"; NULL: all */
+    const char *filter;  /* a part of "file › case"; NULL: all */
     const char *junit;   /* file for JUnit XML; NULL: none */
     const char *keep;    /* folder for the packets of each case; NULL: none */
     bool list;           /* only say which cases there are */

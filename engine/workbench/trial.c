@@ -44,9 +44,11 @@ void trial_outcome_clear(struct trial_outcome *outcome) {
 
 void trial_cases_clear(struct trial_cases *cases) {
     for (size_t i = 0; i < cases->count; i++) {
-        free(cases->list[i].detector);
+        free(cases->list[i].label);
         free(cases->list[i].name);
     }
+    for (size_t i = 0; i < cases->detector_count; i++) free(cases->detectors[i]);
+    free(cases->detectors);
     free(cases->list);
     *cases = (struct trial_cases){.list = NULL};
 }
@@ -308,13 +310,13 @@ static void play_again(struct trial *trial) {
     heard_clear(&again);
 }
 
-/* The file of a case's packets: DETECTOR-NUMBER-NAME.pcapng, with what a file's name should not have left
+/* The file of a case's packets: LABEL-NUMBER-NAME.pcapng, with what a file's name should not have left
  * out. */
 static void keep_packets(struct trial *trial) {
     const struct trial_case *own = &trial->cases->list[trial->number - 1];
     char name[96], path[4096];
     struct error err;
-    snprintf(name, sizeof name, "%s-%zu-%s", own->detector, trial->number, own->name);
+    snprintf(name, sizeof name, "%s-%zu-%s", own->label, trial->number, own->name);
     for (char *c = name; *c; c++)
         if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_'))
             *c = '-';

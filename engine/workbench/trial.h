@@ -24,7 +24,8 @@ struct trial_options {
 };
 
 struct trial_case {
-    char *detector, *name;
+    char *label; /* the test file's name without _test.lua */
+    char *name;
     uint32_t line;
 };
 
@@ -47,6 +48,8 @@ void trial_outcome_clear(struct trial_outcome *outcome);
 struct trial_cases {
     struct trial_case *list;
     size_t count;
+    char **detectors; /* paths of all that are tested, each once */
+    size_t detector_count;
 };
 void trial_cases_clear(struct trial_cases *cases);
 

@@ -62,18 +62,32 @@ static int host_verdict(lua_State *lua) {
     return 0;
 }
 
-/* case(name, detector, line) */
+/* tested(path): of a detector of some case */
+static int host_tested(lua_State *lua) {
+    struct trial_cases *cases = trial_of(lua)->collected;
+    const char *path = luaL_checkstring(lua, 1);
+    for (size_t i = 0; cases && i < cases->detector_count; i++)
+        if (strcmp(cases->detectors[i], path) == 0) return 0;
+    if (!cases || cases->detector_count == TRIAL_DETECTORS) return 0;
+    char **grown = realloc(cases->detectors, (cases->detector_count + 1) * sizeof *grown);
+    if (!grown) return luaL_error(lua, "out of memory");
+    cases->detectors = grown;
+    if ((grown[cases->detector_count] = strdup(path))) cases->detector_count++;
+    return 0;
+}
+
+/* case(name, label, line) */
 static int host_case(lua_State *lua) {
     struct trial_cases *cases = trial_of(lua)->collected;
-    const char *name = luaL_checkstring(lua, 1), *detector = luaL_checkstring(lua, 2);
+    const char *name = luaL_checkstring(lua, 1), *label = luaL_checkstring(lua, 2);
     uint32_t line = u32_at(lua, 3);
     if (!cases) return 0;
     struct trial_case *grown = realloc(cases->list, (cases->count + 1) * sizeof *grown);
     if (!grown) return luaL_error(lua, "out of memory");
     cases->list = grown;
     struct trial_case *added = &grown[cases->count++];
-    *added = (struct trial_case){.name = strdup(name), .detector = strdup(detector), .line = line};
-    return added->name && added->detector ? 0 : luaL_error(lua, "out of memory");
+    *added = (struct trial_case){.name = strdup(name), .label = strdup(label), .line = line};
+    return added->name && added->label ? 0 : luaL_error(lua, "out of memory");
 }
 
 /* detector(path) */
@@ -373,14 +387,23 @@ static int host_capture(lua_State *lua) {
 
 void trial_host_push(lua_State *lua, struct trial *trial) {
     static const luaL_Reg functions[] = {
-        {"embedded", host_embedded}, {"log", host_log},
-        {"verdict", host_verdict},   {"case", host_case},
-        {"detector", host_detector}, {"setting", host_setting},
-        {"home", host_home},         {"finish", host_finish},
-        {"address", host_address},   {"random", host_random},
-        {"tcp", host_tcp},           {"udp", host_udp},
-        {"icmp", host_icmp},         {"event", host_event},
-        {"capture", host_capture},   {"certificate", host_certificate},
+        {"embedded", host_embedded},
+        {"log", host_log},
+        {"verdict", host_verdict},
+        {"case", host_case},
+        {"tested", host_tested},
+        {"detector", host_detector},
+        {"setting", host_setting},
+        {"home", host_home},
+        {"finish", host_finish},
+        {"address", host_address},
+        {"random", host_random},
+        {"tcp", host_tcp},
+        {"udp", host_udp},
+        {"icmp", host_icmp},
+        {"event", host_event},
+        {"capture", host_capture},
+        {"certificate", host_certificate},
     };
     lua_newtable(lua);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {

@@ -217,7 +217,7 @@ def test_it_says_who_said_so(config):
     ('set = "beacon.score=4"', "set: expected a table for each detector"),
     ("set = { beacon = { scor = 4 } }", "set.beacon.scor: there is no such tunable; did you mean 'score'?"),
     ('set = { beacon = { score = "many" } }', "set.beacon.score: a number is expected, got 'many'"),
-    ("set = { becon = { score = 4 } }", "set.becon.score: no detector of that name"),
+    ("set = { becon = { score = 4 } }", "set.becon.score: no detector of that name is loaded; did you mean 'beacon'?"),
     ('user = "nobody-of-that-name"', "user: there is no user"),
     ("stall_limit = 4", "stall_limit: expected 0, or seconds from 5 to 86400"),
 ])

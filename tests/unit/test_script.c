@@ -382,6 +382,33 @@ static void alerts_carry_evidence_and_cool_down(void **state) {
         "x|t|1|h||w|{\"a\":[\"x\",\"y\"],\"b\":1.5,\"big\":1700000000.123,\"c\":\"q\\u0022\\u000a\"}|+9\n");
 }
 
+static void evidence_says(const char *value, const char *told) {
+    char script[512];
+    snprintf(script, sizeof script,
+             LUNETTE "lunette.on('dns', function(e)\n"
+                     "  local _, told = pcall(lunette.alert, { title = 'raised', evidence = { %s } })\n"
+                     "  lunette.alert{ title = 'told', why = tostring(told) }\n"
+                     "end)",
+             value);
+    bench_script(&bench, "x.lua", script);
+    start(1);
+    bench_dns(&bench, 1001, 1, "x.test");
+    bench_finish(&bench, 1100);
+    assert_null(strstr(bench.said, "raised"));
+    assert_non_null(strstr(bench.said, told));
+}
+
+static void evidence_is_no_function(void **state) {
+    (void)state;
+    evidence_says("when = lunette.now", "lunette.alert: evidence.when must be a string, a number, a boolean or a "
+                                        "table of them, got function");
+}
+
+static void evidence_has_no_cdata_in_its_lists(void **state) {
+    (void)state;
+    evidence_says("a = { b = { 1, 5ULL } }", "evidence.a.b[2] must be");
+}
+
 static void a_clock_that_jumps_does_not_run_timers_for_years(void **state) {
     (void)state;
     bench_script(&bench, "x.lua",
@@ -440,6 +467,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_world_outside_is_out_of_reach, begin, end),
         cmocka_unit_test_setup_teardown(names_are_cut_by_the_public_suffix_list, begin, end),
         cmocka_unit_test_setup_teardown(alerts_carry_evidence_and_cool_down, begin, end),
+        cmocka_unit_test_setup_teardown(evidence_is_no_function, begin, end),
+        cmocka_unit_test_setup_teardown(evidence_has_no_cdata_in_its_lists, begin, end),
         cmocka_unit_test_setup_teardown(a_clock_that_jumps_does_not_run_timers_for_years, begin, end),
         cmocka_unit_test_setup_teardown(a_body_that_never_ends_is_left_out, begin, end),
         cmocka_unit_test_setup_teardown(what_is_said_at_the_end_has_the_last_nanosecond, begin, end),

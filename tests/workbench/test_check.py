@@ -417,6 +417,19 @@ def test_custom_events_are_known_by_their_declarations(script):
     assert "did you mean 'keys'?" in found[0][4] and "did you mean 'redis.command'?" in found[1][4]
 
 
+def test_what_lies_beside_is_loaded_for_its_events(script):
+    script('lunette.event("value", { key = "str" })\nlunette.on("first.one", function(e) unknown(e) end)\n', "redis.lua")
+    script('lunette.event("one", { key = "str" })\n', "first.lua")
+    path = script('lunette.on("redis.value", function(e) lunette.log(e.key) end)\n', "asks.lua")
+    report = check(path, status=0)
+    assert "in 1 file" in report and "redis.value" in report and "detector redis" not in report
+    wrong = script('lunette.on("redis.value", function(e) lunette.log(e.kei) end)\n', "wrong.lua")
+    assert [(f[3], "'key'" in f[4]) for f in findings(check(wrong, status=1))] == [("L002", True)]
+    capture = ROOT / "examples" / "mac-first-boot.pcapng.gz"
+    done = subprocess.run([LUNETTE, "replay", "-s", path, capture], capture_output=True, text=True, timeout=HANG)
+    assert "no script redis.lua is loaded (it lies beside this file: name it too, or their folder)" in done.stderr
+
+
 # -------------------------------------------------------- names cannot drift
 def test_what_scripts_have_is_what_is_known(script):
     """A detector says what it finds in its environment; none of that may be called undefined, and nothing else is there."""

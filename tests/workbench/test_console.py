@@ -57,6 +57,21 @@ def test_show_has_the_fields_of_the_record(records):
     assert re.search(rf'^  sni +"{re.escape(first["tls"]["sni"])}"$', shown, re.M)
     assert re.search(rf'^  client_port +{first["src_port"]}$', shown, re.M)
     assert re.search(rf'^  ja4 +"{first["tls"]["ja4"]}"$', shown, re.M)
+    assert re.search(r"^  server_local +false$", shown, re.M)
+
+
+def test_until_with_a_field_that_there_is_not_is_told_at_once():
+    shown = console(['until e.urll == "e.com"', "6 * 7"])
+    assert "no event has a field 'urll'; did you mean 'url'?\n42\n" in shown
+    for condition in ('until e.rrname == "e.urll" or e.rrname', "until e['rrname'] and (x or { e = { urll = 1 } }).e.urll"):
+        assert "\n42\n" not in (shown := console([condition, "e.rrname"])) and "no event" not in shown
+        assert re.search(r'^"[a-z0-9.-]+"$', shown, re.M)
+
+
+def test_until_with_a_field_that_no_event_had_is_told_at_the_end():
+    shown = console(["until e['urll'] == 1"])
+    assert re.search(r"^until: no event had a field 'urll'; did you mean 'url'\?\nend of the capture", shown, re.M)
+    assert "no event had" not in console(["until e.rrname == 'nothing'"])
 
 
 def test_a_handler_tried_at_the_prompt_sees_what_a_detector_would(tmp_path):
@@ -104,7 +119,13 @@ def test_restart_keeps_what_was_defined():
 
 @pytest.mark.parametrize("line, answer", [
     ("next dnss", "did you mean 'dns'"),
-    ("e.rrnam", "attempt to index global 'e'"),
+    ("e.rrnam", "attempt to index global 'e'.*; there is no event at hand: next"),
+    ("e", "^there is no event at hand: next"),
+    ("show", "^there is no event at hand: next"),
+    ("nxt http", "'=' expected near 'http'\ndid you mean the command 'next'"),
+    ("shwo", "did you mean the command 'show'"),
+    ("unitl e.rrname", "did you mean the command 'until'"),
+    ("until e.urll", "did you mean 'url'"),
     ("for for", "unexpected|expected"),
     ('on("dsn", print)', "did you mean 'dns'"),
     ("io.open('x')", "global 'io'"),
@@ -117,8 +138,7 @@ def test_restart_keeps_what_was_defined():
 ])
 def test_mistakes_are_answered_and_the_session_goes_on(line, answer):
     assert re.search(answer, shown := console([line, "6 * 7"])), shown
-    if not line.startswith("until e"):
-        assert "\n42\n" in "\n" + shown
+    assert "\n42\n" in "\n" + shown
 
 
 def test_bytes_off_the_wire_do_not_reach_the_terminal():

@@ -15,7 +15,7 @@ def test_a_new_detector_passes_its_test_and_runs(author, kind):
     done = author.run("new", "my_first", "--kind", kind)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:2] == ["my_first.lua", "my_first_test.lua"]
-    assert "lunette test my_first_test.lua" in done.stdout
+    assert 0 < done.stdout.index("lunette check my_first.lua") < done.stdout.index("lunette test my_first_test.lua")
     text = (author.folder / "my_first.lua").read_text()
     assert text.startswith("-- my_first: ") and "@" not in text
     done = author.run("test", ".")

@@ -138,6 +138,22 @@ def test_an_abort_is_told_with_its_line_and_reason(script):
     assert "Left to the interpreter" in text
 
 
+def test_lunette_s_own_code_has_no_lines_of_the_author_s(script):
+    path = script(UNCOMPILED + COUNTING)
+    places = profile("-s", path)["detectors"][0]
+    own = [a for a in places["aborts"] if a["own"]]
+    assert own and not any("mine.lua" in a["at"] for a in own)
+    assert all("mine.lua" in a["at"] for a in places["aborts"] + places["interpreted"] if not a["own"])
+    text = run("profile", "-s", path, *CAPTURES).split("Aborted traces")[1]
+    table, words = text.split("What that means for a script:\n")
+    assert "(lunette's own " in table and not re.search(r"(loop over [\w.]+|stream\.lua|timers\.lua):\d", text)
+    rows = [re.split(r"  +", line) for line in table.splitlines()[2:] if line]
+    assert len({(row[1], row[3]) for row in rows}) == len(rows)
+    told = [re.split(r"  +", line.strip()) for line in words.split("\n\n")[0].splitlines()]
+    assert {row[3] for row in rows if row[1] != "..."} == {reason for reason, _ in told}
+    assert "make it once" in dict(told)["NYI: bytecode FNEW"]
+
+
 def test_what_compiles_is_not_accused(script):
     detector = profile("-s", script('local n = 0\nlunette.on("flow_start", function(e) n = n + e.client_port end)\n'))["detectors"][0]
     assert detector["interpreted"] == []

@@ -275,7 +275,6 @@ def test_a_slip_is_told_at_its_line(author, call, told):
 # ── captures ────────────────────────────────────────────────────────────────
 
 def test_a_capture_and_what_comes_after_it(author):
-    (author.folder / "keep").mkdir()
     author.passes('c:clock "2025-01-01 00:00"\n' + ASK + "c:ignore {}", "--keep", "keep")
     kept = list((author.folder / "keep").iterdir())
     assert [path.name for path in kept] == ["echo-1-it.pcapng"]
@@ -383,7 +382,8 @@ end)
 """)
     done = author.run("test", "some_test.lua", "-v")
     assert done.returncode == 0, done.stdout
-    assert "one › both" in done.stdout and "two › one of them" in done.stdout
+    assert "some › both" in done.stdout and "some › one of them" in done.stdout
+    assert author.run("test", "some_test.lua", "--filter", "some").returncode == 0
     author.write(tests_lua='local t = require "lunette.test"\nt.case("x", function() end)')
     done = author.run("test", "tests.lua")
     assert done.returncode == 1 and "tests.lua:2: which detector is tested?" in done.stdout
@@ -424,6 +424,28 @@ def test_wrong_use(author):
     author.write(echo_test_lua="")
     done = author.run("test", "echo_test.lua")
     assert done.returncode == 2 and "no cases" in done.stderr
+
+
+def test_what_check_finds_in_a_detector_that_passes_is_hinted_at(author):
+    test = 'local t = require "lunette.test"\nt.case("x", function(c) c:host("192.168.1.20"):dns { name = "a.b" } end)'
+    wrong = ECHO.replace("if e.rrname ==", "if e.rrname == 'never' then return nowhere, elsewhere end\n    if true or e.rrname ==")
+    author.write(echo_lua=wrong, echo_test_lua=test, other_lua=ECHO.replace("if e", "if true or e"), other_test_lua=test)
+    done = author.run("test", ".")
+    assert done.returncode == 0 and done.stdout.endswith("check finds 2 warnings in echo.lua: lunette check echo.lua\n"), done.stdout
+    assert done.stdout.count("check finds") == 1
+    assert "2 warnings" in author.run("check", "echo.lua").stdout
+    assert "check finds" not in author.run("test", ".", "--junit", "out.xml").stdout
+    assert "check finds" not in author.run("test", "other_test.lua").stdout
+
+
+def test_the_folder_for_packets_is_made_but_not_the_one_it_lies_in(author):
+    author.write(echo_lua=ECHO, echo_test_lua='local t = require "lunette.test"\nt.case("x", function(c) ' +
+                 'c:host("192.168.1.20"):udp { to = "203.0.113.9", port = 9, say = { { "client", "x" } } } end)')
+    assert author.run("test", "--keep", "there", ".").returncode == 0
+    assert [p.suffix for p in (author.folder / "there").iterdir()] == [".pcapng"]
+    for folder, why in (("no/such", "No such file or directory"), ("echo.lua", "no folder")):
+        done = author.run("test", "--keep", folder, ".")
+        assert done.returncode == 2 and f"--keep {folder}: " in done.stderr and why in done.stderr
 
 
 def test_colour_is_for_terminals(author):

@@ -126,6 +126,12 @@ def test_a_script_that_does_not_load_leaves_the_last_result_standing(watching, s
     watching.until(r": as before")
 
 
+def test_errors_are_told_though_the_alerts_are_as_before(watching, script):
+    assert "raised errors" not in watching.until(r"\d alerts? in ")
+    save(script, DETECTOR + 'lunette.on("dns", function() error("always") end)\n')
+    watching.until(r": as before, 1 detector raised errors$")
+
+
 def test_what_it_does_not_do_is_said(script):
     for extra in (["-o", "records.jsonl"], ["-w", "2"], ["--pace", "1x"]):
         ran = subprocess.run([LUNETTE, "replay", "--watch", "-s", script, *extra, CAPTURE], capture_output=True,
