@@ -334,12 +334,13 @@ static int host_embedded(lua_State *lua) {
 static int host_place(lua_State *lua) {
     struct detector *detector = detector_of(lua);
     const char *place = luaL_checkstring(lua, 1);
-    char **grown = realloc(detector->places, (detector->place_count + 1) * sizeof *grown);
-    if (!grown) return 0;
-    detector->places = grown;
-    grown[detector->place_count] = strdup(place);
-    if (!grown[detector->place_count]) return 0;
-    lua_pushinteger(lua, (lua_Integer)++detector->place_count);
+    uint32_t count = atomic_load_explicit(&detector->place_count, memory_order_relaxed);
+    if (!detector->places) detector->places = calloc(DETECTOR_PLACES, sizeof *detector->places);
+    if (!detector->places || count == DETECTOR_PLACES) return 0;
+    detector->places[count] = strdup(place);
+    if (!detector->places[count]) return 0;
+    atomic_store_explicit(&detector->place_count, count + 1, memory_order_release);
+    lua_pushinteger(lua, (lua_Integer)count + 1);
     return 1;
 }
 

@@ -357,7 +357,7 @@ void detector_renumber(struct detector *detector, uint32_t index) {
 bool detector_whereabouts(const struct detector *detector, char *out, size_t size) {
     if (!atomic_load_explicit(&detector->inside, memory_order_relaxed)) return false;
     uint32_t place = __atomic_load_n(&detector->feed->place, __ATOMIC_RELAXED);
-    bool known = place > 0 && place <= detector->place_count;
+    bool known = place > 0 && place <= atomic_load_explicit(&detector->place_count, memory_order_acquire);
     snprintf(out, size, "detector %s, %s%s", detector->name, known ? "the handler at " : "",
              known ? detector->places[place - 1] : detector->options.path);
     return true;

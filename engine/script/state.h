@@ -17,6 +17,7 @@
 enum {
     DETECTOR_HANDLERS = 31,
     DETECTOR_STREAK = 20,
+    DETECTOR_PLACES = 4096, /* handlers' places that are known by name */
     DETECTOR_LOG_LINES = 100,
     DETECTOR_NAME = 64,
     DETECTOR_MEMORY = 256 * 1024 * 1024, /* bound of a state, if nobody says another */
@@ -45,8 +46,10 @@ struct detector {
     size_t collected_at;
     char *source; /* of the script, while it is loaded */
     size_t source_size;
-    char **places; /* "file:line" of each handler, for messages when its state cannot be asked any more */
-    uint32_t place_count;
+    /* "file:line" of each handler, for messages when its state cannot be asked any more. Another thread may
+     * read what is counted, so they stay where they are. */
+    char **places; /* DETECTOR_PLACES */
+    _Atomic uint32_t place_count;
     struct lunette_feed *feed;
     struct mailbox *mailbox; /* mail.c; NULL but where messages are gathered */
     bool gathers;            /* the script has a part that gathers */

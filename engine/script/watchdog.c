@@ -229,9 +229,11 @@ static void post_make_known(void) {
 
 /* The entry at hand is another, or none. */
 static void post_turn(void) {
+    atomic_signal_fence(memory_order_seq_cst);
     atomic_store_explicit(&own.limit, own.current ? own.current->limit : 0, memory_order_relaxed);
     unsigned long long entry = atomic_load_explicit(&own.entry, memory_order_relaxed);
     atomic_store_explicit(&own.entry, entry + 1, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
 }
 
 void watchdog_enter(struct watch *watch) {
@@ -244,6 +246,7 @@ void watchdog_enter(struct watch *watch) {
 }
 
 void watchdog_leave(struct watch *watch) {
+    post_turn(); /* from here on a signal finds that the entry it was meant for is over */
     own.overdue = false;
     heap_hurry(watch->heap, false);
     own.current = watch->outer;

@@ -16,6 +16,7 @@ struct rig {
     struct home *home;
     struct gather *gather;
     struct worker *worker;
+    bool finished;
     struct capture *capture; /* while it is read */
 };
 
@@ -26,7 +27,7 @@ static const char *interface_name(void *context, uint8_t interface) {
 
 static void on_event(void *context, enum event_kind kind, const void *event, const struct batch *batch) {
     const struct rig_options *options = &((struct rig *)context)->options;
-    options->on_event(options->context, kind, event, batch);
+    if (options->on_event) options->on_event(options->context, kind, event, batch);
 }
 
 static void on_alert(void *context, const struct alert *alert) {
@@ -41,7 +42,7 @@ static void on_report(void *context, const struct report *report) {
 
 static void on_custom(void *context, struct custom_schema *schema, const void *event, const char *text) {
     const struct rig_options *options = &((struct rig *)context)->options;
-    options->on_custom(options->context, schema, event, text);
+    if (options->on_custom) options->on_custom(options->context, schema, event, text);
 }
 
 static int rig_open(struct rig *rig, struct error *err) {
@@ -85,8 +86,18 @@ struct rig *rig_new(const struct rig_options *options, struct error *err) {
     return NULL;
 }
 
+/* Left in the middle: flows are ended nevertheless, for what parsers own, but nobody hears of it. */
+static void rig_abandon(struct rig *rig) {
+    rig->options.on_alert = NULL;
+    rig->options.on_report = NULL;
+    rig->options.on_event = NULL;
+    rig->options.on_custom = NULL;
+    rig_finish(rig);
+}
+
 void rig_free(struct rig *rig) {
     if (!rig) return;
+    if (rig->worker && !rig->finished) rig_abandon(rig);
     worker_free(rig->worker);
     gather_free(rig->gather);
     home_free(rig->home);
@@ -119,6 +130,7 @@ void rig_packets(struct rig *rig, const struct packet *packets, size_t count) {
 }
 
 void rig_finish(struct rig *rig) {
+    rig->finished = true;
     worker_finish(rig->worker);
 }
 
