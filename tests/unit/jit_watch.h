@@ -12,12 +12,17 @@
 static const char jit_watch[] =
     "local jit, util = require 'jit', require 'jit.util'\n"
     "local finished, aborted, where = {}, {}, {}\n"
+    "local has_names, vmdef = pcall(require, 'jit.vmdef')\n" /* the words for reasons, where installed */
     "jit_watch = { finished = finished, aborted = aborted }\n"
     "local function place(func)\n"
     "    local info = util.funcinfo(func)\n"
     "    return info.source and info.source:gsub('^[=@]', '') or 'C'\n"
     "end\n"
     "jit.attach(function(what, trace, func, _, parent)\n"
+    "    if what == 'abort' and has_names then\n"
+    "        local reason = vmdef.traceerr[parent] or '?'\n" /* of an abort, the code stands there */
+    "        aborted[reason] = (aborted[reason] or 0) + 1\n"
+    "    end\n"
     "    if what == 'start' then\n"
     "        where[trace] = not parent and place(func) or nil\n" /* side traces have a parent */
     "    elseif what == 'stop' and where[trace] then\n"

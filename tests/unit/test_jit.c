@@ -337,11 +337,14 @@ static void expect_detector_compiled(const char *path) {
         const char *name = event_schema_of((enum event_kind)kind)->name;
         if (bench.seen[kind] < HOT_EVENTS || has_inner_loops(path, (enum event_kind)kind)) continue;
         hot++;
-        if (noted(&bench, "finished", name) == 0)
+        /* Never tried: traces that begin within a handler run through the loop, so it is never hot itself. */
+        if (noted(&bench, "finished", name) == 0 && noted(&bench, "aborted", name) > 0)
             fail_msg("%s: the loop over %s is not compiled: %llu events, %d attempts given up", path, name,
                      (unsigned long long)bench.seen[kind], noted(&bench, "aborted", name));
     }
     assert_true(hot > 0);
+    /* What is compiled within a handler must find its way back to the loop. */
+    assert_int_equal(jit_noted_in(bench.detector->lua, "aborted", "NYI: return to lower frame"), 0);
     bench_end(&bench);
     home_free(home);
 }
