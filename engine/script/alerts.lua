@@ -146,16 +146,29 @@ return function(inside)
         return "{" .. table.concat(parts, ",") .. "}"
     end
 
-    -- The name and the type of the first value that has no place in evidence, nil if all have one.
-    local function misfit(value, name, level)
+    -- The way to the first value that has no place in evidence, and its type; nil if all have one. It ends early where there are
+    -- more values than can fit: of JSON each takes two bytes at least.
+    local looked_at
+    local function misfit(value, level)
         local kind = type(value)
         if kind == "string" or kind == "number" or kind == "boolean" then return nil end
-        if kind ~= "table" then return name, kind end
+        if kind ~= "table" then return "", kind end
         if level > 3 then return nil end
         for key, item in pairs(value) do
-            local inner = type(key) == "number" and ("%s[%g]"):format(name, key) or name .. "." .. tostring(key)
-            local wrong, what = misfit(item, inner, level + 1)
-            if wrong then return wrong, what end
+            looked_at = looked_at + 1
+            if looked_at > EVIDENCE_LIMIT / 2 then return nil end -- it is refused for its size
+            local wrong, what = misfit(item, level + 1)
+            if wrong then return (type(key) == "number" and "[%s]" or ".%s"):format(tostring(key)) .. wrong, what end
+        end
+    end
+    local function check_evidence(evidence)
+        looked_at = 0
+        local wrong, kind = misfit(evidence, 1)
+        if wrong then
+            error(("lunette.alert: evidence%s must be a string, a number, a boolean or a table of them, got %s"):format(wrong, kind), 3)
+        end
+        if looked_at > EVIDENCE_LIMIT / 2 then
+            error(("lunette.alert: the evidence has more values than fit into %d bytes of JSON"):format(EVIDENCE_LIMIT), 3)
         end
     end
 
@@ -188,10 +201,6 @@ return function(inside)
         if #(alert.evidence or {}) > 0 then
             error("lunette.alert: evidence must have names: evidence = { name = value, … }", 2)
         end
-        local wrong, kind = misfit(alert.evidence or {}, "evidence", 1)
-        if wrong then
-            error(("lunette.alert: %s must be a string, a number, a boolean or a table of them, got %s"):format(wrong, kind), 2)
-        end
         local repeats = 0
         if alert.key ~= nil then
             local key = tostring(alert.key)
@@ -201,8 +210,10 @@ return function(inside)
                 return false
             end
             repeats = entry and entry.held or 0
+            check_evidence(alert.evidence or {})
             cooling:set(key, { ends = feed.now + alert.cooldown, held = 0 })
         end
+        if alert.key == nil then check_evidence(alert.evidence or {}) end
         local evidence = next(alert.evidence or {}) == nil and "{}" or json(alert.evidence, 1)
         if #evidence > EVIDENCE_LIMIT then
             error(("lunette.alert: the evidence is %d bytes as JSON, more than %d"):format(#evidence, EVIDENCE_LIMIT), 2)

@@ -321,8 +321,6 @@ static void memory_runs_out_anywhere(void **state) {
         "  for i = 1, 2^24 do r:make(i) end end)",
         "lunette.on('dns', function() for i = 1, 1e9 do lunette.records('r' .. i, { max = 1, fields = { a = "
         "'u8' } }) end end)",
-        "lunette.on('dns', function() local t = {} for i = 1, 3000 do t[i] = t end lunette.alert { title = "
-        "'x', evidence = { t = t } } end)",
         "lunette.on('dns', function() lunette.lines('long.txt') end)",
         "lunette.on('dns', function() local t = {} for i = 1, 1e9 do t[i] = function() lunette.after(i, "
         "print) end t[i]() if i > 99000 then " EAT " end end end)",
