@@ -38,8 +38,8 @@ int log_open(const char *path, struct error *err);
 /* After somebody moved the file away. Stays with the old one if the new one cannot be opened. Any thread. */
 void log_reopen(void);
 
-/* Hands messages to `sink` instead of writing them, for a tool that shows them in a place of its own; NULL: they are
- * written again. While one thread runs. */
+/* Hands messages to `sink` instead of writing them, for a tool that shows them in a place of its own; NULL:
+ * they are written again. While one thread runs. */
 void log_divert(void (*sink)(void *context, enum log_level level, const char *text), void *context);
 
 /* "lunette: MESSAGE", whatever the level: the last word of a run that was given up. */

@@ -28,7 +28,7 @@ struct script_host {
     struct detector **detectors; /* of those entries that have one */
     uint32_t count;
     enum stage stage;
-    struct bag bag; /* what its detectors sent in this batch */
+    struct bag bag;                       /* what its detectors sent in this batch */
     struct flow_room *room;               /* NULL: nobody reads flows for us */
     struct detector *wishes[FLOW_WISHES]; /* whose wish that number is */
     bool started;

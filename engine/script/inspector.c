@@ -38,7 +38,8 @@ struct inspector *inspector_new(const struct inspector_options *options, struct 
         .path = "console",
         .text = "",
         .memory_limit = options->memory_limit ? options->memory_limit : DETECTOR_MEMORY,
-        .time_limit = 10 * NS_PER_SECOND, /* a line that never ends takes the prompt's state with it, and no more */
+        .time_limit =
+            10 * NS_PER_SECOND, /* a line that never ends takes the prompt's state with it, and no more */
         .batch = options->batch,
         .context = inspector,
         .on_alert = on_alert,

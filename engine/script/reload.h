@@ -5,11 +5,11 @@
  *      each worker:    commit      if all workers staged, else abandon: the old ones go on as if nothing was
  *
  * A detector is loaded anew if its script or a file that it read (data/, lib/) has changed, if its settings
- * have, or if it was switched off (unless because it did not come to its end: then it waits for a change of its
- * own). State that was declared by name (lunette.state, lunette.records) is handed
- * over to the declaration of the same name: with its order, ages and places, so that a reload changes no
- * result. So are the cooldowns of alerts and the phases of timers that the script's body sets (the n-th
- * `every` or `after` of the same seconds). Timers set by handlers go with their functions, and are counted.
+ * have, or if it was switched off (unless because it did not come to its end: then it waits for a change of
+ * its own). State that was declared by name (lunette.state, lunette.records) is handed over to the
+ * declaration of the same name: with its order, ages and places, so that a reload changes no result. So are
+ * the cooldowns of alerts and the phases of timers that the script's body sets (the n-th `every` or `after`
+ * of the same seconds). Timers set by handlers go with their functions, and are counted.
  */
 #ifndef LUNETTE_SCRIPT_RELOAD_H
 #define LUNETTE_SCRIPT_RELOAD_H
@@ -50,8 +50,8 @@ void script_reload_abandon(struct script_reload *reload);
 struct reload_figures {
     uint32_t loaded, added, removed, unchanged; /* detectors */
     uint64_t entries_kept;                      /* of named state */
-    uint64_t entries_lost; /* whole (a smaller max, a name that is gone, no plain value, dropped by migrate) or
-                              in part (a field that is gone) */
+    uint64_t entries_lost; /* whole (a smaller max, a name that is gone, no plain value, dropped by migrate)
+                              or in part (a field that is gone) */
     uint64_t timers_lost;  /* set by handlers */
     nanoseconds pause;     /* from stage to commit, without waiting for other workers */
 };

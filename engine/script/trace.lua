@@ -12,6 +12,7 @@ return function(inside)
 
     local function function_name(info)
         if info.what == "main" then return "in the script's body" end
+        if info.name and info.name:find("^h%d+$") then return "in a handler" end -- lunette's own name for it
         if info.name and info.namewhat ~= "" then return "in '" .. info.name .. "'" end
         return "in the function at line " .. info.linedefined
     end

@@ -49,8 +49,8 @@ void watchdog_obey(void);
 /* The engine works on behalf of Lua, from now on or no more: no jump now. Returns what it was before. */
 bool watchdog_hold(bool on);
 
-/* A lua_CFunction that calls the function which is its first upvalue, held: until it is over the watchdog keeps its
- * hands off, whether it returns or raises an error. So that function may not call a script's. */
+/* A lua_CFunction that calls the function which is its first upvalue, held: until it is over the watchdog
+ * keeps its hands off, whether it returns or raises an error. So that function may not call a script's. */
 int watchdog_held_call(lua_State *lua);
 
 #endif

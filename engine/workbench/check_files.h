@@ -20,8 +20,8 @@ struct check_files {
     size_t count;
 };
 
-/* In order: as named, folders by name; then what lies beside those, and is asked for events by them. -1 and why if a path is not there or cannot be read; nothing is left
- * then. */
+/* In order: as named, folders by name; then what lies beside those, and is asked for events by them. -1 and
+ * why if a path is not there or cannot be read; nothing is left then. */
 int check_files_find(struct check_files *files, const struct check_options *options, struct error *err);
 void check_files_free(struct check_files *files);
 

@@ -24,9 +24,27 @@ local t = {}
 for i = 1, 300 do t[i] = ("x"):rep(100) end
 lunette.alert { title = "x", evidence = { a = { t, t, t, t }, b = { t, t, t, t } } }
 
--- attempt: evidence of functions, events and numbers that are none
+-- attempt: evidence of numbers that are none, under keys that are no names
 -- expect: gives true
-return lunette.alert { title = "x", evidence = { f = print, e = e, nan = 0/0, inf = math.huge, n = 1LL, [5] = 1, [{}] = 2 } }
+return lunette.alert { title = "x", evidence = { a = 1, nan = 0/0, inf = math.huge, [5] = 1, [{}] = 2 } }
+
+-- attempt: a function as evidence
+-- expect: raises evidence.f must be a string
+return lunette.alert { title = "x", evidence = { f = print } }
+
+-- attempt: an event as evidence, deep inside
+-- expect: raises evidence.a.b[2] must be a string
+return lunette.alert { title = "x", evidence = { a = { b = { 1, e } } } }
+
+-- attempt: a number that is cdata as evidence
+-- expect: raises got cdata
+return lunette.alert { title = "x", evidence = { n = 1LL } }
+
+-- attempt: evidence of millions of values in a few tables
+-- expect: raises more values than fit
+local t = {}
+for i = 1, 3000 do t[i] = t end
+return lunette.alert { title = "x", evidence = { t = t } }
 
 -- attempt: bytes that end a line of JSON, or are none of UTF-8
 -- expect: gives true

@@ -580,15 +580,15 @@ static void workers_wait_for_each_other(void **state) {
 
 #define COUNTER(what)                                                                                        \
     LUNETTE                                                                                                  \
-        "lunette.on('dns', function(e) lunette.send(e.rrname) end)\n"                                        \
-        "lunette.gather(function()\n"                                                                        \
-        "    local seen = lunette.state('seen', { max = 100 })\n"                                            \
-        "    lunette.every(100, function(now) lunette.alert { title = 'timer', who = tostring(now) } end)\n" \
-        "    lunette.receive(function(name)\n"                                                               \
-        "        seen:set(name, (seen:get(name) or 0) + 1)\n"                                                \
-        "        lunette.alert { title = '" what "', who = name .. seen:get(name) }\n"                       \
-        "    end)\n"                                                                                         \
-        "end)\n"
+    "lunette.on('dns', function(e) lunette.send(e.rrname) end)\n"                                            \
+    "lunette.gather(function()\n"                                                                            \
+    "    local seen = lunette.state('seen', { max = 100 })\n"                                                \
+    "    lunette.every(100, function(now) lunette.alert { title = 'timer', who = tostring(now) } end)\n"     \
+    "    lunette.receive(function(name)\n"                                                                   \
+    "        seen:set(name, (seen:get(name) or 0) + 1)\n"                                                    \
+    "        lunette.alert { title = '" what "', who = name .. seen:get(name) }\n"                           \
+    "    end)\n"                                                                                             \
+    "end)\n"
 
 static void reload_hands_state_over(void **state) {
     (void)state;

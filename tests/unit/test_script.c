@@ -400,8 +400,9 @@ static void evidence_says(const char *value, const char *told) {
 
 static void evidence_is_no_function(void **state) {
     (void)state;
-    evidence_says("when = lunette.now", "lunette.alert: evidence.when must be a string, a number, a boolean or a "
-                                        "table of them, got function");
+    evidence_says("when = lunette.now",
+                  "lunette.alert: evidence.when must be a string, a number, a boolean or a "
+                  "table of them, got function");
 }
 
 static void evidence_has_no_cdata_in_its_lists(void **state) {
