@@ -397,6 +397,17 @@ static int watch_start(struct sensor *sensor, struct error *err) {
     return 0;
 }
 
+static void board_begin(struct sensor *sensor) {
+    struct board *board = &sensor->board;
+    board->started = board->now = sensor_wall();
+    snprintf(board->version, sizeof board->version, "%s", LUNETTE_VERSION);
+    snprintf(board->mode, sizeof board->mode, "%s", sensor->options->interfaces ? "live" : "replay");
+    board->pid = getpid();
+    board->restarts = sensor->self->restarts;
+    text_copy(board->last_exit, sizeof board->last_exit, sensor->self->last_exit);
+    board->worker_count = sensor->station_count;
+}
+
 /* Everything but the threads. */
 static int sensor_open(struct sensor *sensor, struct error *err) {
     const struct live_options *options = sensor->options;
@@ -411,6 +422,7 @@ static int sensor_open(struct sensor *sensor, struct error *err) {
     if (outputs_start(sensor, err) < 0) return -1;
     if (stations_employ(sensor, err) < 0) return -1;
     sensor_restore(sensor);
+    board_begin(sensor); /* whoever asks the control socket is shown it from now on */
     if (control_start(sensor, err) < 0) return -1;
     return watch_start(sensor, err);
 }
@@ -436,17 +448,6 @@ static int stations_start(struct sensor *sensor, struct error *err) {
     for (uint32_t i = 0; i < sensor->station_count; i++)
         if (station_start(sensor->stations[i], err) < 0) return -1;
     return 0;
-}
-
-static void board_begin(struct sensor *sensor) {
-    struct board *board = &sensor->board;
-    board->started = board->now = sensor_wall();
-    snprintf(board->version, sizeof board->version, "%s", LUNETTE_VERSION);
-    snprintf(board->mode, sizeof board->mode, "%s", sensor->options->interfaces ? "live" : "replay");
-    board->pid = getpid();
-    board->restarts = sensor->self->restarts;
-    text_copy(board->last_exit, sizeof board->last_exit, sensor->self->last_exit);
-    board->worker_count = sensor->station_count;
 }
 
 /* A death is an alert: packets were lost, and somebody may have wanted that. */
@@ -556,7 +557,6 @@ static void stations_end(struct sensor *sensor) {
 
 /* From the threads' start to their end. */
 static int sensor_run(struct sensor *sensor, struct error *err) {
-    board_begin(sensor);
     restart_tell(sensor);
     loop_listen(sensor);
     if (stations_start(sensor, err) < 0) return 1;
