@@ -138,8 +138,12 @@ def test_an_abort_is_told_with_its_line_and_reason(script):
     assert "Left to the interpreter" in text
 
 
+# A parser waits in lunette's own coroutines, which LuaJIT cannot compile through.
+WAITING = "lunette.stream { ports = { 443 }, client = function(r) while true do r:skip(1) r:need(50) end end }\n"
+
+
 def test_lunette_s_own_code_has_no_lines_of_the_author_s(script):
-    path = script(UNCOMPILED + COUNTING)
+    path = script(UNCOMPILED + WAITING)
     places = profile("-s", path)["detectors"][0]
     own = [a for a in places["aborts"] if a["own"]]
     assert own and not any("mine.lua" in a["at"] for a in own)
