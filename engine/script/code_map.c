@@ -1,3 +1,5 @@
+/* See code_map.h. One thread writes the list and signal handlers read it: a number that is odd while it is
+ * written tells them to ask again. */
 #include "script/code_map.h"
 
 #ifdef __linux__
