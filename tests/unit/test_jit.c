@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-enum { EVENTS = 20000, ROUNDS = 12, HOT_EVENTS = 1000 };
+enum { EVENTS = 20000, ROUNDS = 12, MOST_ROUNDS = 48, HOT_EVENTS = 1000 };
 
 struct bench {
     struct batch *batch;
@@ -246,6 +246,26 @@ static void put_stream(struct batch *batch, uint32_t i) {
     batch_commit(batch);
 }
 
+/* Onsets, and after each `run` of them a piece of a stream. Returns how often the onsets' loop was given up
+ * before it was compiled: LuaJIT throws dice for when it tries, and may hit an odd moment. */
+static int play_beside_streams(const char *path, uint32_t run) {
+    struct bench bench;
+    bench_begin(&bench, path);
+    bench.detector->streams->number[0] = 0; /* of the wish that the events are for */
+    detector_start(bench.detector, 0);
+    for (uint32_t i = 0; i < EVENTS; i++) {
+        put_onset(bench.batch, i);
+        if (i % run == 0) put_stream(bench.batch, i / run);
+    }
+    batch_flush(bench.batch);
+    assert_int_equal(bench.seen[EVENT_onset], EVENTS);
+    assert_true(bench.seen[EVENT_stream] >= EVENTS / run);
+    assert_true(noted(&bench, "finished", "onset") > 0);
+    int aborted = noted(&bench, "aborted", "onset");
+    bench_end(&bench);
+    return aborted;
+}
+
 /* Parsers of streams run in coroutines, which the compiler cannot follow: that must not cost the loops over
  * other kinds their place, whether runs are long or short. */
 static void streams_do_not_spoil_the_others(void **state) {
@@ -266,20 +286,9 @@ static void streams_do_not_spoil_the_others(void **state) {
           file);
     fclose(file);
     for (uint32_t run = 1; run <= 100; run += 33) {
-        struct bench bench;
-        bench_begin(&bench, path);
-        bench.detector->streams->number[0] = 0; /* of the wish that the events are for */
-        detector_start(bench.detector, 0);
-        for (uint32_t i = 0; i < EVENTS; i++) {
-            put_onset(bench.batch, i);
-            if (i % run == 0) put_stream(bench.batch, i / run);
-        }
-        batch_flush(bench.batch);
-        assert_int_equal(bench.seen[EVENT_onset], EVENTS);
-        assert_true(bench.seen[EVENT_stream] >= EVENTS / run);
-        assert_int_equal(noted(&bench, "aborted", "onset"), 0);
-        assert_true(noted(&bench, "finished", "onset") > 0);
-        bench_end(&bench);
+        int aborted = play_beside_streams(path, run);
+        for (int again = 0; again < 2 && aborted > 0; again++) aborted = play_beside_streams(path, run);
+        assert_int_equal(aborted, 0);
     }
     unlink(path);
 }
@@ -319,9 +328,22 @@ static bool has_inner_loops(const char *path, enum event_kind kind) {
     return kind == EVENT_dns && strstr(path, "apple_allowlist") != NULL;
 }
 
+/* Of the kinds that came often enough to be hot: one whose loop is not compiled, or EVENT_head. */
+static enum event_kind not_compiled(struct bench *bench, const char *path, uint32_t *hot) {
+    *hot = 0;
+    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
+        if (bench->seen[kind] < HOT_EVENTS || has_inner_loops(path, (enum event_kind)kind)) continue;
+        (*hot)++;
+        const char *name = event_schema_of((enum event_kind)kind)->name;
+        if (noted(bench, "finished", name) == 0) return (enum event_kind)kind;
+    }
+    return EVENT_head;
+}
+
 /* Of each kind that came often enough to be hot, the loop must be compiled, whatever branches in its handlers
- * are left to the interpreter. */
-static void expect_detector_compiled(const char *path) {
+ * are left to the interpreter. Traces that begin within a handler may run through a loop that was not tried
+ * yet, so that it takes longer to get hot: then more is played, but compiled it must be in the end. */
+static bool detector_gets_compiled(const char *path, bool last_try) {
     static const char *const samples[] = {"examples/mac-install.pcapng.gz",
                                           "examples/mac-with-implant.pcapng.gz"};
     struct bench bench;
@@ -330,17 +352,18 @@ static void expect_detector_compiled(const char *path) {
     assert_non_null(home);
     bench_begin(&bench, path);
     detector_start(bench.detector, 0);
-    for (int round = 0; round < ROUNDS; round++)
-        for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) play(&bench, samples[i], home);
     uint32_t hot = 0;
-    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
-        const char *name = event_schema_of((enum event_kind)kind)->name;
-        if (bench.seen[kind] < HOT_EVENTS || has_inner_loops(path, (enum event_kind)kind)) continue;
-        hot++;
-        /* Never tried: traces that begin within a handler run through the loop, so it is never hot itself. */
-        if (noted(&bench, "finished", name) == 0 && noted(&bench, "aborted", name) > 0)
-            fail_msg("%s: the loop over %s is not compiled: %llu events, %d attempts given up", path, name,
-                     (unsigned long long)bench.seen[kind], noted(&bench, "aborted", name));
+    enum event_kind left = EVENT_head;
+    for (int round = 0; round < MOST_ROUNDS; round++) {
+        for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) play(&bench, samples[i], home);
+        if (round + 1 < ROUNDS) continue;
+        left = not_compiled(&bench, path, &hot);
+        if (left == EVENT_head) break;
+    }
+    if (left != EVENT_head && last_try) {
+        const char *name = event_schema_of(left)->name;
+        fail_msg("%s: the loop over %s is not compiled: %llu events, %d attempts given up", path, name,
+                 (unsigned long long)bench.seen[left], noted(&bench, "aborted", name));
     }
     assert_true(hot > 0);
     /* What is compiled within a handler must find its way back to the loop. Now and then one is begun at an
@@ -348,6 +371,14 @@ static void expect_detector_compiled(const char *path) {
     assert_in_range(jit_noted_in(bench.detector->lua, "aborted", "NYI: return to lower frame"), 0, 4);
     bench_end(&bench);
     home_free(home);
+    return left == EVENT_head;
+}
+
+/* LuaJIT throws dice for when it tries a loop, and one in some thirty states is unlucky: that is no fault of
+ * the detector's unless it happens to each. */
+static void expect_detector_compiled(const char *path) {
+    if (!detector_gets_compiled(path, false) && !detector_gets_compiled(path, false))
+        detector_gets_compiled(path, true);
 }
 
 static void apple_allowlist_is_compiled(void **state) {
