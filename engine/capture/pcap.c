@@ -68,16 +68,13 @@ int pcap_file_read(struct pcap_file *f, struct block_reader *in, struct packet *
             }
             need += captured;
             if (here >= need && captured <= PACKET_LARGEST) {
-                out[count++] = (struct packet){
-                    .bytes = at + header,
-                    .captured = captured,
-                    .original = format_original(captured, original, &f->odd_lengths),
-                    .time = (nanoseconds)format_load32(at, swapped) * NS_PER_SECOND +
-                            (nanoseconds)format_load32(at + 4, swapped) * f->fraction,
-                    .link_type = f->link_type,
-                    .pid = -1,
-                    .effective_pid = -1,
-                };
+                out[count++] =
+                    (struct packet){.bytes = at + header,
+                                    .captured = captured,
+                                    .original = format_original(captured, original, &f->odd_lengths),
+                                    .time = (nanoseconds)format_load32(at, swapped) * NS_PER_SECOND +
+                                            (nanoseconds)format_load32(at + 4, swapped) * f->fraction,
+                                    .link_type = f->link_type};
                 at += need;
                 continue;
             }

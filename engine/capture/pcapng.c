@@ -165,10 +165,7 @@ static enum made read_timed(struct pcapng_file *f, const struct block_reader *in
         .link_type = from->link_type,
         .interface = from->name,
         .direction = options < 8 ? PACKET_DIRECTION_UNKNOWN
-                                 : packet_direction(cursor_over(body + 20 + padded, options), swapped),
-        .pid = -1,
-        .effective_pid = -1,
-    };
+                                 : packet_direction(cursor_over(body + 20 + padded, options), swapped)};
     return MADE_PACKET;
 }
 
@@ -182,16 +179,12 @@ static enum made read_simple(struct pcapng_file *f, const struct block_reader *i
     uint32_t original = format_load32(b->body, f->swapped), captured = b->body_length - 4;
     if (captured > original) captured = original;
     if (from->snap_length > 0 && captured > from->snap_length) captured = from->snap_length;
-    *out = (struct packet){
-        .bytes = b->body + 4,
-        .captured = captured,
-        .original = format_original(captured, original, &f->odd_lengths),
-        .time = f->last,
-        .link_type = from->link_type,
-        .interface = from->name,
-        .pid = -1,
-        .effective_pid = -1,
-    };
+    *out = (struct packet){.bytes = b->body + 4,
+                           .captured = captured,
+                           .original = format_original(captured, original, &f->odd_lengths),
+                           .time = f->last,
+                           .link_type = from->link_type,
+                           .interface = from->name};
     return MADE_PACKET;
 }
 

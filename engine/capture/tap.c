@@ -335,17 +335,14 @@ static void collect(unsigned char *context, const struct pcap_pkthdr *header, co
     size_t left = tap->room_size - tap->room_used;
     uint32_t captured = header->caplen <= left ? header->caplen : (uint32_t)left;
     int64_t fraction = header->ts.tv_usec;
-    *packet = (struct packet){
-        .bytes = bytes,
-        .captured = captured,
-        .original = header->len > captured ? header->len : captured,
-        .time = header->ts.tv_sec * NS_PER_SECOND + (handle->nanosecond ? fraction : fraction * 1000),
-        .link_type = handle->link_type,
-        .interface = c->place->interface,
-        .direction = PACKET_DIRECTION_UNKNOWN,
-        .pid = -1,
-        .effective_pid = -1,
-    };
+    *packet = (struct packet){.bytes = bytes,
+                              .captured = captured,
+                              .original = header->len > captured ? header->len : captured,
+                              .time = header->ts.tv_sec * NS_PER_SECOND +
+                                      (handle->nanosecond ? fraction : fraction * 1000),
+                              .link_type = handle->link_type,
+                              .interface = c->place->interface,
+                              .direction = PACKET_DIRECTION_UNKNOWN};
     if (!tap_handle_takes(handle, packet)) return;
     uint8_t *copy = tap->room + tap->room_used;
     memcpy(copy, bytes, captured);

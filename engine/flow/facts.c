@@ -83,6 +83,6 @@ void facts_release(struct flow_room *room, struct flow *flow) {
 }
 
 const char *name_source_word(const struct flow_facts *facts) {
-    static const char *const words[] = {NULL, "dns", "host", "sni"};
+    static const char *const words[] = {NULL, "dns", "host", "proxy", "sni"};
     return facts ? words[facts->name_source] : NULL;
 }

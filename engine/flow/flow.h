@@ -18,7 +18,9 @@
 
 enum direction { TO_SERVER, TO_CLIENT };
 
+struct program_source;
 struct protocol;
+struct words;
 struct flow;
 struct flow_room;
 
@@ -44,6 +46,8 @@ struct flow_surroundings {
     bool (*is_local)(void *context, const struct ip *address);       /* in the home networks? */
     const char *(*interface_name)(void *context, uint8_t interface); /* "" if unnamed */
     void *context;
+    struct words *words;                   /* keeps programs' names; NULL: no flow has a program */
+    const struct program_source *programs; /* NULL: nobody knows more of them than the capture */
 };
 
 /* Counters that only grow. */

@@ -11,7 +11,7 @@
 #include "base/ip.h"
 #include "base/time.h"
 
-enum name_source { NAME_NONE, NAME_DNS, NAME_HOST, NAME_SNI };
+enum name_source { NAME_NONE, NAME_DNS, NAME_HOST, NAME_PROXY, NAME_SNI };
 
 struct names;
 

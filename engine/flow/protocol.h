@@ -31,7 +31,14 @@ enum { STREAM_KEEP = 64 * 1024 };
 
 enum recognised { RECOGNISED_NO, RECOGNISED_MAYBE, RECOGNISED_YES };
 
-enum transport { TRANSPORT_TCP = 1, TRANSPORT_UDP = 2, TRANSPORT_ICMP = 4, TRANSPORT_ICMPV6 = 8 };
+/* TRANSPORT_IP: IP payloads that are none of the others, as datagrams: ESP, AH, GRE that is no tunnel … */
+enum transport {
+    TRANSPORT_TCP = 1,
+    TRANSPORT_UDP = 2,
+    TRANSPORT_ICMP = 4,
+    TRANSPORT_ICMPV6 = 8,
+    TRANSPORT_IP = 16
+};
 
 /* The first bytes of a direction, as far as they have come. */
 struct probe {
@@ -41,6 +48,8 @@ struct probe {
     enum direction direction;
     uint8_t transport;                 /* one of enum transport */
     uint16_t client_port, server_port; /* a hint where content is ambiguous, never a proof */
+    uint8_t ip_proto;                  /* of TRANSPORT_IP */
+    const char *carrier; /* name of the protocol that handed the stream over, NULL on a fresh flow */
 };
 
 /* A protocol's hold on a flow. */
@@ -81,7 +90,8 @@ struct batch *conversation_batch(const struct conversation *c);
 /* True if somebody listens to that kind: lets a parser skip costly work (fingerprints, lists). */
 bool conversation_wants(const struct conversation *c, enum event_kind kind);
 
-/* Names the flow's server. A better source replaces a worse one: sni, host, dns. At most 255 bytes are kept.
+/* Names the flow's server. A better source replaces a worse one: sni, proxy, host, dns. At most 255 bytes are
+ * kept.
  */
 void conversation_set_name(struct conversation *c, enum name_source source, struct slice name);
 
@@ -95,6 +105,17 @@ void conversation_anomaly(struct conversation *c, const char *name);
 /* Nothing more is wanted of the flow: what STREAM_OVER is to streams, for parsers of datagrams. The parser is
  * ended after this call of it, and the flow's further packets cost no more than counting. */
 void conversation_over(struct conversation *c);
+
+/* The rest of the stream is another protocol's: STARTTLS was granted, a proxy has connected, a WebSocket
+ * begun. To be called within stream(), by the parser that then returns how many of these bytes are still its
+ * own. That parser is ended (its end() runs); what follows, in both directions, what is kept of the other
+ * included, goes to all recognisers as if the flow began there, with probe.carrier naming the parser. The
+ * flow's app_proto_orig is the first one's name, its app_proto the last one's. */
+void conversation_hand_over(struct conversation *c);
+
+/* The flow passes a proxy: `kind` is "http", "socks4" or "socks5", `target` HOST:PORT as the client asked (an
+ * IPv6 address in brackets). Names the flow's server too (NAME_PROXY). */
+void conversation_set_proxy(struct conversation *c, const char *kind, struct slice target);
 
 /* What the clients of this worker were told by DNS: see flow/names.h. */
 struct names *conversation_names(const struct conversation *c);

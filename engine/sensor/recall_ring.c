@@ -207,15 +207,11 @@ const struct ring_entry *ring_next(const struct recall_ring *ring, const struct 
 }
 
 struct packet ring_packet(const struct ring_entry *entry) {
-    return (struct packet){
-        .bytes = entry->bytes,
-        .captured = entry->captured,
-        .original = entry->original,
-        .time = entry->time,
-        .link_type = entry->link_type,
-        .interface = entry->interface,
-        .direction = entry->direction,
-        .pid = -1,
-        .effective_pid = -1,
-    };
+    return (struct packet){.bytes = entry->bytes,
+                           .captured = entry->captured,
+                           .original = entry->original,
+                           .time = entry->time,
+                           .link_type = entry->link_type,
+                           .interface = entry->interface,
+                           .direction = entry->direction};
 }

@@ -150,13 +150,8 @@ static void story_sort(struct story *story) {
 }
 
 static struct packet packet_of(const void *bytes, uint32_t length, nanoseconds time) {
-    return (struct packet){.bytes = bytes,
-                           .captured = length,
-                           .original = length,
-                           .time = time,
-                           .link_type = LINKTYPE_ETHERNET,
-                           .pid = -1,
-                           .effective_pid = -1};
+    return (struct packet){
+        .bytes = bytes, .captured = length, .original = length, .time = time, .link_type = LINKTYPE_ETHERNET};
 }
 
 /* Moves the clock as a packet would. */

@@ -209,8 +209,7 @@ static inline void world_free(struct world *w) {
 /* Gives a packet to the room, at `at` seconds after the epoch of tests. Payloads must live until the burst is
  * flushed. */
 static inline void world_packet(struct world *w, double at, const struct decoded *d) {
-    w->packets[w->waiting] =
-        (struct packet){.time = world_epoch + SECONDS(at), .pid = -1, .effective_pid = -1};
+    w->packets[w->waiting] = (struct packet){.time = world_epoch + SECONDS(at)};
     w->decoded[w->waiting++] = *d;
     if (w->waiting == w->burst) world_flush(w);
 }

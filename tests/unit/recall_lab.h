@@ -102,9 +102,7 @@ static inline void give_made(struct lab *lab, const struct made *made) {
                                   .time = made->time,
                                   .link_type = made->link_type,
                                   .interface = made->interface,
-                                  .direction = made->direction,
-                                  .pid = -1,
-                                  .effective_pid = -1};
+                                  .direction = made->direction};
     struct decoded decoded = {.kind = DECODED_TRANSPORT, .src = host_ip(made->host), .dst = host_ip(1)};
     lab->made[lab->count++] = *made;
     recall_packet(lab->recall, &packet, &decoded, made->flow_id);

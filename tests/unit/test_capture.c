@@ -26,7 +26,7 @@ static void pcap_dialects(void **state) {
         check_packet(&p[1], 0, 1);
         check_packet(&p[2], 33, 2);
         assert_int_equal(p[0].link_type, 113);
-        assert_int_equal(p[0].pid, -1);
+        assert_null(p[0].origin);
         assert_string_equal(capture_interface_name(c, p[0].interface), "");
         assert_int_equal(capture_next_burst(c, p), 0);
         assert_null(capture_warning(c, 0));

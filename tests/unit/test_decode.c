@@ -44,9 +44,7 @@ static struct decoded decode_frame(const struct frame *f) {
     struct packet p = {.bytes = f->bytes,
                        .captured = f->length,
                        .original = f->original ? f->original : f->length,
-                       .link_type = f->link_type,
-                       .pid = -1,
-                       .effective_pid = -1};
+                       .link_type = f->link_type};
     struct decoded d;
     memset(&d, 0xa5, sizeof d); /* nothing may be left undefined */
     decode_packet(&p, &d);
