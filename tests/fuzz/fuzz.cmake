@@ -1,0 +1,43 @@
+# LUNETTE_FUZZ=ON: the engine under libFuzzer, ASan and UBSan, with a target for each parser, for packets and for captures
+# (README.md). Needs clang; builds nothing else.
+if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "LUNETTE_FUZZ needs clang: cmake -DCMAKE_C_COMPILER=clang …")
+endif()
+set(fuzz_folder "${PROJECT_SOURCE_DIR}/tests/fuzz")
+set(fuzz_flags -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g)
+target_compile_options(lunette_engine PUBLIC ${fuzz_flags})
+target_include_directories(lunette_engine PUBLIC "${PROJECT_SOURCE_DIR}/tests")
+
+add_library(fuzz_common STATIC EXCLUDE_FROM_ALL "${fuzz_folder}/room.c" "${fuzz_folder}/see.c")
+target_link_libraries(fuzz_common PUBLIC lunette_engine)
+
+add_custom_target(fuzz-targets)
+function(lunette_fuzz_target name source)
+    add_executable("fuzz_${name}" EXCLUDE_FROM_ALL "${fuzz_folder}/${source}")
+    target_link_libraries("fuzz_${name}" PRIVATE fuzz_common)
+    target_link_options("fuzz_${name}" PRIVATE -fsanitize=fuzzer,address,undefined)
+    set_target_properties("fuzz_${name}" PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzz")
+    add_dependencies(fuzz-targets "fuzz_${name}")
+endfunction()
+
+# A target for each parser: protocol/list.c is the list, the files that fill a struct protocol have the names.
+file(GLOB parsers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/engine/protocol/*.c")
+foreach(parser IN LISTS parsers)
+    file(STRINGS "${parser}" names REGEX "^    \\.name = \"[a-z0-9_]+\"")
+    foreach(line IN LISTS names)
+        string(REGEX MATCH "\"([a-z0-9_]+)\"" matched "${line}")
+        set(protocol "${CMAKE_MATCH_1}")
+        if(NOT TARGET "fuzz_${protocol}")
+            lunette_fuzz_target("${protocol}" fuzz_protocol.c)
+            target_compile_definitions("fuzz_${protocol}" PRIVATE FUZZ_PROTOCOL="${protocol}")
+        endif()
+    endforeach()
+endforeach()
+lunette_fuzz_target(packets fuzz_packets.c)
+lunette_fuzz_target(capture fuzz_capture.c)
+
+add_executable(make_seeds EXCLUDE_FROM_ALL "${fuzz_folder}/make_seeds.c")
+target_link_libraries(make_seeds PRIVATE lunette_engine)
+target_link_options(make_seeds PRIVATE -fsanitize=address,undefined)
+set_target_properties(make_seeds PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzz")
+add_dependencies(fuzz-targets make_seeds)
