@@ -33,6 +33,14 @@ struct names *conversation_names(const struct conversation *c) {
     return c->room->names;
 }
 
+void conversation_hand_over(struct conversation *c) {
+    ((struct talk *)c)->handed = true;
+}
+
+void conversation_set_proxy(struct conversation *c, const char *kind, struct slice target) {
+    facts_proxy(c->room, c->flow, kind, target);
+}
+
 void conversation_over(struct conversation *c) {
     ((struct talk *)c)->over = true;
 }

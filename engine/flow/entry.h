@@ -11,7 +11,7 @@
 #include "flow/key.h"
 #include "flow/names.h"
 
-enum { FLOW_HEAD_BYTES = 64, SIDE_NONE = 2, FACTS_NAME_MAX = 255, FACTS_JA4_MAX = 63 };
+enum { FLOW_HEAD_BYTES = 64, SIDE_NONE = 2, FACTS_NAME_MAX = 255, FACTS_JA4_MAX = 63, FACTS_PROXY_MAX = 255 };
 
 enum tcp_state {
     TCP_STATE_NONE, /* not TCP, or picked up in the middle and one-sided so far */
@@ -83,12 +83,16 @@ struct flow_facts {
     uint8_t head_length[2];
     uint8_t name_length, ja4_length;
     uint8_t name_source; /* enum name_source */
-    uint32_t tap;        /* in its slab, 0: none */
+    uint8_t carrier;     /* the first protocol of a stream that was handed over, as flow.protocol */
+    uint8_t proxy_target_length;
+    uint32_t tap; /* in its slab, 0: none */
     uint32_t retransmits;
     uint64_t repeated[2]; /* payload bytes by side that had been seen before */
     uint64_t cut;         /* fresh TCP bytes cut off by the snap length */
     nanoseconds rtt;
     char *name, *ja4;      /* owned, not terminated */
+    char *proxy_target;    /* owned, not terminated */
+    const char *proxy;     /* static, NULL: passes none */
     uint64_t anomalies[2]; /* set of room->anomalies whose event was made */
 };
 

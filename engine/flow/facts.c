@@ -71,6 +71,45 @@ void facts_ja4(struct flow_room *room, struct flow *flow, struct slice ja4) {
     facts->ja4_length = (uint8_t)ja4.length;
 }
 
+/* HOST of HOST:PORT, without the brackets of an IPv6 address. */
+static struct slice host_of(struct slice target) {
+    const uint8_t *at = target.at;
+    if (target.length > 1 && at[0] == '[') {
+        const uint8_t *close = memchr(at, ']', target.length);
+        if (close) return (struct slice){at + 1, (uint32_t)(close - at) - 1};
+    }
+    const uint8_t *colon = memrchr(at, ':', target.length);
+    return (struct slice){at, colon ? (uint32_t)(colon - at) : target.length};
+}
+
+/* The target's name: as the client gave it or, for an address, as DNS told the client before. */
+static struct slice proxy_name(const struct flow_room *room, const struct flow *flow, struct slice target) {
+    struct slice host = host_of(target);
+    char text[IP_TEXT_SIZE];
+    struct ip address;
+    if (host.length >= sizeof text) return host;
+    memcpy(text, host.at, host.length);
+    text[host.length] = '\0';
+    if (ip_parse(text, &address)) return host;
+    return names_find(room->names, &flow->key.address[flow_client(flow)], &address, room->clock, NULL);
+}
+
+/* Of several proxies, one behind the other, the last one's target is where the flow goes. */
+void facts_proxy(struct flow_room *room, struct flow *flow, const char *kind, struct slice target) {
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    if (!facts) return;
+    facts->proxy = kind;
+    if (target.length == 0) return;
+    struct slice name = proxy_name(room, flow, target);
+    if (name.length > 0 && facts->name_source == NAME_PROXY) facts->name_source = NAME_HOST;
+    facts_name(room, flow, NAME_PROXY, name);
+    if (target.length > FACTS_PROXY_MAX) target.length = FACTS_PROXY_MAX;
+    char *copy = text_replace(room, facts->proxy_target, facts->proxy_target_length, target);
+    if (!copy) return;
+    facts->proxy_target = copy;
+    facts->proxy_target_length = (uint8_t)target.length;
+}
+
 void facts_release(struct flow_room *room, struct flow *flow) {
     struct flow_facts *facts = flow_facts_if(room, flow);
     if (!facts) return;
@@ -78,6 +117,8 @@ void facts_release(struct flow_room *room, struct flow *flow) {
     if (facts->ja4) room->strings -= facts->ja4_length;
     free(facts->name);
     free(facts->ja4);
+    if (facts->proxy_target) room->strings -= facts->proxy_target_length;
+    free(facts->proxy_target);
     slab_give(&room->facts, flow->facts);
     flow->facts = 0;
 }

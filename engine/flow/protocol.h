@@ -108,13 +108,17 @@ void conversation_over(struct conversation *c);
 
 /* The rest of the stream is another protocol's: STARTTLS was granted, a proxy has connected, a WebSocket
  * begun. To be called within stream(), by the parser that then returns how many of these bytes are still its
- * own. That parser is ended (its end() runs); what follows, in both directions, what is kept of the other
+ * own (with more than `length`, or bytes of the other direction that it asked to be skipped, these still are).
+ * That parser is ended (its end() runs); what follows, in both directions, what is kept of the other
  * included, goes to all recognisers as if the flow began there, with probe.carrier naming the parser. The
- * flow's app_proto_orig is the first one's name, its app_proto the last one's. */
+ * flow's app_proto_orig is the first one's name, its app_proto the last one's; if nobody recognises what
+ * follows, its app_proto stays. A direction that was done begins again behind what has been seen of it. At
+ * most four times in a flow; beyond that is an anomaly. */
 void conversation_hand_over(struct conversation *c);
 
 /* The flow passes a proxy: `kind` is "http", "socks4" or "socks5", `target` HOST:PORT as the client asked (an
- * IPv6 address in brackets). Names the flow's server too (NAME_PROXY). */
+ * IPv6 address in brackets). Names the flow's server too (NAME_PROXY), an address by what DNS told the client
+ * of it. Of several proxies the last counts. */
 void conversation_set_proxy(struct conversation *c, const char *kind, struct slice target);
 
 /* What the clients of this worker were told by DNS: see flow/names.h. */

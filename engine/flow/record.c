@@ -159,6 +159,9 @@ static void fill_facts(struct batch *batch, struct event_flow_body *body, const 
     if (facts->name) body->server_name = batch_text(batch, facts->name, facts->name_length);
     body->name_source = name_source_word(facts);
     if (facts->ja4) body->ja4 = batch_text(batch, facts->ja4, facts->ja4_length);
+    body->proxy = facts->proxy;
+    if (facts->proxy_target)
+        body->proxy_target = batch_text(batch, facts->proxy_target, facts->proxy_target_length);
     if (facts->head_length[client])
         body->client_head = batch_text(batch, facts->head[client], facts->head_length[client]);
     if (facts->head_length[server])
@@ -210,5 +213,6 @@ void record_flow(struct flow_room *room, const struct flow *flow, const char *re
     if (flow_is_tcp(flow)) fill_tcp(body, flow);
     const struct flow_facts *facts = flow_facts_if(room, flow);
     if (facts) fill_facts(batch, body, flow, facts);
+    if (facts && facts->carrier) body->app_proto_orig = room->protocols[facts->carrier - 1]->name;
     batch_commit(batch);
 }

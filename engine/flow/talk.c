@@ -5,6 +5,9 @@
  * in which they came. Datagrams are not kept: the first few of each side are shown to all, until one is
  * recognised.
  *
+ * A stream may be handed over (STARTTLS, proxies): its parser is ended, and what follows is recognised anew,
+ * as if a flow began there. Until that has an answer the flow keeps the old one's name.
+ *
  * Parsers are called while a packet is worked on; a talk that is over is only closed after that, in
  * talk_packet(). */
 #include "flow/wiretap.h"
@@ -134,6 +137,26 @@ void talk_finish(struct flow_room *room, struct flow *flow) {
     talk_close(room, flow);
 }
 
+/* Ends the parser, of which only the name stays with the flow. */
+static void parser_end(struct flow_room *room, struct talk *talk) {
+    struct conversation *c = &talk->conversation;
+    const struct decoded *packet = c->packet;
+    c->packet = NULL;
+    if (talk->protocol->end) talk->protocol->end(c);
+    c->packet = packet;
+    if (talk->state) slab_give(&room->states[c->flow->protocol - 1], talk->state);
+    talk->state = 0;
+    talk->protocol = NULL;
+    c->state = NULL;
+    c->shared = NULL;
+}
+
+/* Remembers who was first, once there is a second. */
+static void note_carrier(struct flow_room *room, struct flow *flow) {
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    if (facts && !facts->carrier) facts->carrier = flow->protocol;
+}
+
 static bool talk_choose(struct flow_room *room, struct talk *talk, unsigned number) {
     const struct protocol *protocol = room->protocols[number];
     if (protocol->state_size > 0) {
@@ -143,6 +166,7 @@ static bool talk_choose(struct flow_room *room, struct talk *talk, unsigned numb
     }
     talk->protocol = protocol;
     talk->conversation.shared = room->shared[number];
+    if (talk->layers > 0) note_carrier(room, talk->conversation.flow);
     talk->conversation.flow->protocol = (uint8_t)(number + 1);
     return true;
 }
@@ -183,13 +207,17 @@ static void feed_runs(struct flow_room *room, struct talk *talk) {
         talk->half[i].kept = NULL;
         talk->half[i].kept_length = talk->half[i].kept_capacity = 0;
     }
+    struct run runs[TALK_RUNS]; /* a copy: if the parser hands over, the next recognition needs the place */
+    unsigned count = talk->run_count;
+    memcpy(runs, talk->runs, count * sizeof *runs);
+    talk->run_count = 0;
     uint32_t used[2] = {0, 0};
-    for (unsigned i = 0; i < talk->run_count && !talk->over; i++) {
-        unsigned direction = talk->runs[i].direction;
+    for (unsigned i = 0; i < count && !talk->over; i++) {
+        unsigned direction = runs[i].direction;
         const uint8_t *data = kept[direction].kept + used[direction];
-        used[direction] += talk->runs[i].length;
+        used[direction] += runs[i].length;
         if (!talk->half[direction].done)
-            talk_feed(room, talk, (enum direction)direction, data, talk->runs[i].length);
+            talk_feed(room, talk, (enum direction)direction, data, runs[i].length);
     }
     for (unsigned i = 0; i < 2; i++) kept_release(room, &kept[i]);
 }
@@ -197,7 +225,9 @@ static void feed_runs(struct flow_room *room, struct talk *talk) {
 static void recognise(struct flow_room *room, struct talk *talk, enum direction direction,
                       const uint8_t *data, uint32_t length) {
     struct half *half = &talk->half[direction];
-    struct probe probe = probe_of(talk->conversation.flow, direction);
+    struct flow *flow = talk->conversation.flow;
+    struct probe probe = probe_of(flow, direction);
+    if (talk->layers > 0) probe.carrier = room->protocols[flow->protocol - 1]->name;
     bool first = half->kept_length == 0;
     if (!first && !kept_append(room, half, data, length)) {
         talk->over = true;
@@ -240,6 +270,42 @@ static void keep_rest(struct flow_room *room, struct talk *talk, enum direction 
     }
 }
 
+/* The parser has handed the stream over: the last `rest` bytes of `data`, which may be what is kept, and what
+ * is kept of the other direction go to whoever is next. */
+static void hand_over(struct flow_room *room, struct talk *talk, enum direction direction,
+                      const uint8_t *data, uint32_t length, uint32_t rest) {
+    const struct flow *flow = talk->conversation.flow;
+    talk->handed = false;
+    if (talk->layers == TALK_LAYERS) {
+        conversation_anomaly(&talk->conversation, "too_many_layers");
+        talk->over = true;
+        return;
+    }
+    parser_end(room, talk);
+    talk->layers++;
+    talk->over = false;
+    talk->candidates = room->candidates[TRANSPORT_TCP];
+    talk->run_count = 0;
+    struct half *other = &talk->half[!direction];
+    if (other->done) { /* nobody has followed it since: from here on it counts again */
+        const struct flow_side *sender = &flow->side[flow_sender(flow, !direction)];
+        other->done = false;
+        other->skip = 0;
+        other->known = sender->seq_known;
+        other->next = other->has_fin ? other->fin : sender->next_seq;
+    }
+    struct half kept[2] = {talk->half[0], talk->half[1]};
+    for (unsigned i = 0; i < 2; i++) {
+        talk->half[i].kept = NULL;
+        talk->half[i].kept_length = talk->half[i].kept_capacity = 0;
+    }
+    if (kept[!direction].kept_length > 0)
+        talk_feed(room, talk, !direction, kept[!direction].kept, kept[!direction].kept_length);
+    if (rest > 0 && !talk->over && !talk->half[direction].done)
+        talk_feed(room, talk, direction, data + length - rest, rest);
+    for (unsigned i = 0; i < 2; i++) kept_release(room, &kept[i]);
+}
+
 void talk_feed(struct flow_room *room, struct talk *talk, enum direction direction, const uint8_t *data,
                uint32_t length) {
     if (talk->is_tap) {
@@ -247,15 +313,15 @@ void talk_feed(struct flow_room *room, struct talk *talk, enum direction directi
         return;
     }
     struct half *half = &talk->half[direction];
-    if (!talk->protocol) {
-        recognise(room, talk, direction, data, length);
-        return;
-    }
     uint32_t skipped = half->skip < length ? (uint32_t)half->skip : length;
     half->skip -= skipped;
     data += skipped;
     length -= skipped;
     if (length == 0) return;
+    if (!talk->protocol) {
+        recognise(room, talk, direction, data, length);
+        return;
+    }
     if (half->kept_length > 0) {
         if (!kept_append(room, half, data, length)) {
             talk_stop(room, talk, direction);
@@ -265,7 +331,11 @@ void talk_feed(struct flow_room *room, struct talk *talk, enum direction directi
         length = half->kept_length;
     }
     int64_t used = talk->protocol->stream(&talk->conversation, direction, data, length);
-    if (used == STREAM_DONE) {
+    if (talk->handed) {
+        if (used > length) half->skip = (uint64_t)used - length;
+        hand_over(room, talk, direction, data, length,
+                  used >= 0 && used < length ? length - (uint32_t)used : 0);
+    } else if (used == STREAM_DONE) {
         talk_stop(room, talk, direction);
     } else if (used < 0) {
         talk->over = true;
@@ -283,17 +353,20 @@ void talk_gap(struct flow_room *room, struct talk *talk, enum direction directio
     struct half *half = &talk->half[direction];
     room->counters.gaps++;
     room->counters.gap_bytes += missing;
-    if (!talk->protocol) {
-        if (half->kept_length > 0) talk->over = true; /* what came before was not enough to tell */
-        return;
-    }
     uint64_t skipped = half->skip < missing ? half->skip : missing;
     half->skip -= skipped;
     missing -= skipped;
     if (missing == 0) return;
+    if (!talk->protocol) {
+        if (half->kept_length > 0) talk->over = true; /* what came before was not enough to tell */
+        return;
+    }
     kept_release(room, half);
     bool go_on = talk->protocol->gap && talk->protocol->gap(&talk->conversation, direction, missing);
-    if (!go_on) talk_stop(room, talk, direction);
+    if (talk->handed)
+        hand_over(room, talk, direction, NULL, 0, 0);
+    else if (!go_on)
+        talk_stop(room, talk, direction);
 }
 
 static void talk_segment(struct flow_room *room, struct flow *flow, enum direction direction,

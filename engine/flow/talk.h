@@ -5,7 +5,7 @@
 
 #include "flow/room.h"
 
-enum { TALK_RUNS = 16 };
+enum { TALK_RUNS = 16, TALK_LAYERS = 4 /* protocols that may hand a stream over, one after the other */ };
 
 /* One direction of a TCP stream. */
 struct half {
@@ -37,8 +37,10 @@ struct talk {
     uint32_t state;                   /* in the protocol's slab */
     struct run runs[TALK_RUNS];
     uint8_t run_count;
-    bool over;   /* to be closed once the packet is done with */
-    bool is_tap; /* it is no parser's, but a struct wiretap (wiretap.h) */
+    uint8_t layers; /* times the stream was handed over */
+    bool over;      /* to be closed once the packet is done with */
+    bool is_tap;    /* it is no parser's, but a struct wiretap (wiretap.h) */
+    bool handed;    /* the parser has just handed the stream over */
 };
 
 static inline struct talk *talk_of(const struct flow_room *room, const struct flow *flow) {

@@ -20,12 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRIVE_TEXT = 256 * 1024 };
+enum { DRIVE_TEXT = 256 * 1024, DRIVE_PROTOCOLS = 8 };
 
 struct drive {
     struct batch *batch;
     struct flow_room *room;
-    const struct protocol *protocols[2];
+    const struct protocol *protocols[DRIVE_PROTOCOLS + 1];
     bool wants[EVENT_KINDS];
     uint32_t events[EVENT_KINDS];
     char *text; /* all events so far */
@@ -109,14 +109,15 @@ static inline const char *drive_interface(void *context, uint8_t interface) {
     return "";
 }
 
-/* A driver that listens to events of `kind` and to anomalies. */
-static inline struct drive *drive_new(const struct protocol *protocol, enum event_kind kind) {
+/* A driver of several protocols (NULL-terminated, at most DRIVE_PROTOCOLS), asked in that order. Listens to
+ * events of `kind` and to anomalies; a test may set more of `wants`. */
+static inline struct drive *drive_new_of(const struct protocol *const *protocols, enum event_kind kind) {
     struct error err = {0};
     struct drive *d = calloc(1, sizeof *d);
     assert_non_null(d);
     d->text = calloc(1, DRIVE_TEXT);
     assert_non_null(d->text);
-    d->protocols[0] = protocol;
+    for (unsigned i = 0; protocols[i] && i < DRIVE_PROTOCOLS; i++) d->protocols[i] = protocols[i];
     d->wants[kind] = d->wants[EVENT_anomaly] = true;
     d->now = 1700000000 * NS_PER_SECOND;
     d->client_port = 20000;
@@ -137,6 +138,11 @@ static inline struct drive *drive_new(const struct protocol *protocol, enum even
     d->room = flow_room_new(&config, &around, &err);
     assert_non_null(d->room);
     return d;
+}
+
+/* A driver of one. */
+static inline struct drive *drive_new(const struct protocol *protocol, enum event_kind kind) {
+    return drive_new_of((const struct protocol *const[]){protocol, NULL}, kind);
 }
 
 static inline void drive_free(struct drive *d) {
