@@ -116,6 +116,12 @@ void conversation_over(struct conversation *c);
  * most four times in a flow; beyond that is an anomaly. */
 void conversation_hand_over(struct conversation *c);
 
+/* The same to a protocol that both sides have agreed on, which needs no recognising. Returns its state, zeroed,
+ * to be filled with what it should know of how it began; it has one (state_size), and owns what is put there
+ * as if it had put it there itself. NULL if the engine does not know it, has no room, or too many have handed
+ * over: then nothing has happened. */
+void *conversation_hand_over_to(struct conversation *c, const struct protocol *next);
+
 /* The flow passes a proxy: `kind` is "http", "socks4" or "socks5", `target` HOST:PORT as the client asked (an
  * IPv6 address in brackets). Names the flow's server too (NAME_PROXY), an address by what DNS told the client
  * of it. Of several proxies the last counts. */

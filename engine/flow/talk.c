@@ -115,6 +115,7 @@ void talk_discard(struct flow_room *room, struct flow *flow) {
     talk_stop(room, talk, TO_SERVER);
     talk_stop(room, talk, TO_CLIENT);
     if (talk->state) slab_give(&room->states[flow->protocol - 1], talk->state);
+    if (talk->next_state) slab_give(&room->states[talk->next - 1], talk->next_state);
     slab_give(&room->talks, flow->talk);
     flow->talk = 0;
     flow->marks = (uint16_t)((flow->marks & ~MARK_TALK) | MARK_SILENT);
@@ -157,18 +158,34 @@ static void note_carrier(struct flow_room *room, struct flow *flow) {
     if (facts && !facts->carrier) facts->carrier = flow->protocol;
 }
 
+/* Makes the protocol the flow's; its state is there. */
+static void talk_take(struct flow_room *room, struct talk *talk, unsigned number) {
+    struct conversation *c = &talk->conversation;
+    if (talk->state) c->state = slab_at(&room->states[number], talk->state);
+    if (talk->layers > 0) note_carrier(room, c->flow);
+    talk->protocol = room->protocols[number];
+    c->shared = room->shared[number];
+    c->flow->protocol = (uint8_t)(number + 1);
+}
+
 static bool talk_choose(struct flow_room *room, struct talk *talk, unsigned number) {
-    const struct protocol *protocol = room->protocols[number];
-    if (protocol->state_size > 0) {
+    if (room->protocols[number]->state_size > 0) {
         talk->state = slab_take(&room->states[number]);
         if (!talk->state) return false;
-        talk->conversation.state = slab_at(&room->states[number], talk->state);
     }
-    talk->protocol = protocol;
-    talk->conversation.shared = room->shared[number];
-    if (talk->layers > 0) note_carrier(room, talk->conversation.flow);
-    talk->conversation.flow->protocol = (uint8_t)(number + 1);
+    talk_take(room, talk, number);
     return true;
+}
+
+void *talk_appoint(struct flow_room *room, struct talk *talk, const struct protocol *next) {
+    uint32_t number = 0;
+    while (number < room->protocol_count && room->protocols[number] != next) number++;
+    if (number == room->protocol_count || talk->layers == TALK_LAYERS || talk->next) return NULL;
+    talk->next_state = slab_take(&room->states[number]);
+    if (!talk->next_state) return NULL;
+    talk->next = (uint8_t)(number + 1);
+    talk->handed = true;
+    return slab_at(&room->states[number], talk->next_state);
 }
 
 /* Shows the bytes to all candidates. Returns the number of the one that says yes, or -1. */
@@ -293,6 +310,12 @@ static void hand_over(struct flow_room *room, struct talk *talk, enum direction 
         other->skip = 0;
         other->known = sender->seq_known;
         other->next = other->has_fin ? other->fin : sender->next_seq;
+    }
+    if (talk->next) {
+        talk->state = talk->next_state;
+        talk_take(room, talk, talk->next - 1u);
+        talk->next = 0;
+        talk->next_state = 0;
     }
     struct half kept[2] = {talk->half[0], talk->half[1]};
     for (unsigned i = 0; i < 2; i++) {

@@ -35,8 +35,10 @@ struct talk {
     struct half half[2];              /* by direction */
     uint32_t blocks;                  /* chunks of both directions */
     uint32_t state;                   /* in the protocol's slab */
+    uint32_t next_state;              /* in the next one's */
     struct run runs[TALK_RUNS];
     uint8_t run_count;
+    uint8_t next;   /* to whom the stream is handed over, as flow.protocol; 0: to whoever recognises it */
     uint8_t layers; /* times the stream was handed over */
     bool over;      /* to be closed once the packet is done with */
     bool is_tap;    /* it is no parser's, but a struct wiretap (wiretap.h) */
@@ -58,6 +60,9 @@ void talk_feed(struct flow_room *room, struct talk *talk, enum direction directi
 
 /* talk.c: the next `missing` bytes of a direction will not come. */
 void talk_gap(struct flow_room *room, struct talk *talk, enum direction direction, uint64_t missing);
+
+/* talk.c: conversation_hand_over_to(), see there. */
+void *talk_appoint(struct flow_room *room, struct talk *talk, const struct protocol *next);
 
 /* talk.c: nothing more is wanted in a direction. */
 void talk_stop(struct flow_room *room, struct talk *talk, enum direction direction);

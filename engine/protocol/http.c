@@ -27,7 +27,7 @@ struct intake {
     uint32_t length, at;
 };
 
-enum step { STEP_ON, STEP_WAIT, STEP_OVER };
+enum step { STEP_ON, STEP_WAIT, STEP_OVER, STEP_HANDED };
 
 static enum recognised http_recognise(const struct probe *probe) {
     enum recognised request = http_recognise_request(probe->data, probe->length);
@@ -103,6 +103,7 @@ static enum step read_start(struct intake *in) {
     switch (http_message_start(in->c, in->role, line)) {
     case HTTP_GO_ON:
         return STEP_ON;
+    case HTTP_HANDED:
     case HTTP_FINISH:
         return STEP_OVER;
     case HTTP_MALFORMED:
@@ -122,7 +123,9 @@ static enum step read_header(struct intake *in) {
         http_message_header(in->c, in->role, line);
         return STEP_ON;
     }
-    return http_message_head_done(in->c, in->role) == HTTP_GO_ON ? STEP_ON : STEP_OVER;
+    enum http_outcome outcome = http_message_head_done(in->c, in->role);
+    if (outcome == HTTP_HANDED) return STEP_HANDED;
+    return outcome == HTTP_GO_ON ? STEP_ON : STEP_OVER;
 }
 
 /* ------------------------------------------------------------------ bodies */
@@ -195,7 +198,9 @@ static enum step read_until_close(struct intake *in) {
 
 /* Nobody sends that much before a proxy's answer: it was given, but not captured. */
 static enum step read_held(const struct intake *in) {
-    return in->length - in->at > HELD_MAX_BYTES ? STEP_OVER : STEP_WAIT;
+    if (in->length - in->at <= HELD_MAX_BYTES) return STEP_WAIT;
+    http_message_tunnel(in->c);
+    return STEP_HANDED;
 }
 
 /* ------------------------------------------------------------------- stream */
@@ -284,6 +289,7 @@ static int64_t http_stream(struct conversation *c, enum direction direction, con
     while (in.at < in.length) {
         step = take_step(&in);
         if (step == STEP_OVER) return STREAM_OVER;
+        if (step == STEP_HANDED) return in.at;
         if (step == STEP_WAIT) break;
     }
     if (in.at < in.length) return in.at;
@@ -318,6 +324,10 @@ static bool http_gap(struct conversation *c, enum direction direction, uint64_t 
         return true;
     default:
         break;
+    }
+    if (in.role == HTTP_RESPONSES && state->side[HTTP_REQUESTS].phase == HTTP_HELD && !side->transaction) {
+        http_message_tunnel(c); /* the answer to a CONNECT is lost */
+        return true;
     }
     if (in.role == HTTP_RESPONSES) http_pending_report_all(c);
     lose_sync(&in);

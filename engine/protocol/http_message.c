@@ -47,6 +47,7 @@ static enum http_outcome start_request(struct conversation *c, struct http_side 
     t->minor = (int8_t)request.minor;
     t->is_head = slice_equals(request.method, "HEAD");
     t->is_connect = slice_equals(request.method, "CONNECT");
+    t->wanted |= t->is_connect; /* its target is the flow's, too */
     http_transaction_put(t, HTTP_TEXT_METHOD, request.method);
     http_transaction_put(t, HTTP_TEXT_URL, request.target);
     /* The target's authority outdoes the Host header (RFC 9112 section 3.2.2). */
@@ -201,16 +202,25 @@ static void request_head_done(struct conversation *c, struct http_side *side) {
     http_message_done(c, HTTP_REQUESTS);
 }
 
+void http_message_tunnel(struct conversation *c) {
+    struct http_state *state = c->state;
+    const struct http_transaction *t = state->last; /* nothing is read behind a CONNECT */
+    if (t && t->is_connect) conversation_set_proxy(c, "http", http_transaction_get(t, HTTP_TEXT_URL));
+    conversation_hand_over(c);
+}
+
 /* What follows a tunnel's or another protocol's beginning is not HTTP. */
-static bool leaves_http(const struct http_side *side) {
+static bool leaves_http(struct conversation *c, const struct http_side *side) {
     struct http_transaction *t = side->transaction;
     if (!t) return false;
     if (side->status == 101) {
         http_transaction_put(t, HTTP_TEXT_UPGRADE, (struct slice){(const uint8_t *)"", 0});
+        conversation_hand_over(c);
         return true;
     }
     if (!t->is_connect || side->status < 200 || side->status > 299) return false;
     http_transaction_put(t, HTTP_TEXT_UPGRADE, (struct slice){(const uint8_t *)"CONNECT", 7});
+    http_message_tunnel(c);
     return true;
 }
 
@@ -220,9 +230,9 @@ static enum http_outcome response_head_done(struct conversation *c, struct http_
         side->phase = HTTP_START;
         return HTTP_GO_ON;
     }
-    if (leaves_http(side)) {
+    if (leaves_http(c, side)) {
         http_message_done(c, HTTP_RESPONSES);
-        return HTTP_FINISH;
+        return HTTP_HANDED;
     }
     struct http_transaction *t = side->transaction;
     if (t && t->is_connect) state->side[HTTP_REQUESTS].phase = HTTP_START;

@@ -67,6 +67,7 @@ enum http_outcome {
     HTTP_GO_ON,
     HTTP_MALFORMED, /* that was no start line */
     HTTP_FINISH,    /* stop reading the flow */
+    HTTP_HANDED,    /* what follows is another protocol's: it was handed over */
 };
 
 /* A start line of the role. */
@@ -77,6 +78,9 @@ void http_message_header(struct conversation *c, enum http_role role, struct sli
 
 /* The head is complete: sets the side's phase to what follows it. */
 enum http_outcome http_message_head_done(struct conversation *c, enum http_role role);
+
+/* A proxy has connected, or must have: what follows is whatever runs in the tunnel. */
+void http_message_tunnel(struct conversation *c);
 
 /* The body is complete. */
 void http_message_done(struct conversation *c, enum http_role role);
