@@ -106,6 +106,15 @@ void conversation_anomaly(struct conversation *c, const char *name);
  * ended after this call of it, and the flow's further packets cost no more than counting. */
 void conversation_over(struct conversation *c);
 
+/* For parsers of datagrams that one datagram cannot convince. While a parser is in doubt the flow has no
+ * app_proto; it may confirm later, or give up: then it is ended without end() (so what it doubts it keeps in
+ * its state alone), the datagram at hand and the next ones are shown to all others, and never again to it. A
+ * doubt that is left at the end of the flow is as good as giving up. */
+void conversation_doubt(struct conversation *c);
+void conversation_confirm(struct conversation *c);
+bool conversation_doubted(const struct conversation *c);
+void conversation_give_up(struct conversation *c);
+
 /* The rest of the stream is another protocol's: STARTTLS was granted, a proxy has connected, a WebSocket
  * begun. To be called within stream(), by the parser that then returns how many of these bytes are still its
  * own. That parser is ended (its end() runs); what follows, in both directions, what is kept of the other

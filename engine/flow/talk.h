@@ -37,8 +37,10 @@ struct talk {
     uint32_t state;                   /* in the protocol's slab */
     struct run runs[TALK_RUNS];
     uint8_t run_count;
-    bool over;   /* to be closed once the packet is done with */
-    bool is_tap; /* it is no parser's, but a struct wiretap (wiretap.h) */
+    bool over;     /* to be closed once the packet is done with */
+    bool doubted;  /* datagrams: the parser is not sure yet that the flow is its own */
+    bool given_up; /* datagrams: it is not */
+    bool is_tap;   /* it is no parser's, but a struct wiretap (wiretap.h) */
 };
 
 static inline struct talk *talk_of(const struct flow_room *room, const struct flow *flow) {
