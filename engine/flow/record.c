@@ -1,8 +1,9 @@
 /* Events that are made from a flow alone: its first packet, its end, and the head that all events of a flow
  * share. */
 #include "flow/community_id.h"
-#include "flow/room.h"
 #include "flow/syn.h"
+#include "flow/talk.h"
+#include "flow/texture.h"
 
 const char *flow_proto_word(uint8_t proto) {
     switch (proto) {
@@ -46,6 +47,7 @@ void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanos
 }
 
 const char *flow_app_proto(const struct flow_room *room, const struct flow *flow) {
+    if ((flow->marks & MARK_TALK) && talk_of(room, flow)->doubted) return NULL;
     bool carried =
         flow->protocol && !flow_is_icmp(flow); /* ICMP is a protocol of its own, not one inside another */
     return carried ? room->protocols[flow->protocol - 1]->name : NULL;
@@ -119,6 +121,17 @@ static void fill_facts(struct batch *batch, struct event_flow_body *body, const 
         body->server_head = batch_text(batch, facts->head[server], facts->head_length[server]);
 }
 
+/* What can be said of a flow that nobody reads: see engine/flow/texture.h. */
+static void fill_unknown(struct event_flow_body *body, const struct flow *flow,
+                         const struct flow_facts *facts) {
+    unsigned client = flow_client(flow), server = flow_server(flow);
+    body->client_entropy = texture_entropy(facts->head[client], facts->head_length[client]);
+    body->server_entropy = texture_entropy(facts->head[server], facts->head_length[server]);
+    body->client_printable = texture_printable(facts->head[client], facts->head_length[client]);
+    body->server_printable = texture_printable(facts->head[server], facts->head_length[server]);
+    if (facts->first_speaker) body->first_speaker = facts->first_speaker == client + 1 ? "client" : "server";
+}
+
 static void fill_tcp(struct event_flow_body *body, const struct flow *flow) {
     body->midstream = (flow->marks & MARK_MIDSTREAM) != 0;
     body->gap_bytes = tcp_missing_bytes(flow, 0) + tcp_missing_bytes(flow, 1);
@@ -165,5 +178,6 @@ void record_flow(struct flow_room *room, const struct flow *flow, const char *re
     const struct flow_facts *facts = flow_facts_if(room, flow);
     if (facts) fill_facts(batch, body, flow, facts);
     if (facts && facts->carrier) body->app_proto_orig = room->protocols[facts->carrier - 1]->name;
+    if (facts && !body->app_proto && !flow_is_icmp(flow)) fill_unknown(body, flow, facts);
     batch_commit(batch);
 }
