@@ -48,6 +48,9 @@ struct decoded {
     bool has_ports; /* ports (or, for ICMP, type and code and echo id) were readable */
     bool truncated; /* the capture cut the packet before the end of its IP datagram */
     uint16_t ip_id; /* IPv4 only */
+    bool ip_reserved;           /* IPv4: the flag bit that must be zero is not (RFC 791 section 3.1) */
+    uint16_t ip_options_length; /* bytes of IPv4 options, of IPv6 extension headers */
+    uint32_t flow_label;        /* IPv6 only */
     uint16_t vlan;  /* outermost VLAN id, 0 if untagged */
     struct ip src, dst;
     uint16_t src_port, dst_port;     /* 0 where there are none */

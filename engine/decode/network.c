@@ -57,6 +57,8 @@ void decode_ipv4(struct rest r, struct decoded *out) {
     out->ttl = h[8];
     uint16_t fragment = load_be16(h + 6);
     out->dont_fragment = fragment & 0x4000;
+    out->ip_reserved = fragment & 0x8000;
+    out->ip_options_length = (uint16_t)(header - IPV4_HEADER);
 
     r = datagram_of(r, length, out, "ip");
     if (header > r.captured) { /* the capture ends among the options */
@@ -95,6 +97,7 @@ void decode_ipv6(struct rest r, struct decoded *out) {
     memcpy(out->src.bytes, h + 8, 16);
     memcpy(out->dst.bytes, h + 24, 16);
     out->dscp_ecn = (uint8_t)(load_be16(h) >> 4);
+    out->flow_label = load_be32(h) & 0xfffff;
     out->ttl = h[7];
     uint32_t length = load_be16(h + 4);
     uint8_t next = h[6];
@@ -158,6 +161,7 @@ void decode_ip_payload(uint8_t next, struct rest r, struct decoded *out) {
         if (lacks_header(r, 8, out, protocol)) break;
         uint32_t length = extension_length(next, r);
         if (lacks_header(r, length, out, protocol)) break;
+        out->ip_options_length = (uint16_t)(out->ip_options_length + length);
         if (next == NEXT_FRAGMENT) {
             if (fragment.at) {
                 note_anomaly(out, protocol, "nested_fragments");

@@ -45,6 +45,22 @@ void conversation_set_proxy(struct conversation *c, const char *kind, struct sli
     facts_proxy(c->room, c->flow, kind, target);
 }
 
+void conversation_doubt(struct conversation *c) {
+    ((struct talk *)c)->doubted = true;
+}
+
+void conversation_confirm(struct conversation *c) {
+    ((struct talk *)c)->doubted = false;
+}
+
+bool conversation_doubted(const struct conversation *c) {
+    return ((const struct talk *)c)->doubted;
+}
+
+void conversation_give_up(struct conversation *c) {
+    ((struct talk *)c)->given_up = true;
+}
+
 void conversation_over(struct conversation *c) {
     ((struct talk *)c)->over = true;
 }

@@ -73,7 +73,7 @@ struct flow {
     uint32_t isn[2];              /* TCP: sequence number before the first byte of each side */
     uint8_t icmp_type, icmp_code; /* of the first packet, as its client would send it */
     uint8_t protocol;             /* 1 + index in room->protocols, 0: unknown */
-    uint8_t unused;
+    uint8_t given_up;             /* the like: a protocol that took the flow and gave it up */
 };
 _Static_assert(sizeof(struct flow) == 256, "four cache lines");
 
@@ -85,7 +85,8 @@ struct flow_facts {
     uint8_t name_source; /* enum name_source */
     uint8_t carrier;     /* the first protocol of a stream that was handed over, as flow.protocol */
     uint8_t proxy_target_length;
-    uint32_t tap; /* in its slab, 0: none */
+    uint8_t first_speaker; /* 1 + the side that sent the first payload */
+    uint32_t tap;          /* in its slab, 0: none */
     uint32_t retransmits;
     uint64_t repeated[2]; /* payload bytes by side that had been seen before */
     uint64_t cut;         /* fresh TCP bytes cut off by the snap length */
@@ -113,6 +114,12 @@ static inline unsigned flow_sender(const struct flow *flow, enum direction direc
 
 static inline bool flow_is_tcp(const struct flow *flow) {
     return flow->key.proto == PROTO_TCP && !(flow->marks & MARK_PORTLESS);
+}
+
+/* An IP protocol of which the engine reads no header: ESP, GRE … */
+static inline bool flow_is_other(const struct flow *flow) {
+    return flow->key.proto != PROTO_TCP && flow->key.proto != PROTO_UDP && flow->key.proto != PROTO_ICMP &&
+           flow->key.proto != PROTO_ICMPV6;
 }
 
 static inline bool flow_is_icmp(const struct flow *flow) {

@@ -8,6 +8,11 @@ struct flow_facts *flow_facts_of(struct flow_room *room, struct flow *flow) {
     return flow_facts_if(room, flow);
 }
 
+void facts_first_speaker(struct flow_room *room, struct flow *flow, unsigned side) {
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    if (facts) facts->first_speaker = (uint8_t)(side + 1);
+}
+
 /* Keeps the first bytes a side sends: of TCP those that its sequence numbers say are first, of datagrams the
  * first one's. */
 void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *d) {

@@ -107,20 +107,29 @@ void conversation_anomaly(struct conversation *c, const char *name);
  * ended after this call of it, and the flow's further packets cost no more than counting. */
 void conversation_over(struct conversation *c);
 
+/* For parsers of datagrams that one datagram cannot convince. While a parser is in doubt the flow has no
+ * app_proto; it may confirm later, or give up: then it is ended without end() (so what it doubts it keeps in
+ * its state alone), the datagram at hand and the next ones are shown to all others, and never again to it. A
+ * doubt that is left at the end of the flow is as good as giving up. */
+void conversation_doubt(struct conversation *c);
+void conversation_confirm(struct conversation *c);
+bool conversation_doubted(const struct conversation *c);
+void conversation_give_up(struct conversation *c);
+
 /* The rest of the stream is another protocol's: STARTTLS was granted, a proxy has connected, a WebSocket
  * begun. To be called within stream(), by the parser that then returns how many of these bytes are still its
- * own (with more than `length`, or bytes of the other direction that it asked to be skipped, these still are).
- * That parser is ended (its end() runs); what follows, in both directions, what is kept of the other
+ * own (with more than `length`, or bytes of the other direction that it asked to be skipped, these still
+ * are). That parser is ended (its end() runs); what follows, in both directions, what is kept of the other
  * included, goes to all recognisers as if the flow began there, with probe.carrier naming the parser. The
  * flow's app_proto_orig is the first one's name, its app_proto the last one's; if nobody recognises what
  * follows, its app_proto stays. A direction that was done begins again behind what has been seen of it. At
  * most four times in a flow; beyond that is an anomaly. */
 void conversation_hand_over(struct conversation *c);
 
-/* The same to a protocol that both sides have agreed on, which needs no recognising. Returns its state, zeroed,
- * to be filled with what it should know of how it began; it has one (state_size), and owns what is put there
- * as if it had put it there itself. NULL if the engine does not know it, has no room, or too many have handed
- * over: then nothing has happened. */
+/* The same to a protocol that both sides have agreed on, which needs no recognising. Returns its state,
+ * zeroed, to be filled with what it should know of how it began; it has one (state_size), and owns what is
+ * put there as if it had put it there itself. NULL if the engine does not know it, has no room, or too many
+ * have handed over: then nothing has happened. */
 void *conversation_hand_over_to(struct conversation *c, const struct protocol *next);
 
 /* The flow passes a proxy: `kind` is "http", "socks4" or "socks5", `target` HOST:PORT as the client asked (an

@@ -1,7 +1,9 @@
 /* Events that are made from a flow alone: its first packet, its end, and the head that all events of a flow
  * share. */
 #include "flow/community_id.h"
-#include "flow/room.h"
+#include "flow/syn.h"
+#include "flow/talk.h"
+#include "flow/texture.h"
 
 const char *flow_proto_word(uint8_t proto) {
     switch (proto) {
@@ -45,67 +47,10 @@ void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanos
 }
 
 const char *flow_app_proto(const struct flow_room *room, const struct flow *flow) {
+    if ((flow->marks & MARK_TALK) && talk_of(room, flow)->doubted) return NULL;
     bool carried =
         flow->protocol && !flow_is_icmp(flow); /* ICMP is a protocol of its own, not one inside another */
     return carried ? room->protocols[flow->protocol - 1]->name : NULL;
-}
-
-struct syn_options {
-    uint16_t mss;
-    uint8_t wscale;
-    char text[256];
-    unsigned length;
-};
-
-__attribute__((format(printf, 2, 3))) static void options_say(struct syn_options *o, const char *format,
-                                                              ...) {
-    unsigned left = (unsigned)sizeof o->text - o->length;
-    va_list arguments;
-    va_start(arguments, format);
-    if (o->length > 0 && left > 1) {
-        o->text[o->length++] = ',';
-        left--;
-    }
-    int n = vsnprintf(o->text + o->length, left, format, arguments);
-    va_end(arguments);
-    if (n > 0) o->length += (unsigned)n < left ? (unsigned)n : left - 1;
-}
-
-/* TCP options (RFC 9293 section 3.1, 7323, 2018) in p0f's words: "?N" an option of kind N without a word,
- * "eol+N" the end with N bytes of padding behind it. Stops at what is broken. */
-static void options_read(struct syn_options *o, const uint8_t *bytes, unsigned length) {
-    struct cursor c = cursor_over(bytes, length);
-    o->wscale = 255;
-    while (cursor_left(&c) > 0) {
-        uint8_t kind = cursor_u8(&c);
-        if (kind == 0) {
-            options_say(o, "eol+%zu", cursor_left(&c));
-            return;
-        }
-        if (kind == 1) {
-            options_say(o, "nop");
-            continue;
-        }
-        uint8_t size = cursor_u8(&c);
-        if (c.failed || size < 2) return;
-        const uint8_t *value = cursor_take(&c, size - 2u);
-        if (!value) return;
-        if (kind == 2 && size == 4) {
-            o->mss = load_be16(value);
-            options_say(o, "mss");
-        } else if (kind == 3 && size == 3) {
-            o->wscale = value[0];
-            options_say(o, "ws");
-        } else if (kind == 4 && size == 2) {
-            options_say(o, "sok");
-        } else if (kind == 5) {
-            options_say(o, "sack");
-        } else if (kind == 8 && size == 10) {
-            options_say(o, "ts");
-        } else {
-            options_say(o, "?%u", kind);
-        }
-    }
 }
 
 void record_flow_start(struct flow_room *room, struct flow *flow, const struct decoded *d) {
@@ -118,15 +63,23 @@ void record_flow_start(struct flow_room *room, struct flow *flow, const struct d
     e->body.id_zero = ip_is_v4(&d->src) && d->ip_id == 0;
     bool syn = flow_is_tcp(flow) && (d->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
     if (syn) {
-        struct syn_options options = {.length = 0};
-        options_read(&options, d->tcp_options, d->tcp_options ? d->tcp_options_length : 0);
+        struct syn opening;
+        syn_read(&opening, d);
+        char signature[SYN_SIGNATURE_TEXT];
+        unsigned length = syn_signature(&opening, signature);
+        const struct syn_os *system = syn_os_of(&opening);
         e->body.syn = true;
         e->body.ecn_setup = (d->tcp_flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
         e->body.window = d->tcp_window;
-        e->body.mss = options.mss;
-        e->body.wscale = options.wscale;
-        e->body.tcp_options = batch_text(batch, options.text, options.length);
+        e->body.mss = opening.mss;
+        e->body.wscale = opening.wscale;
+        e->body.tcp_options = batch_text(batch, opening.layout, opening.layout_length);
         e->body.syn_payload = d->payload_length;
+        e->body.syn_signature = batch_text(batch, signature, length);
+        if (system) {
+            e->body.os = system->os;
+            e->body.os_detail = system->detail;
+        }
     }
     batch_commit(batch);
 }
@@ -166,6 +119,17 @@ static void fill_facts(struct batch *batch, struct event_flow_body *body, const 
         body->client_head = batch_text(batch, facts->head[client], facts->head_length[client]);
     if (facts->head_length[server])
         body->server_head = batch_text(batch, facts->head[server], facts->head_length[server]);
+}
+
+/* What can be said of a flow that nobody reads: see engine/flow/texture.h. */
+static void fill_unknown(struct event_flow_body *body, const struct flow *flow,
+                         const struct flow_facts *facts) {
+    unsigned client = flow_client(flow), server = flow_server(flow);
+    body->client_entropy = texture_entropy(facts->head[client], facts->head_length[client]);
+    body->server_entropy = texture_entropy(facts->head[server], facts->head_length[server]);
+    body->client_printable = texture_printable(facts->head[client], facts->head_length[client]);
+    body->server_printable = texture_printable(facts->head[server], facts->head_length[server]);
+    if (facts->first_speaker) body->first_speaker = facts->first_speaker == client + 1 ? "client" : "server";
 }
 
 static void fill_tcp(struct event_flow_body *body, const struct flow *flow) {
@@ -214,5 +178,6 @@ void record_flow(struct flow_room *room, const struct flow *flow, const char *re
     const struct flow_facts *facts = flow_facts_if(room, flow);
     if (facts) fill_facts(batch, body, flow, facts);
     if (facts && facts->carrier) body->app_proto_orig = room->protocols[facts->carrier - 1]->name;
+    if (facts && !body->app_proto && !flow_is_icmp(flow)) fill_unknown(body, flow, facts);
     batch_commit(batch);
 }

@@ -54,7 +54,7 @@ static void take_protocols(struct flow_room *room) {
         const struct protocol *protocol = room->around.protocols[i];
         room->protocols[i] = protocol;
         room->protocol_count = i + 1;
-        for (unsigned transport = TRANSPORT_TCP; transport <= TRANSPORT_ICMPV6; transport *= 2)
+        for (unsigned transport = TRANSPORT_TCP; transport <= TRANSPORT_IP; transport *= 2)
             if (protocol->transports & transport) room->candidates[transport] |= 1ULL << i;
     }
 }

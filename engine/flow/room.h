@@ -50,7 +50,7 @@ struct flow_room {
     const struct protocol *protocols[ROOM_PROTOCOLS];
     void *shared[ROOM_PROTOCOLS]; /* what their share() made */
     uint32_t protocol_count;
-    uint64_t candidates[TRANSPORT_ICMPV6 + 1]; /* by enum transport: protocols that read it */
+    uint64_t candidates[TRANSPORT_IP + 1]; /* by enum transport: protocols that read it */
     nanoseconds clock;
     uint64_t seed;
     uint64_t next_id;
@@ -101,6 +101,7 @@ struct flow_facts *flow_facts_of(struct flow_room *room, struct flow *flow);
 static inline struct flow_facts *flow_facts_if(const struct flow_room *room, const struct flow *flow) {
     return flow->facts ? slab_at(&room->facts, flow->facts) : NULL;
 }
+void facts_first_speaker(struct flow_room *room, struct flow *flow, unsigned side);
 void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *decoded);
 void facts_name(struct flow_room *room, struct flow *flow, enum name_source source, struct slice name);
 void facts_ja4(struct flow_room *room, struct flow *flow, struct slice ja4);

@@ -25,7 +25,7 @@ static enum transport transport_of(uint8_t proto) {
     case PROTO_ICMPV6:
         return TRANSPORT_ICMPV6;
     default:
-        return 0;
+        return TRANSPORT_IP;
     }
 }
 
@@ -126,7 +126,9 @@ static void talk_close(struct flow_room *room, struct flow *flow) {
     struct conversation *c = &talk->conversation;
     c->packet = NULL;
     if (talk->protocol && talk->protocol->end) talk->protocol->end(c);
+    bool doubted = talk->doubted;
     talk_discard(room, flow);
+    if (doubted) flow->protocol = 0;
 }
 
 void talk_finish(struct flow_room *room, struct flow *flow) {
@@ -203,6 +205,7 @@ static int ask(const struct flow_room *room, uint64_t *candidates, const struct 
 static struct probe probe_of(const struct flow *flow, enum direction direction) {
     return (struct probe){.direction = direction,
                           .transport = (uint8_t)transport_of(flow->key.proto),
+                          .ip_proto = flow->key.proto,
                           .client_port = flow->key.port[flow_client(flow)],
                           .server_port = flow->key.port[flow_server(flow)]};
 }
@@ -409,6 +412,7 @@ static void talk_segment(struct flow_room *room, struct flow *flow, enum directi
 /* Asks all protocols about a datagram. Returns the talk of the one that says yes, or NULL. */
 static struct talk *recognise_datagram(struct flow_room *room, struct flow *flow, const struct probe *probe) {
     uint64_t candidates = room->candidates[probe->transport];
+    if (flow->given_up) candidates &= ~(1ULL << (flow->given_up - 1));
     int number = ask(room, &candidates, probe);
     if (number < 0) return NULL;
     struct talk *talk = talk_begin(room, flow);
@@ -418,30 +422,51 @@ static struct talk *recognise_datagram(struct flow_room *room, struct flow *flow
     return NULL;
 }
 
+/* The parser said that the flow is none of its own: others may be asked, it will not. */
+static void give_up(struct flow_room *room, struct flow *flow) {
+    uint8_t number = flow->protocol;
+    talk_discard(room, flow);
+    flow->marks &= (uint16_t)~MARK_SILENT;
+    flow->protocol = 0;
+    flow->given_up = number;
+}
+
+static bool datagram_readable(const struct flow *flow, const struct decoded *d) {
+    if (transport_of(flow->key.proto) == TRANSPORT_IP) {
+        if (d->fragment && d->fragment_offset > 0) return false;
+    } else if (!d->has_ports) {
+        return false;
+    }
+    /* An echo may be empty; an empty first fragment is one whose payload waits for the rest. */
+    return d->payload_length > 0 || (flow_is_icmp(flow) && !d->fragment);
+}
+
 static void talk_datagram(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *d,
                           nanoseconds time) {
     enum direction direction = flow_direction(flow, side);
-    if (!d->has_ports) return;
-    /* An echo may be empty; an empty first fragment is one whose payload waits for the rest. */
-    if (d->payload_length == 0 && (!flow_is_icmp(flow) || d->fragment)) return;
+    if (!datagram_readable(flow, d)) return;
     /* Of a datagram in fragments only the first is seen: it is longer than what is here, nobody knows by how
      * much. */
     uint32_t original = d->payload_length + (d->fragment ? 1 : 0);
-    struct talk *talk = NULL;
-    if (flow->marks & MARK_TALK) {
-        talk = talk_of(room, flow);
-    } else if (flow->side[side].packets <= RECOGNISE_DATAGRAMS) {
-        struct probe probe = probe_of(flow, direction);
-        probe.data = d->payload;
-        probe.length = d->payload_captured;
-        probe.original = original;
-        talk = recognise_datagram(room, flow, &probe);
+    for (int asked = 0; asked < 2; asked++) {
+        struct talk *talk = NULL;
+        if (flow->marks & MARK_TALK) {
+            talk = talk_of(room, flow);
+        } else if (flow->side[side].packets <= RECOGNISE_DATAGRAMS) {
+            struct probe probe = probe_of(flow, direction);
+            probe.data = d->payload;
+            probe.length = d->payload_captured;
+            probe.original = original;
+            talk = recognise_datagram(room, flow, &probe);
+        }
+        if (!talk || !talk->protocol->datagram) return;
+        talk->conversation.time = time;
+        talk->conversation.packet = d;
+        talk->protocol->datagram(&talk->conversation, direction,
+                                 (struct slice){d->payload, d->payload_captured}, original);
+        if (!talk->given_up) return;
+        give_up(room, flow);
     }
-    if (!talk || !talk->protocol->datagram) return;
-    talk->conversation.time = time;
-    talk->conversation.packet = d;
-    talk->protocol->datagram(&talk->conversation, direction, (struct slice){d->payload, d->payload_captured},
-                             original);
 }
 
 void talk_packet(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *d,

@@ -43,6 +43,8 @@ struct talk {
     bool over;      /* to be closed once the packet is done with */
     bool is_tap;    /* it is no parser's, but a struct wiretap (wiretap.h) */
     bool handed;    /* the parser has just handed the stream over */
+    bool doubted;   /* datagrams: the parser is not sure yet that the flow is its own */
+    bool given_up;  /* datagrams: it is not */
 };
 
 static inline struct talk *talk_of(const struct flow_room *room, const struct flow *flow) {

@@ -62,11 +62,12 @@ void flow_update(struct flow_room *room, struct flow *flow, unsigned number, con
     }
     if (news.fresh > 0) {
         onset_payload(room, flow, number, time);
+        if (flow->payload_side == SIDE_NONE) facts_first_speaker(room, flow, number);
         if (!(flow->marks & (MARK_HEAD_FULL_LOW << number))) facts_head(room, flow, number, d);
         count_payload(flow, number, d->payload_length, news.fresh, time);
         if (tcp && d->payload_captured < d->payload_length) count_cut(room, flow, news.fresh, d);
     }
-    if ((flow->marks & (MARK_SILENT | MARK_TAP)) != MARK_SILENT && d->has_ports) {
+    if ((flow->marks & (MARK_SILENT | MARK_TAP)) != MARK_SILENT && (d->has_ports || flow_is_other(flow))) {
         if (!(flow->marks & MARK_SILENT)) talk_packet(room, flow, number, d, time);
         if (flow->marks & MARK_TAP) wiretap_packet(room, flow, number, d, time);
     }

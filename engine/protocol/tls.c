@@ -9,13 +9,12 @@
 
 #include "protocol/certificate_cache.h"
 #include "protocol/ja4.h"
-#include "protocol/tls_hello.h"
+#include "protocol/tls_event.h"
 #include "protocol/tls_record.h"
 
 #include <stdlib.h>
 
 enum {
-    ALPN_NAMES = 64, /* protocols of a ClientHello that are reported */
     LEAF_KEPT_MOST = 16 * 1024,
     DOMAIN_NAME_MOST = 255,
     ALERT_FATAL = 2,
@@ -36,14 +35,11 @@ struct tls {
 
     bool has_server_hello;
     bool awaits_second; /* the server asked for another ClientHello */
-    bool resumed;
-    bool flight_done; /* ServerHelloDone */
+    bool resumed;       /* seen by the order of messages; said.resumed is what the hello says */
+    bool flight_done;   /* ServerHelloDone */
     bool has_certificate;
     uint8_t certificates;
-    uint8_t server_alpn_length;
-    uint8_t server_alpn[255];
-    uint16_t server_version;
-    uint16_t server_cipher;
+    struct server_said said;
     nanoseconds server_time;
     struct slice leaf;  /* the server's certificate: in the message that is being read, or leaf_kept */
     uint8_t *leaf_kept; /* owned */
@@ -83,65 +79,6 @@ static enum recognised tls_recognise(const struct probe *probe) {
 
 /* ------------------------------------------------------------------ the event */
 
-static const char *version_word(uint16_t version) {
-    if (tls_is_13(version)) return "TLS 1.3";
-    switch (version) {
-    case 0x0303:
-        return "TLS 1.2";
-    case 0x0302:
-        return "TLS 1.1";
-    case 0x0301:
-        return "TLS 1.0";
-    case 0x0300:
-        return "SSLv3";
-    default:
-        return NULL;
-    }
-}
-
-static struct list_ref numbers_list(struct batch *batch, struct slice list) {
-    uint16_t numbers[HELLO_NUMBERS];
-    return batch_u16s(batch, numbers, hello_numbers(list, numbers));
-}
-
-static struct list_ref alpn_list(struct batch *batch, struct slice names) {
-    struct text_ref items[ALPN_NAMES];
-    uint32_t count = 0;
-    struct cursor c = cursor_over(names.at, names.length);
-    while (cursor_left(&c) > 0 && count < ALPN_NAMES) {
-        uint8_t length = cursor_u8(&c);
-        const uint8_t *name = cursor_take(&c, length);
-        if (!name) break; /* the list was cut */
-        items[count++] = batch_text(batch, name, length);
-    }
-    return batch_list(batch, items, count);
-}
-
-/* Of a hello that the capture has only in part, the lists would be wrong: the name is all that is told. */
-static void fill_client(const struct tls *t, struct batch *batch, struct event_tls_body *body) {
-    const struct client_hello *hello = t->hello;
-    if (hello->sni.length > 0) body->sni = batch_text(batch, hello->sni.at, hello->sni.length);
-    body->client_version = hello->legacy_version;
-    body->ech = hello->ech;
-    if (!t->has_client_hello) return;
-    if (t->ja4[0]) body->ja4 = batch_string(batch, t->ja4);
-    if (hello->alpn.length > 0) body->client_alpns = alpn_list(batch, hello->alpn);
-    body->client_versions = numbers_list(batch, hello->versions);
-    body->ciphers = numbers_list(batch, hello->ciphers);
-    body->extensions = batch_u16s(batch, hello->extensions, hello->extension_count);
-    body->groups = numbers_list(batch, hello->groups);
-    body->signature_algorithms = numbers_list(batch, hello->signature_algorithms);
-}
-
-static void fill_server(const struct tls *t, struct batch *batch, struct event_tls_body *body) {
-    body->server_version = t->server_version;
-    body->cipher = t->server_cipher;
-    body->resumed = t->resumed;
-    body->certificates = t->certificates;
-    if (t->server_alpn_length > 0)
-        body->server_alpn = batch_text(batch, t->server_alpn, t->server_alpn_length);
-}
-
 static void tls_report(struct conversation *c, struct tls *t) {
     if (t->reported) return;
     t->reported = true;
@@ -151,15 +88,14 @@ static void tls_report(struct conversation *c, struct tls *t) {
     struct batch *batch = conversation_batch(c);
     struct event_tls_body *body = &event->body;
     event->head.time = t->hello ? t->hello_time : t->server_time;
-    body->has_client_hello = t->has_client_hello;
-    body->has_server_hello = t->has_server_hello;
     body->alert = t->alert;
-    if (t->hello) fill_client(t, batch, body);
-    if (t->has_server_hello) fill_server(t, batch, body);
-    if (t->has_server_hello)
-        body->version = version_word(t->server_version);
-    else if (t->has_client_hello)
-        body->version = version_word(client_hello_version(t->hello));
+    body->certificates = t->certificates;
+    if (t->has_server_hello) tls_event_server(batch, body, &t->said);
+    if (t->resumed) body->resumed = true;
+    if (t->has_client_hello)
+        tls_event_client(batch, body, t->hello, t->ja4);
+    else if (t->hello)
+        tls_event_part_of_client(batch, body, t->hello);
     bool sound = t->leaf.length == 0 || certificate_cache_describe(c->shared, t->leaf, batch, body);
     batch_commit(batch);
     if (!sound) conversation_anomaly(c, "bad_certificate");
@@ -170,8 +106,8 @@ static void tls_report(struct conversation *c, struct tls *t) {
 static bool server_done(const struct tls *t) {
     if (t->side_over[!t->client_side] || t->client_spoke) return true;
     if (!t->has_server_hello || t->awaits_second) return false;
-    return tls_is_13(t->server_version) || t->resumed || t->has_certificate || t->flight_done ||
-           t->readers[!t->client_side].opaque;
+    return tls_is_13(t->said.version) || t->said.resumed || t->resumed || t->has_certificate ||
+           t->flight_done || t->readers[!t->client_side].opaque;
 }
 
 static bool client_done(const struct tls *t) {
@@ -240,11 +176,6 @@ static void on_part_of_client_hello(struct conversation *c, struct tls *t, enum 
     keep_hello(c, t, &hello);
 }
 
-static bool session_id_echoed(const struct tls *t, struct slice id) {
-    return t->has_client_hello && id.length > 0 && id.length == t->hello->session_id.length &&
-           memcmp(id.at, t->hello->session_id.at, id.length) == 0;
-}
-
 static void on_server_hello(struct conversation *c, struct tls *t, enum direction direction,
                             struct slice body) {
     struct server_hello hello;
@@ -258,11 +189,7 @@ static void on_server_hello(struct conversation *c, struct tls *t, enum directio
     if (!t->has_server_hello) t->server_time = c->time;
     t->has_server_hello = true;
     t->awaits_second = hello.retry;
-    t->server_version = hello.version;
-    t->server_cipher = hello.cipher;
-    t->resumed = tls_is_13(hello.version) ? hello.psk : session_id_echoed(t, hello.session_id);
-    t->server_alpn_length = (uint8_t)hello.alpn.length;
-    if (hello.alpn.length > 0) memcpy(t->server_alpn, hello.alpn.at, t->server_alpn_length);
+    server_hello_keep(&hello, t->has_client_hello ? t->hello : NULL, &t->said);
 }
 
 /* RFC 5246 section 7.4.2: a chain whose first certificate is the server's. */
@@ -315,7 +242,7 @@ static void on_change_cipher_spec(struct tls *t, enum direction direction) {
     }
     if (!t->has_server_hello) t->side_over[direction] = true;
     /* Only in the short handshake does the server change ciphers without having said that it is done. */
-    if (t->has_server_hello && !tls_is_13(t->server_version) && !t->has_certificate && !t->flight_done)
+    if (t->has_server_hello && !tls_is_13(t->said.version) && !t->has_certificate && !t->flight_done)
         t->resumed = true;
 }
 

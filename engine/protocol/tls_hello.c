@@ -7,11 +7,14 @@
 enum extension_type {
     EXTENSION_SERVER_NAME = 0,
     EXTENSION_SUPPORTED_GROUPS = 10,
+    EXTENSION_POINT_FORMATS = 11,
     EXTENSION_SIGNATURE_ALGORITHMS = 13,
     EXTENSION_ALPN = 16,
     EXTENSION_PRE_SHARED_KEY = 41,
     EXTENSION_EARLY_DATA = 42,
     EXTENSION_SUPPORTED_VERSIONS = 43,
+    EXTENSION_QUIC = 57,
+    EXTENSION_QUIC_DRAFT = 0xffa5, /* before RFC 9001 */
     EXTENSION_ENCRYPTED_CLIENT_HELLO = 0xfe0d,
 };
 
@@ -86,6 +89,13 @@ static bool read_client_extension(uint16_t type, struct cursor c, struct client_
         return read_numbers(&c, &hello->signature_algorithms, &hello->cut);
     case EXTENSION_SUPPORTED_VERSIONS:
         return read_supported_versions(&c, hello);
+    case EXTENSION_POINT_FORMATS:
+        hello->point_formats = slice_take(&c, cursor_u8(&c));
+        return !c.failed;
+    case EXTENSION_QUIC:
+    case EXTENSION_QUIC_DRAFT:
+        hello->quic = slice_cut((struct slice){c.at, (uint32_t)cursor_left(&c)}, HELLO_QUIC, &hello->cut);
+        return true;
     case EXTENSION_EARLY_DATA:
         hello->early_data = true;
         return true;
@@ -142,13 +152,19 @@ static void lower_case(uint8_t *at, uint32_t length) {
 struct client_hello *client_hello_keep(const struct client_hello *hello) {
     size_t bytes = (size_t)hello->session_id.length + hello->sni.length + hello->alpn.length +
                    hello->ciphers.length + hello->versions.length + hello->groups.length +
-                   hello->signature_algorithms.length;
+                   hello->signature_algorithms.length + hello->point_formats.length + hello->quic.length;
     struct client_hello *kept = malloc(sizeof *kept + bytes);
     if (!kept) return NULL;
     *kept = *hello;
-    struct slice *const parts[] = {
-        &kept->session_id,          &kept->sni, &kept->alpn, &kept->ciphers, &kept->versions, &kept->groups,
-        &kept->signature_algorithms};
+    struct slice *const parts[] = {&kept->session_id,
+                                   &kept->sni,
+                                   &kept->alpn,
+                                   &kept->ciphers,
+                                   &kept->versions,
+                                   &kept->groups,
+                                   &kept->signature_algorithms,
+                                   &kept->point_formats,
+                                   &kept->quic};
     uint8_t *room = (uint8_t *)(kept + 1);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (!parts[i]->at) continue;
@@ -198,7 +214,7 @@ static void read_server_extension(uint16_t type, struct cursor c, struct server_
 bool server_hello_parse(struct slice body, struct server_hello *out) {
     memset(out, 0, sizeof *out);
     struct cursor c = cursor_over(body.at, body.length);
-    out->version = cursor_be16(&c);
+    out->version = out->legacy_version = cursor_be16(&c);
     const uint8_t *random = cursor_take(&c, sizeof retry_random);
     out->session_id = slice_take(&c, cursor_u8(&c));
     out->cipher = cursor_be16(&c);
@@ -211,7 +227,27 @@ bool server_hello_parse(struct slice body, struct server_hello *out) {
         uint16_t type = cursor_be16(&block);
         struct cursor content = cursor_sub(&block, cursor_be16(&block));
         if (block.failed) return false;
+        if (out->extension_count < SERVER_EXTENSIONS && !tls_is_grease(type))
+            out->extensions[out->extension_count++] = type;
         read_server_extension(type, content, out);
     }
     return !c.failed;
+}
+
+static bool session_id_echoed(const struct client_hello *client, struct slice id) {
+    return client && id.length > 0 && id.length == client->session_id.length &&
+           memcmp(id.at, client->session_id.at, id.length) == 0;
+}
+
+void server_hello_keep(const struct server_hello *hello, const struct client_hello *client,
+                       struct server_said *out) {
+    memset(out, 0, sizeof *out);
+    out->version = hello->version;
+    out->legacy_version = hello->legacy_version;
+    out->cipher = hello->cipher;
+    out->resumed = tls_is_13(hello->version) ? hello->psk : session_id_echoed(client, hello->session_id);
+    out->alpn_length = (uint8_t)hello->alpn.length;
+    if (hello->alpn.length > 0) memcpy(out->alpn, hello->alpn.at, out->alpn_length);
+    out->extension_count = hello->extension_count;
+    memcpy(out->extensions, hello->extensions, sizeof out->extensions);
 }

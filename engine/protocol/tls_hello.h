@@ -15,6 +15,8 @@ enum {
     HELLO_EXTENSIONS = 128, /* extensions kept */
     HELLO_SNI = 1024,       /* bytes of server_name kept; RFC 6066 allows 255 at most */
     HELLO_ALPN = 2048,      /* bytes of the ALPN list kept */
+    HELLO_QUIC = 1024,      /* bytes of QUIC's transport parameters kept */
+    SERVER_EXTENSIONS = 32, /* extensions kept of a ServerHello */
 };
 
 struct client_hello {
@@ -30,6 +32,8 @@ struct client_hello {
     struct slice versions;
     struct slice groups;
     struct slice signature_algorithms;
+    struct slice point_formats; /* a byte each (RFC 8422 section 5.1.2) */
+    struct slice quic;          /* transport parameters (RFC 9000 section 18) */
     uint16_t extension_count;
     uint16_t extensions[HELLO_EXTENSIONS]; /* types in order, host byte order, GREASE left out */
 };
@@ -46,12 +50,29 @@ uint16_t client_hello_version(const struct client_hello *hello);
 
 struct server_hello {
     uint16_t version; /* agreed, supported_versions included */
+    uint16_t legacy_version;
     uint16_t cipher;
     bool retry; /* HelloRetryRequest: another ServerHello will follow */
     bool psk;   /* a pre-shared key was accepted */
     struct slice session_id;
     struct slice alpn; /* the protocol chosen, where it is in clear */
+    uint8_t extension_count;
+    uint16_t extensions[SERVER_EXTENSIONS]; /* types in order, GREASE left out */
 };
+
+/* What is kept of a ServerHello. */
+struct server_said {
+    uint16_t version, legacy_version, cipher;
+    bool resumed; /* an old session was taken up */
+    uint8_t alpn_length;
+    uint8_t extension_count;
+    uint16_t extensions[SERVER_EXTENSIONS];
+    uint8_t alpn[255];
+};
+
+/* `client` may be NULL: then nobody can tell whether a session was taken up before TLS 1.3. */
+void server_hello_keep(const struct server_hello *hello, const struct client_hello *client,
+                       struct server_said *out);
 
 bool server_hello_parse(struct slice body, struct server_hello *out);
 
