@@ -255,6 +255,7 @@ static void recognise(struct flow_room *room, struct talk *talk, enum direction 
     }
     probe.data = first ? data : half->kept;
     probe.length = probe.original = first ? length : half->kept_length;
+    probe.other = (struct slice){talk->half[!direction].kept, talk->half[!direction].kept_length};
     int number = ask(room, &talk->candidates, &probe);
     if (number >= 0 && !talk_choose(room, talk, (unsigned)number)) {
         number = -1;

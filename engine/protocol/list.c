@@ -4,6 +4,7 @@
 #include "protocol/protocols.h"
 
 const struct protocol *const protocol_list[] = {
-    &protocol_tls, &protocol_http,      &protocol_dns,   &protocol_ssh,
-    &protocol_ntp, &protocol_icmp_echo, &protocol_socks, NULL,
+    &protocol_tls,   &protocol_http, &protocol_dns,  &protocol_ssh,  &protocol_ntp,  &protocol_icmp_echo,
+    &protocol_socks, &protocol_mqtt, &protocol_ldap, &protocol_xmpp, &protocol_smtp, &protocol_imap,
+    &protocol_pop3,  &protocol_ftp,  &protocol_irc,  NULL,
 };
