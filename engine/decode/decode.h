@@ -5,7 +5,9 @@
  * an anomaly by name, the outermost one if there are several; a header that makes no sense ends the decoding
  * there.
  *
- * Of nested IP headers the outermost counts: a tunnel is a flow of its IP protocol.
+ * Of nested IP headers the outermost counts: a tunnel is a flow of its IP protocol. What is inside is opened by
+ * decode/tunnel.h, one tunnel at a time, and decoded as a packet of its own. Only MPLS and PPPoE, which stand
+ * between link and IP, are walked here: they are noted, and there is no flow around them.
  * Sources: RFC 791, 8200, 9293, 768, 792, 4443; IEEE 802.3 and 802.1Q; tcpdump.org/linktypes. */
 #ifndef LUNETTE_DECODE_DECODE_H
 #define LUNETTE_DECODE_DECODE_H
@@ -14,6 +16,8 @@
 #include "capture/packet.h"
 
 #include <stdbool.h>
+
+struct tunnel;
 
 /* How far decoding came. */
 enum decoded_kind {
@@ -72,7 +76,10 @@ struct decoded {
     uint32_t ip_payload_length;
     uint32_t wire_length;         /* packet->original: counted as bytes of the flow */
     const char *anomaly;          /* NULL, or a static name such as "bad_header_length" */
-    const char *anomaly_protocol; /* "link", "ip", "ipv6", "tcp", "udp", "icmp", "icmpv6", "sctp" */
+    const char *anomaly_protocol; /* "link", "ip", "ipv6", "tcp", "udp", "icmp", "icmpv6", "sctp", "tunnel" */
+    const struct tunnel *tunnel;  /* what the packet came in, the innermost; NULL outside tunnels. Borrowed:
+                                   * valid as long as the packet, or static */
+    const char *carries; /* the packet is that tunnel's, by what it carries: tunnel_open() sets it. Static */
 };
 
 void decode_packet(const struct packet *packet, struct decoded *out);

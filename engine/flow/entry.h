@@ -73,7 +73,7 @@ struct flow {
     uint32_t isn[2];              /* TCP: sequence number before the first byte of each side */
     uint8_t icmp_type, icmp_code; /* of the first packet, as its client would send it */
     uint8_t protocol;             /* 1 + index in room->protocols, 0: unknown */
-    uint8_t unused;
+    uint8_t tunnelled;            /* 1: it is inside a tunnel, and its facts say in which */
 };
 _Static_assert(sizeof(struct flow) == 256, "four cache lines");
 
@@ -94,6 +94,8 @@ struct flow_facts {
     char *proxy_target;    /* owned, not terminated */
     const char *proxy;     /* static, NULL: passes none */
     uint64_t anomalies[2]; /* set of room->anomalies whose event was made */
+    struct tunnel *tunnel; /* owned: what the first packet came in. NULL outside tunnels */
+    const char *carries;   /* static: the tunnel whose outer flow this is, NULL if it is none */
 };
 
 static inline unsigned flow_client(const struct flow *flow) {

@@ -52,7 +52,7 @@ struct flow_surroundings {
 
 /* Counters that only grow. */
 struct flow_counters {
-    uint64_t packets, bytes; /* all that were decoded to a transport */
+    uint64_t packets, bytes; /* all that were decoded to a transport; what is inside tunnels not again */
     uint64_t flows;          /* made */
     uint64_t flows_tcp, flows_udp, flows_icmp, flows_other;
     uint64_t ended_fin, ended_rst, ended_timeout, ended_evicted, ended_reused, ended_capture;
@@ -61,6 +61,7 @@ struct flow_counters {
     uint64_t gaps, gap_bytes;    /* in streams that a parser read or might have */
     uint64_t retransmits, overlaps;
     uint64_t fragments; /* IP fragments not put together */
+    uint64_t tunnels_refused; /* packets inside tunnels beyond those that are told apart */
     uint32_t active, active_peak;
     uint64_t memory; /* bytes held now */
 };

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "capture/filter.h"
 #include "decode/fragments.h"
+#include "decode/tunnel.h"
 #include "protocol/list.h"
 #include "sensor/gather.h"
 #include "sensor/recall.h"
@@ -17,9 +18,15 @@
 
 enum { HOLE_SECONDS = 3600 };
 
+/* What is inside tunnels stands behind the packet that brought it. A packet is begun only below PACKET_BURST.
+ */
+enum { BURST_PLACES = PACKET_BURST + TUNNELS_MOST };
+
 struct burst {
-    struct packet packets[PACKET_BURST];
-    struct decoded decoded[PACKET_BURST];
+    struct packet packets[BURST_PLACES];
+    struct decoded decoded[BURST_PLACES];
+    struct tunnel tunnels[BURST_PLACES];       /* of those that are inside one */
+    const struct packet *frames[BURST_PLACES]; /* as they were captured */
     int count;
 };
 
@@ -120,7 +127,7 @@ static void on_packet(void *context, struct flow *flow, const struct packet *pac
     struct recall *recall = worker->options->recall;
     if (recall) {
         recall_hold(recall);
-        recall_packet(recall, packet, decoded, flow_id(flow));
+        recall_packet(recall, worker->burst.frames[packet - worker->burst.packets], decoded, flow_id(flow));
         recall_release(recall);
     }
     if (script_host_wants_packets(worker->scripts))
@@ -265,15 +272,21 @@ static void count_undecoded(struct worker *worker, const struct decoded *decoded
 
 /* Somebody else's packet stays in the burst as a tick of the clock: timeouts must not depend on who is whose.
  */
-static void burst_add(struct worker *worker, const struct packet *packet, const struct decoded *decoded) {
+static void burst_add(struct worker *worker, const struct packet *frame, const struct packet *packet,
+                      const struct decoded *decoded) {
     struct burst *burst = &worker->burst;
     struct decoded *place = &burst->decoded[burst->count];
     if (place != decoded) *place = *decoded;
+    if (__builtin_expect(decoded->tunnel != NULL, 0)) {
+        burst->tunnels[burst->count] = *decoded->tunnel;
+        place->tunnel = &burst->tunnels[burst->count];
+    }
     bool mine = decoded->kind == DECODED_TRANSPORT ? is_mine(worker, decoded) : is_for_one(worker);
     if (!mine) {
         place->kind = DECODED_NOTHING;
         place->anomaly = NULL;
     }
+    burst->frames[burst->count] = frame;
     burst->packets[burst->count++] = *packet;
 }
 
@@ -294,6 +307,26 @@ static void hole_note(struct worker *worker, nanoseconds time) {
     if (worker->options->gather) gather_hole(worker->options->gather, worker->options->index, from, to);
 }
 
+/* A fragment, or a packet that may have another one inside: that is added behind it, and so on. Fragments are
+ * joined at each level. */
+static void packet_unwrap(struct worker *worker, const struct packet *frame, struct decoded decoded) {
+    struct packet packet = *frame, inside;
+    struct tunnel tunnel, around;
+    bool joined = false, more = true;
+    while (more) {
+        if (decoded.kind == DECODED_TRANSPORT && decoded.fragment)
+            joined = fragment_join(worker, &packet, &decoded) || joined;
+        more = tunnel_possible(&decoded) && tunnel_open(&packet, &decoded, &inside, &tunnel);
+        burst_add(worker, frame, &packet, &decoded);
+        if (!more) break;
+        worker->figures.tunnelled[tunnel.kind]++;
+        around = tunnel;
+        packet = inside;
+        tunnel_decode(&packet, &around, &decoded);
+    }
+    if (joined) burst_work(worker);
+}
+
 static void packet_take(struct worker *worker, const struct packet *packet) {
     if (worker->filter && !filter_matches(worker->filter, packet)) {
         worker->figures.filtered++;
@@ -301,18 +334,16 @@ static void packet_take(struct worker *worker, const struct packet *packet) {
     }
     hole_note(worker, packet->time);
     count_packet(worker, packet);
+    if (__builtin_expect(worker->burst.count >= PACKET_BURST, 0)) burst_work(worker);
     struct decoded *decoded = &worker->burst.decoded[worker->burst.count];
     decode_packet(packet, decoded);
     worker->figures.truncated += packet->captured < packet->original;
     if (decoded->kind != DECODED_TRANSPORT) count_undecoded(worker, decoded);
-    if (decoded->kind != DECODED_TRANSPORT || !decoded->fragment) {
-        burst_add(worker, packet, decoded);
-        return;
-    }
-    struct decoded fragment = *decoded;
-    bool joined = fragment_join(worker, packet, &fragment);
-    burst_add(worker, packet, &fragment);
-    if (joined) burst_work(worker);
+    bool plain = decoded->kind != DECODED_TRANSPORT || (!decoded->fragment && !tunnel_possible(decoded));
+    if (__builtin_expect(plain, 1))
+        burst_add(worker, packet, packet, decoded);
+    else
+        packet_unwrap(worker, packet, *decoded);
 }
 
 static void worker_start(struct worker *worker, nanoseconds first) {

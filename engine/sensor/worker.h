@@ -1,6 +1,7 @@
 /* One worker: the whole path of a packet in one thread, from decoding to scripts and records.
  *
- *      packets ─ filter ─ decode ─ fragments ─ "mine?" ─ flows ─ protocols ─ batch ─ detectors ─ outputs
+ *      packets ─ filter ─ decode ─ fragments ─ tunnels ─ "mine?" ─ flows ─ protocols ─ batch ─ detectors ─
+ * outputs
  *
  * Nothing of it is shared with other workers but the outputs and read-only tables. Where packets come from is
  * the caller's business: replay reads captures (sensor/replay.h), the live loop taps interfaces or plays a
@@ -10,6 +11,7 @@
 
 #include "base/error.h"
 #include "capture/packet.h"
+#include "decode/tunnel.h"
 #include "flow/flow.h"
 #include "output/output.h"
 #include "script/host.h"
@@ -55,8 +57,9 @@ struct worker_figures {
     nanoseconds first, last;
     uint64_t filtered; /* packets that the filter refused */
     uint64_t truncated, not_ip, undecoded, arp;
-    uint64_t datagrams_joined; /* from fragments */
-    uint64_t events;           /* that somebody wanted */
+    uint64_t datagrams_joined;        /* from fragments */
+    uint64_t tunnelled[TUNNEL_KINDS]; /* packets that were found inside a tunnel of that kind */
+    uint64_t events;                  /* that somebody wanted */
 };
 
 /* `options` is borrowed for the worker's life. */
