@@ -40,8 +40,8 @@ static inline bool lacks_header(struct rest r, uint32_t n, struct decoded *out, 
 /* LINKTYPE_ numbers that come up in more than one file. */
 enum { LINK_ETHERNET = 1, LINK_RAW = 101 };
 
-/* Could this be an IP datagram, an Ethernet frame? For where a wrong guess would be believed: all lengths must
- * fit what is around them. A sure frame carries IP or ARP, its IPv4 header with the right sum. */
+/* Could this be an IP datagram, an Ethernet frame? For where a wrong guess would be believed: all lengths
+ * must fit what is around them. A sure frame carries IP or ARP, its IPv4 header with the right sum. */
 bool looks_like_ip(struct rest r);
 bool looks_like_ethernet(struct rest r);
 bool surely_ethernet(struct rest r);

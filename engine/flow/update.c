@@ -12,6 +12,7 @@ static void count_packet(struct flow_room *room, struct flow *flow, struct flow_
     side->bytes += d->wire_length;
     if (time > flow->last) flow->last = time;
     flow->lag = (uint32_t)((room->clock - flow->last) / NS_PER_SECOND);
+    if (__builtin_expect(d->tunnel != NULL, 0)) room->counters.tunnelled[d->tunnel->kind]++;
     if (!d->tunnel || d->tunnel->identity == 0) { /* what is inside was counted with what is around */
         room->counters.packets++;
         room->counters.bytes += d->wire_length;

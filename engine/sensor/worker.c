@@ -39,6 +39,7 @@ struct worker {
     struct script_host *scripts;
     struct output_worker *output;
     struct worker_figures figures;
+    struct flow_counters counters; /* as of the last time that somebody asked */
     struct burst burst;
     nanoseconds clock; /* the latest time of a packet so far */
     bool started;
@@ -319,7 +320,6 @@ static void packet_unwrap(struct worker *worker, const struct packet *frame, str
         more = tunnel_possible(&decoded) && tunnel_open(&packet, &decoded, &inside, &tunnel);
         burst_add(worker, frame, &packet, &decoded);
         if (!more) break;
-        worker->figures.tunnelled[tunnel.kind]++;
         around = tunnel;
         packet = inside;
         tunnel_decode(&packet, &around, &decoded);
@@ -377,11 +377,8 @@ static void summary_fill(struct worker *worker) {
     struct summary *summary = outputs_worker_summary(worker->output);
     struct anomaly_count anomalies[SUMMARY_ANOMALIES];
     uint32_t count = flow_room_anomalies(worker->room, anomalies, SUMMARY_ANOMALIES);
-    summary_add_counters(summary, flow_room_counters(worker->room));
+    summary_add_counters(summary, worker_flow_counters(worker));
     summary_add_anomalies(summary, anomalies, count);
-    const struct fragments_counters *fragments = fragments_counters(worker->fragments);
-    summary->flow.fragments =
-        fragments->timed_out + fragments->evicted + fragments->refused + fragments->waiting;
     summary->cut_text += worker->batch->text_cut;
     tally_detectors(worker->scripts, summary);
 }
@@ -427,7 +424,15 @@ struct output_worker *worker_output(struct worker *worker) {
 }
 
 const struct flow_counters *worker_flow_counters(struct worker *worker) {
-    return flow_room_counters(worker->room);
+    struct flow_counters *counters = &worker->counters;
+    *counters = *flow_room_counters(worker->room);
+    counters->fragments = 0;
+    if (!is_for_one(worker)) return counters; /* each worker joins all there are, and one counts them */
+    const struct fragments_counters *fragments = fragments_counters(worker->fragments);
+    counters->fragments = fragments->timed_out + fragments->evicted + fragments->refused + fragments->waiting;
+    counters->fragments_joined = fragments->datagrams;
+    counters->fragment_overlaps = fragments->overlaps;
+    return counters;
 }
 
 uint32_t worker_detectors_failed(const struct worker *worker) {

@@ -11,7 +11,6 @@
 
 #include "base/error.h"
 #include "capture/packet.h"
-#include "decode/tunnel.h"
 #include "flow/flow.h"
 #include "output/output.h"
 #include "script/host.h"
@@ -57,9 +56,8 @@ struct worker_figures {
     nanoseconds first, last;
     uint64_t filtered; /* packets that the filter refused */
     uint64_t truncated, not_ip, undecoded, arp;
-    uint64_t datagrams_joined;        /* from fragments */
-    uint64_t tunnelled[TUNNEL_KINDS]; /* packets that were found inside a tunnel of that kind */
-    uint64_t events;                  /* that somebody wanted */
+    uint64_t datagrams_joined; /* from fragments */
+    uint64_t events;           /* that somebody wanted */
 };
 
 /* `options` is borrowed for the worker's life. */
