@@ -43,8 +43,8 @@ enum transport {
 /* The first bytes of a direction, as far as they have come. */
 struct probe {
     const uint8_t *data;
-    uint32_t length;   /* here */
-    uint32_t original; /* UDP: length on the wire, more than `length` if the capture cut it; else = length */
+    uint32_t length;    /* here */
+    uint32_t original;  /* UDP: length on the wire, more than `length` if the capture cut it; else = length */
     struct slice other; /* TCP: what the other direction has said so far, nothing if length is 0 */
     enum direction direction;
     uint8_t transport;                 /* one of enum transport */
