@@ -117,6 +117,9 @@ void conversation_hand_over(struct conversation *c);
  * IPv6 address in brackets). Names the flow's server too (NAME_PROXY). */
 void conversation_set_proxy(struct conversation *c, const char *kind, struct slice target);
 
+/* Port of the flow's server. */
+uint16_t conversation_server_port(const struct conversation *c);
+
 /* What the clients of this worker were told by DNS: see flow/names.h. */
 struct names *conversation_names(const struct conversation *c);
 

@@ -8,6 +8,7 @@ extern const struct protocol protocol_dns;
 extern const struct protocol protocol_http;
 extern const struct protocol protocol_icmp_echo;
 extern const struct protocol protocol_ntp;
+extern const struct protocol protocol_quic;
 extern const struct protocol protocol_ssh;
 extern const struct protocol protocol_tls;
 
