@@ -29,6 +29,10 @@ void conversation_anomaly(struct conversation *c, const char *name) {
     anomaly_note(c->room, c->flow, c->time, "applayer", protocol->name, name);
 }
 
+uint16_t conversation_server_port(const struct conversation *c) {
+    return c->flow->key.port[flow_server(c->flow)];
+}
+
 struct names *conversation_names(const struct conversation *c) {
     return c->room->names;
 }

@@ -137,6 +137,9 @@ void *conversation_hand_over_to(struct conversation *c, const struct protocol *n
  * of it. Of several proxies the last counts. */
 void conversation_set_proxy(struct conversation *c, const char *kind, struct slice target);
 
+/* Port of the flow's server. */
+uint16_t conversation_server_port(const struct conversation *c);
+
 /* What the clients of this worker were told by DNS: see flow/names.h. */
 struct names *conversation_names(const struct conversation *c);
 

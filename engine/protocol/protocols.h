@@ -14,6 +14,7 @@ extern const struct protocol protocol_ldap;
 extern const struct protocol protocol_mqtt;
 extern const struct protocol protocol_ntp;
 extern const struct protocol protocol_pop3;
+extern const struct protocol protocol_quic;
 extern const struct protocol protocol_smtp;
 extern const struct protocol protocol_socks;
 extern const struct protocol protocol_ssh;
