@@ -11,6 +11,10 @@ struct batch *conversation_batch(const struct conversation *c) {
     return c->room->around.batch;
 }
 
+bool conversation_is_tcp(const struct conversation *c) {
+    return flow_is_tcp(c->flow);
+}
+
 bool conversation_wants(const struct conversation *c, enum event_kind kind) {
     const bool *wants = c->room->around.batch->listener.wants;
     return wants && wants[kind];
@@ -18,6 +22,12 @@ bool conversation_wants(const struct conversation *c, enum event_kind kind) {
 
 void conversation_set_name(struct conversation *c, enum name_source source, struct slice name) {
     facts_name(c->room, c->flow, source, name);
+}
+
+struct slice conversation_name(const struct conversation *c) {
+    const struct flow_facts *facts = flow_facts_if(c->room, c->flow);
+    if (!facts || !facts->name) return (struct slice){NULL, 0};
+    return (struct slice){(const uint8_t *)facts->name, facts->name_length};
 }
 
 void conversation_set_ja4(struct conversation *c, struct slice ja4) {
