@@ -5,9 +5,9 @@
 #include "protocol/protocols.h"
 
 const struct protocol *const protocol_list[] = {
-    &protocol_tls,  &protocol_http, &protocol_ssh,       &protocol_quic,  &protocol_dns,  &protocol_mqtt,
-    &protocol_ldap, &protocol_xmpp, &protocol_smtp,      &protocol_imap,  &protocol_pop3, &protocol_ftp,
-    &protocol_irc,  &protocol_ntp,  &protocol_icmp_echo, &protocol_socks,
-    /* Tunnels: what has a magic first; who doubts asks for a flow that nobody else wants. */
-    &protocol_tailscale, &protocol_openvpn, &protocol_ike, &protocol_wireguard, &protocol_esp, &protocol_ah, NULL,
+    &protocol_tls,  &protocol_http,      &protocol_ssh,  &protocol_quic,      &protocol_dns,
+    &protocol_mqtt, &protocol_ldap,      &protocol_xmpp, &protocol_smtp,      &protocol_imap,
+    &protocol_pop3, &protocol_ftp,       &protocol_irc,  &protocol_wireguard, &protocol_openvpn,
+    &protocol_ike,  &protocol_tailscale, &protocol_ntp,  &protocol_icmp_echo, &protocol_socks,
+    &protocol_ah,   &protocol_esp,       NULL,
 };
