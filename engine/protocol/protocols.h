@@ -4,6 +4,8 @@
 
 #include "flow/protocol.h"
 
+extern const struct protocol protocol_dhcp;
+extern const struct protocol protocol_dhcp6;
 extern const struct protocol protocol_dns;
 extern const struct protocol protocol_http;
 extern const struct protocol protocol_icmp_echo;
