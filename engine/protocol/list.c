@@ -4,6 +4,7 @@
 #include "protocol/protocols.h"
 
 const struct protocol *const protocol_list[] = {
-    &protocol_tls,  &protocol_http,  &protocol_dns,  &protocol_ssh, &protocol_dhcp,      &protocol_dhcp6,
-    &protocol_mdns, &protocol_llmnr, &protocol_nbns, &protocol_ntp, &protocol_icmp_echo, NULL,
+    &protocol_tls,    &protocol_http, &protocol_dns,   &protocol_ssh,       &protocol_dhcp,
+    &protocol_dhcp6,  &protocol_mdns, &protocol_llmnr, &protocol_nbns,      &protocol_ssdp,
+    &protocol_natpmp, &protocol_pcp,  &protocol_ntp,   &protocol_icmp_echo, NULL,
 };

@@ -11,8 +11,11 @@ extern const struct protocol protocol_http;
 extern const struct protocol protocol_icmp_echo;
 extern const struct protocol protocol_llmnr;
 extern const struct protocol protocol_mdns;
+extern const struct protocol protocol_natpmp;
 extern const struct protocol protocol_nbns;
 extern const struct protocol protocol_ntp;
+extern const struct protocol protocol_pcp;
+extern const struct protocol protocol_ssdp;
 extern const struct protocol protocol_ssh;
 extern const struct protocol protocol_tls;
 
