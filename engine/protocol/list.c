@@ -4,6 +4,6 @@
 #include "protocol/protocols.h"
 
 const struct protocol *const protocol_list[] = {
-    &protocol_tls, &protocol_http,      &protocol_dns,   &protocol_ssh,
-    &protocol_ntp, &protocol_icmp_echo, &protocol_socks, NULL,
+    &protocol_tls,       &protocol_http,  &protocol_dns,   &protocol_ssh,       &protocol_ntp,
+    &protocol_icmp_echo, &protocol_socks, &protocol_http2, &protocol_websocket, NULL,
 };

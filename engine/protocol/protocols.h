@@ -6,10 +6,12 @@
 
 extern const struct protocol protocol_dns;
 extern const struct protocol protocol_http;
+extern const struct protocol protocol_http2;
 extern const struct protocol protocol_icmp_echo;
 extern const struct protocol protocol_ntp;
 extern const struct protocol protocol_socks;
 extern const struct protocol protocol_ssh;
 extern const struct protocol protocol_tls;
+extern const struct protocol protocol_websocket;
 
 #endif
