@@ -50,7 +50,7 @@ static struct http_transaction *new_transaction(struct conversation *c) {
     struct http_transaction *t = http_transaction_new(state->waiting < ROOMY_MAX ? ROOMY_TEXT : TIGHT_TEXT);
     if (!t) return NULL;
     t->time = c->time;
-    t->wanted = conversation_wants(c, EVENT_http) || conversation_wants(c, EVENT_encrypted_dns);
+    t->wanted = http_transaction_wanted(c);
     return t;
 }
 

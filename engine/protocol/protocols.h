@@ -11,6 +11,7 @@ extern const struct protocol protocol_dns;
 extern const struct protocol protocol_esp;
 extern const struct protocol protocol_ftp;
 extern const struct protocol protocol_http;
+extern const struct protocol protocol_http2;
 extern const struct protocol protocol_icmp_echo;
 extern const struct protocol protocol_ike;
 extern const struct protocol protocol_imap;
@@ -32,6 +33,7 @@ extern const struct protocol protocol_ssdp;
 extern const struct protocol protocol_ssh;
 extern const struct protocol protocol_tailscale;
 extern const struct protocol protocol_tls;
+extern const struct protocol protocol_websocket;
 extern const struct protocol protocol_wireguard;
 extern const struct protocol protocol_xmpp;
 
