@@ -247,8 +247,8 @@ static void take_message(struct conversation *c, const struct message *m) {
 static void stun_datagram(struct conversation *c, enum direction direction, struct slice payload,
                           uint32_t original) {
     (void)direction;
-    if (payload.length < HEADER || !header_fits(payload.at)) return; /* media, DTLS, channel data */
-    if (HEADER + load_be16(payload.at + 2) != original) return;      /* somebody else's on this socket */
+    if (payload.length < HEADER || !header_fits(payload.at)) return;      /* media, DTLS, channel data */
+    if (HEADER + (uint32_t)load_be16(payload.at + 2) != original) return; /* somebody else's on this socket */
     struct message m;
     struct cursor rest = cursor_over(payload.at, payload.length);
     if (read_message(&rest, &m))
