@@ -1,4 +1,5 @@
 /* What a parser may ask of the room and tell it: see protocol.h. */
+#include "flow/rebind.h"
 #include "flow/talk.h"
 
 void *conversation_event(struct conversation *c, enum event_kind kind) {
@@ -41,6 +42,10 @@ void conversation_anomaly(struct conversation *c, const char *name) {
 
 uint16_t conversation_server_port(const struct conversation *c) {
     return c->flow->key.port[flow_server(c->flow)];
+}
+
+void conversation_connection_id(struct conversation *c, enum direction direction, struct slice id) {
+    rebind_learn(c->room, c->flow, direction, id);
 }
 
 struct names *conversation_names(const struct conversation *c) {

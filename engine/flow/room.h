@@ -41,6 +41,7 @@ struct flow_room {
     struct slab talks;
     struct chunks chunks;
     struct names *names;
+    struct rebind *rebind; /* NULL until a connection id was learnt */
     struct tunnels tunnels;
     struct slab taps; /* struct wiretap */
     struct chunks tap_chunks;

@@ -59,6 +59,8 @@ static void flows_add(struct flow_counters *sum, const struct flow_counters *f) 
     sum->gap_bytes += f->gap_bytes;
     sum->retransmits += f->retransmits;
     sum->overlaps += f->overlaps;
+    sum->rebinds += f->rebinds;
+    sum->rebind_evicted += f->rebind_evicted;
     sum->fragments += f->fragments;
     sum->fragments_joined += f->fragments_joined;
     sum->fragment_overlaps += f->fragment_overlaps;

@@ -10,6 +10,7 @@ import tshark_view
 NETWORK = tshark_view.NETWORK
 SUBMISSION = {"smtp", "pop", "imap", "ftp", "ldap", "xmpp", "nntp", "mysql", "pgsql", "rdp", "tpkt"}
 CLASSES = {1, 3, 4, 254, 255}  # IN, CH, HS, NONE, ANY
+DISSECTORS = {"ja3": "tls", "ja3s": "tls"}  # tshark's name of what reads a kind, where it is another
 NOT_WAITING = ("-o", "http.desegment_headers:FALSE", "-o", "http.desegment_body:FALSE",
                "-o", "tcp.reassemble_out_of_order:FALSE")
 # What no rule can tell: (capture, item), each with its reason.
@@ -141,7 +142,11 @@ def not_looked_for_on_that_port(d):
     """tshark picks the dissector by port, and agrees when told which one it is"""
     if not d.ours_alone or d.kind == "flow":
         return False
-    return d.item in d.capture.told_the_protocol(d.flow, d.kind).items[d.kind]
+    protocol = DISSECTORS.get(d.kind, d.kind)
+    if protocol == "tls" and d.flow[0] == "UDP":
+        protocol = "quic"
+    told = d.capture.told_the_protocol(d.flow, protocol)
+    return told is not None and d.item in told.items[d.kind]
 
 
 def message_not_whole(d):

@@ -17,14 +17,15 @@ FIELDS = """frame.number frame.protocols ip.src ip.dst ipv6.src ipv6.dst ip.flag
     dns.qry.name dns.qry.class dns.count.queries tls.handshake.extensions_server_name
     http.request.method http.request.uri http.request.version http.host ssh.protocol
     socks.command socks.remote_name socks.v4a_dns_name socks.dst socks.dstV6 socks.port socks.dstport
-    http2.headers.method http2.headers.authority http2.headers.path""".split()
+    http2.headers.method http2.headers.authority http2.headers.path
+    tls.handshake.type tls.handshake.ja3 tls.handshake.ja3s quic.version gquic.version""".split()
 # What makes it fair: streams and datagrams put together, sums not held against offloading network cards.
 OPTIONS = """tcp.desegment_tcp_streams:TRUE tcp.reassemble_out_of_order:TRUE tcp.analyze_sequence_numbers:TRUE
     tcp.check_checksum:FALSE udp.check_checksum:FALSE ip.check_checksum:FALSE ip.defragment:TRUE ipv6.defragment:TRUE
     tls.desegment_ssl_records:TRUE http.desegment_headers:TRUE http.desegment_body:TRUE""".split()
 BETWEEN = "\x1f"  # of several values of a field in one frame
 NETWORK = ("ip", "ipv6")
-KINDS = ("flow", "dns", "tls", "http", "ssh", "socks", "http2")
+KINDS = ("flow", "dns", "tls", "http", "ssh", "socks", "http2", "ja3", "ja3s", "quic")
 
 
 @dataclasses.dataclass
@@ -102,12 +103,22 @@ def streams_begun(values):
         yield method, without_port(host), path
 
 
+def quic_versions(values):
+    """Versions as numbers, of long headers; 0 is none, but a Version Negotiation packet's mark."""
+    numbers = {int(version, 16) for version in values["quic.version"]}
+    numbers |= {int.from_bytes(version.encode(), "big") for version in values["gquic.version"]}
+    return numbers - {0}
+
+
 def found_in(chain, values):
     """(kind, what) of everything we compare in a frame, apart from its flow. Of DNS's relatives only DNS itself."""
     if "dns" in chain:
         yield from (("dns", plain_name(name)) for name in values["dns.qry.name"])
-    if "tls" in chain and "tcp" in chain:
+    if "tls" in chain and ("tcp" in chain or "quic" in chain):
         yield from (("tls", name.lower()) for name in values["tls.handshake.extensions_server_name"])
+        yield from (("ja3", hash) for hash in values["tls.handshake.ja3"])
+        yield from (("ja3s", hash) for hash in values["tls.handshake.ja3s"])
+    yield from (("quic", version) for version in quic_versions(values))
     if "http" in chain:
         yield from (("http", request) for request in requests(values))
     yield from (("ssh", banner) for banner in values["ssh.protocol"])
