@@ -80,6 +80,10 @@ void conversation_give_up(struct conversation *c) {
     ((struct talk *)c)->given_up = true;
 }
 
+void conversation_hide_head(struct conversation *c, enum direction direction) {
+    facts_hide_head(c->room, c->flow, flow_sender(c->flow, direction));
+}
+
 void conversation_over(struct conversation *c) {
     ((struct talk *)c)->over = true;
 }
