@@ -35,7 +35,7 @@ static enum recognised begins(struct slice s, const char *text) {
 }
 
 static enum recognised xmpp_recognise(const struct probe *probe) {
-    static const char *const strong[] = {"<stream:", NULL};
+    static const char *const strong[] = {"<stream:", "</stream:stream>", NULL};
     static const char *const weak[] = {"<iq ", "<message ", "<presence ", "<presence>", "<presence/", NULL};
     struct slice s = {probe->data, probe->length};
     enum recognised best = RECOGNISED_NO;
