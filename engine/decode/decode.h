@@ -5,8 +5,10 @@
  * an anomaly by name, the outermost one if there are several; a header that makes no sense ends the decoding
  * there.
  *
- * Of nested IP headers the outermost counts: a tunnel is a flow of its IP protocol.
- * Sources: RFC 791, 8200, 9293, 768, 792, 4443; IEEE 802.3 and 802.1Q; tcpdump.org/linktypes. */
+ * Of nested IP headers the outermost counts: a tunnel is a flow of its IP protocol. What is inside is opened
+ * by decode/tunnel.h, one tunnel at a time, and decoded as a packet of its own. Only MPLS and PPPoE, which
+ * stand between link and IP, are walked here: they are noted, and there is no flow around them. Sources: RFC
+ * 791, 8200, 9293, 768, 792, 4443; IEEE 802.3 and 802.1Q; tcpdump.org/linktypes. */
 #ifndef LUNETTE_DECODE_DECODE_H
 #define LUNETTE_DECODE_DECODE_H
 
@@ -14,6 +16,8 @@
 #include "capture/packet.h"
 
 #include <stdbool.h>
+
+struct tunnel;
 
 /* How far decoding came. */
 enum decoded_kind {
@@ -45,13 +49,13 @@ struct decoded {
         fragment_protocol; /* what the joined datagram begins with: an IP protocol or IPv6 extension header */
     uint16_t fragment_offset; /* bytes; 0 in the first fragment, which has ports */
     uint32_t fragment_id;
-    bool has_ports; /* ports (or, for ICMP, type and code and echo id) were readable */
-    bool truncated; /* the capture cut the packet before the end of its IP datagram */
-    uint16_t ip_id; /* IPv4 only */
+    bool has_ports;             /* ports (or, for ICMP, type and code and echo id) were readable */
+    bool truncated;             /* the capture cut the packet before the end of its IP datagram */
+    uint16_t ip_id;             /* IPv4 only */
     bool ip_reserved;           /* IPv4: the flag bit that must be zero is not (RFC 791 section 3.1) */
     uint16_t ip_options_length; /* bytes of IPv4 options, of IPv6 extension headers */
     uint32_t flow_label;        /* IPv6 only */
-    uint16_t vlan;  /* outermost VLAN id, 0 if untagged */
+    uint16_t vlan;              /* outermost VLAN id, 0 if untagged */
     struct ip src, dst;
     uint16_t src_port, dst_port;     /* 0 where there are none */
     uint8_t icmp_type, icmp_code;    /* ICMP and ICMPv6 */
@@ -72,7 +76,10 @@ struct decoded {
     uint32_t ip_payload_length;
     uint32_t wire_length;         /* packet->original: counted as bytes of the flow */
     const char *anomaly;          /* NULL, or a static name such as "bad_header_length" */
-    const char *anomaly_protocol; /* "link", "ip", "ipv6", "tcp", "udp", "icmp", "icmpv6", "sctp" */
+    const char *anomaly_protocol; /* "link", "ip", "ipv6", "tcp", "udp", "icmp", "icmpv6", "sctp", "tunnel" */
+    const struct tunnel *tunnel;  /* what the packet came in, the innermost; NULL outside tunnels. Borrowed:
+                                   * valid as long as the packet, or static */
+    const char *carries; /* the packet is that tunnel's, by what it carries: tunnel_open() sets it. Static */
 };
 
 void decode_packet(const struct packet *packet, struct decoded *out);

@@ -7,6 +7,7 @@
  * memory is needed. The hash is keyed with a random number, so that nobody can aim for one chain. */
 #include "decode/fragments.h"
 #include "decode/layers.h"
+#include "decode/tunnel.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -23,9 +24,11 @@ enum {
 };
 #define TIMEOUT (30 * NS_PER_SECOND)
 
-/* RFC 791: source, destination, protocol, id; RFC 8200: source, destination, id. */
+/* RFC 791: source, destination, protocol, id; RFC 8200: source, destination, id. Inside a tunnel, its
+ * identity too: two of them may carry the same private addresses. */
 struct key {
     struct ip src, dst;
+    uint64_t tunnel;
     uint32_t id;
     uint16_t vlan;
     uint8_t protocol; /* 0 for IPv6 */
@@ -54,7 +57,7 @@ struct fragments {
     uint64_t seed;
     nanoseconds clock;
     struct datagram *oldest, *newest;
-    struct datagram *given; /* the one the last offer's `out` points into */
+    struct datagram *given; /* what the last offers' `out` point into, one inside the other */
     struct fragments_counters counters;
     struct datagram *chains[CHAINS];
 };
@@ -124,6 +127,7 @@ static struct key key_of(const struct decoded *in) {
     memset(&key, 0, sizeof key); /* padding is hashed too */
     key.src = in->src;
     key.dst = in->dst;
+    key.tunnel = in->tunnel ? in->tunnel->identity : 0;
     key.id = in->fragment_id;
     key.vlan = in->vlan;
     key.protocol = v4 ? in->fragment_protocol : 0;
@@ -209,11 +213,26 @@ static bool fits(const struct datagram *d, const struct decoded *in) {
     return d->length == UNKNOWN || end <= d->length;
 }
 
-static void give(struct fragments *f, struct datagram *d, struct decoded *out) {
+static void forget_given(struct fragments *f) {
+    while (f->given) {
+        struct datagram *d = f->given;
+        f->given = d->chain;
+        destroy(f, d);
+    }
+}
+
+static bool lies_in(const struct decoded *in, const struct datagram *d) {
+    return in->ip_payload >= d->bytes && in->ip_payload < d->bytes + d->room;
+}
+
+static void give(struct fragments *f, struct datagram *d, const struct decoded *last, struct decoded *out) {
     unlink_datagram(f, d);
+    d->chain = f->given;
     f->given = d;
     f->counters.datagrams++;
     *out = d->first;
+    out->tunnel = last->tunnel; /* the first one's was borrowed from a packet that is gone */
+    out->carries = NULL;
     out->fragment = out->more_fragments = out->has_ports = false;
     out->wire_length = d->wire_length;
     /* What the first fragment's transport looked like may have been due to the cut, and its bytes are gone.
@@ -231,17 +250,14 @@ static void give(struct fragments *f, struct datagram *d, struct decoded *out) {
         decode_ip_payload(d->first.fragment_protocol, whole, out);
 }
 
-bool fragments_offer(struct fragments *f, const struct packet *packet, const struct decoded *in,
-                     struct decoded *out) {
-    if (!in->fragment) return false;
-    if (f->given) destroy(f, f->given);
-    f->given = NULL;
+/* Returns the datagram if that was the last missing part of it. */
+static struct datagram *take_in(struct fragments *f, const struct packet *packet, const struct decoded *in) {
     f->counters.fragments++;
     if (packet->time > f->clock) f->clock = packet->time;
     expire(f);
     if (!is_usable(in)) {
         f->counters.refused++;
-        return false;
+        return NULL;
     }
     struct key key = key_of(in);
     struct datagram *d = find(f, &key);
@@ -249,12 +265,12 @@ bool fragments_offer(struct fragments *f, const struct packet *packet, const str
     uint32_t end = in->fragment_offset + in->ip_payload_length;
     if (!d || !grow(f, d, end)) {
         f->counters.refused++;
-        return false;
+        return NULL;
     }
     if (!fits(d, in)) {
         d->overlap = true;
         f->counters.overlaps++;
-        return false;
+        return NULL;
     }
     if (place(d, in->fragment_offset, in->ip_payload, in->ip_payload_length)) {
         d->overlap = true;
@@ -267,9 +283,17 @@ bool fragments_offer(struct fragments *f, const struct packet *packet, const str
     if (end > d->reach) d->reach = end;
     if (!in->more_fragments) d->length = end;
     d->wire_length += packet->original;
-    if (d->length == UNKNOWN || !d->has_first || d->units < (d->length + UNIT - 1) / UNIT) return false;
-    give(f, d, out);
-    return true;
+    if (d->length == UNKNOWN || !d->has_first || d->units < (d->length + UNIT - 1) / UNIT) return NULL;
+    return d;
+}
+
+bool fragments_offer(struct fragments *f, const struct packet *packet, const struct decoded *in,
+                     struct decoded *out) {
+    if (!in->fragment) return false;
+    if (f->given && !lies_in(in, f->given)) forget_given(f);
+    struct datagram *whole = take_in(f, packet, in);
+    if (whole) give(f, whole, in, out);
+    return whole != NULL;
 }
 
 const struct fragments_counters *fragments_counters(const struct fragments *f) {
@@ -279,6 +303,6 @@ const struct fragments_counters *fragments_counters(const struct fragments *f) {
 void fragments_free(struct fragments *f) {
     if (!f) return;
     while (f->oldest) drop(f, f->oldest);
-    if (f->given) destroy(f, f->given);
+    forget_given(f);
     free(f);
 }

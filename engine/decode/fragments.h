@@ -34,7 +34,7 @@ struct fragments *fragments_new(size_t bytes_bound, struct error *err);
 /* Takes in a fragment (`in->fragment`; anything else is left alone). True if it was the last missing part:
  * `out` is then the whole datagram as if it had come unfragmented, with the headers of the first fragment,
  * `wire_length` the sum over all of its frames, and its payload in memory of this object that is valid until
- * the next offer. */
+ * the next offer, or, if that brings a fragment that lies in this payload, until the one after it. */
 bool fragments_offer(struct fragments *f, const struct packet *packet, const struct decoded *in,
                      struct decoded *out);
 

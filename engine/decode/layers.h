@@ -37,6 +37,21 @@ static inline bool lacks_header(struct rest r, uint32_t n, struct decoded *out, 
     return true;
 }
 
+/* LINKTYPE_ numbers that come up in more than one file. */
+enum { LINK_ETHERNET = 1, LINK_RAW = 101 };
+
+/* Could this be an IP datagram, an Ethernet frame? For where a wrong guess would be believed: all lengths
+ * must fit what is around them. A sure frame carries IP or ARP, its IPv4 header with the right sum. */
+bool looks_like_ip(struct rest r);
+bool looks_like_ethernet(struct rest r);
+bool surely_ethernet(struct rest r);
+
+/* Behind RFC 3032's last label nothing says what follows. IP by its first four bits; else an Ethernet
+ * pseudowire with a control word or without (RFC 4448), if that is sure. Moves `r` to it and returns its
+ * link type, or LINK_UNKNOWN. */
+#define LINK_UNKNOWN UINT16_MAX
+uint16_t mpls_payload(struct rest *r);
+
 void decode_link(uint16_t link_type, struct rest r, struct decoded *out);
 
 /* IPv4 or IPv6, by the version in the first byte. */

@@ -1,5 +1,6 @@
 /* Link layers: find the EtherType, or the address family, and with it the IP header. */
 #include "decode/layers.h"
+#include "decode/tunnel.h"
 
 enum {
     ETHERNET_HEADER = 14,
@@ -19,13 +20,11 @@ enum {
 /* LINKTYPE_ numbers, tcpdump.org/linktypes. 12 and 14 are what BSDs put in place of 101. */
 enum {
     LINK_NULL = 0,
-    LINK_ETHERNET = 1,
     LINK_PPP = 9,
     LINK_RAW_12 = 12,
     LINK_RAW_14 = 14,
     LINK_PPP_HDLC = 50,
     LINK_PPPOE = 51,
-    LINK_RAW = 101,
     LINK_CISCO_HDLC = 104,
     LINK_LOOP = 108,
     LINK_SLL = 113,
@@ -56,14 +55,23 @@ static void decode_llc(struct rest r, struct decoded *out) {
     decode_network(load_be16(r.at + 6), rest_from(r, 8), out);
 }
 
-/* RFC 3032: labels of four bytes, the last one marked. What follows is not named; only IP is recognised. */
+static void decode_ethernet(struct rest r, struct decoded *out);
+
+/* RFC 3032: labels of four bytes, the last one marked. An Ethernet pseudowire may bring labels again, once. */
 static void decode_mpls(struct rest r, struct decoded *out) {
+    if (out->tunnel == &tunnel_pseudowire) {
+        note_anomaly(out, "tunnel", "tunnel_too_deep");
+        return;
+    }
     for (int i = 0; i < MPLS_LABELS_MOST; i++) {
         if (lacks_header(r, 4, out, "link")) return;
         bool last = r.at[2] & 1;
         r = rest_from(r, 4);
         if (!last) continue;
-        if (r.captured > 0 && (r.at[0] >> 4 == 4 || r.at[0] >> 4 == 6)) decode_ip(r, out);
+        uint16_t inside = mpls_payload(&r);
+        out->tunnel = inside == LINK_ETHERNET ? &tunnel_pseudowire : &tunnel_mpls;
+        if (inside == LINK_RAW) decode_ip(r, out);
+        if (inside == LINK_ETHERNET) decode_ethernet(r, out);
         return;
     }
     note_anomaly(out, "link", "too_many_labels");
@@ -93,6 +101,7 @@ static void decode_pppoe(struct rest r, struct decoded *out) {
     r = rest_from(r, 6);
     if (length < r.wire) r.wire = length; /* the rest is padding of the Ethernet frame */
     if (r.captured > r.wire) r.captured = r.wire;
+    out->tunnel = &tunnel_pppoe;
     decode_ppp(r, out);
 }
 

@@ -36,6 +36,7 @@ enum flow_mark {
     MARK_BOTH_SIDES = 1 << 10, /* both sides have sent */
     MARK_PORTLESS = 1 << 11,   /* TCP or UDP whose ports could not be read: later fragments */
     MARK_ONSETS = 1 << 13,     /* the first exchange has begun */
+    MARK_TUNNELLED = 1 << 15,  /* it is inside a tunnel, and its facts say in which */
     MARK_TAP = 1 << 14,        /* a script asked for the payload, or may have: wiretap.h */
     MARK_RTT_CLEAN =
         1 << 12, /* the SYN was sent once: the ACK of its answer gives the round trip (Karn's rule) */
@@ -95,6 +96,8 @@ struct flow_facts {
     char *proxy_target;    /* owned, not terminated */
     const char *proxy;     /* static, NULL: passes none */
     uint64_t anomalies[2]; /* set of room->anomalies whose event was made */
+    struct tunnel *tunnel; /* owned: what the first packet came in. NULL outside tunnels */
+    const char *carries;   /* static: the tunnel whose outer flow this is, NULL if it is none */
 };
 
 static inline unsigned flow_client(const struct flow *flow) {

@@ -115,6 +115,22 @@ void facts_proxy(struct flow_room *room, struct flow *flow, const char *kind, st
     facts->proxy_target_length = (uint8_t)target.length;
 }
 
+void facts_tunnel(struct flow_room *room, struct flow *flow, const struct tunnel *tunnel) {
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    struct tunnel *copy = facts ? malloc(sizeof *copy) : NULL;
+    if (!copy) return;
+    *copy = *tunnel;
+    facts->tunnel = copy;
+    flow->marks |= MARK_TUNNELLED;
+    room->strings += sizeof *copy;
+}
+
+/* The flow is a tunnel's: nobody need be asked any more what it speaks. */
+void facts_carries(struct flow_room *room, struct flow *flow, const char *carries) {
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    if (facts && !facts->carries) facts->carries = carries;
+}
+
 void facts_release(struct flow_room *room, struct flow *flow) {
     struct flow_facts *facts = flow_facts_if(room, flow);
     if (!facts) return;
@@ -124,6 +140,8 @@ void facts_release(struct flow_room *room, struct flow *flow) {
     free(facts->ja4);
     if (facts->proxy_target) room->strings -= facts->proxy_target_length;
     free(facts->proxy_target);
+    if (facts->tunnel) room->strings -= sizeof *facts->tunnel;
+    free(facts->tunnel);
     slab_give(&room->facts, flow->facts);
     flow->facts = 0;
 }

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "capture/packet.h"
 #include "decode/decode.h"
+#include "decode/tunnel.h"
 #include "event/batch.h"
 
 #include <stdbool.h>
@@ -52,7 +53,7 @@ struct flow_surroundings {
 
 /* Counters that only grow. */
 struct flow_counters {
-    uint64_t packets, bytes; /* all that were decoded to a transport */
+    uint64_t packets, bytes; /* all that were decoded to a transport; what is inside tunnels not again */
     uint64_t flows;          /* made */
     uint64_t flows_tcp, flows_udp, flows_icmp, flows_other;
     uint64_t ended_fin, ended_rst, ended_timeout, ended_evicted, ended_reused, ended_capture;
@@ -60,7 +61,11 @@ struct flow_counters {
     uint64_t reassembly_dropped; /* bytes let go of because a bound was reached */
     uint64_t gaps, gap_bytes;    /* in streams that a parser read or might have */
     uint64_t retransmits, overlaps;
-    uint64_t fragments; /* IP fragments not put together */
+    uint64_t fragments;               /* IP fragments not put together */
+    uint64_t fragments_joined;        /* datagrams put together: the worker's, as the next one */
+    uint64_t fragment_overlaps;       /* fragments that overlapped others with other bytes or bounds */
+    uint64_t tunnelled[TUNNEL_KINDS]; /* packets of flows inside tunnels, by the innermost's kind */
+    uint64_t tunnels_refused;         /* packets inside tunnels beyond those that are told apart */
     uint32_t active, active_peak;
     uint64_t memory; /* bytes held now */
 };

@@ -13,7 +13,8 @@ enum { ICMP_ECHO_REPLY = 0, ICMP_ECHO_REQUEST = 8, ICMPV6_ECHO_REQUEST = 128, IC
 
 /* 40 bytes without padding: hashed and compared whole. Ports in host order. An ICMP echo has its id in
  * port[0] and 1 in port[1], so that request and reply meet and two programs that ping do not; all other ICMP
- * between two hosts is one flow. */
+ * between two hosts is one flow. A `vlan` of 4096 and more is a tunnel's number, of which flow/tunnels.h
+ * knows the VLAN inside. */
 struct flow_key {
     struct ip address[2];
     uint16_t port[2];

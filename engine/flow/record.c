@@ -31,7 +31,7 @@ void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanos
     head->time = time;
     head->flow_id = flow->id;
     head->flow_slot = room_index(room, flow);
-    head->vlan = flow->key.vlan;
+    head->vlan = tunnels_vlan(&room->tunnels, flow->key.vlan);
     head->client_ip = flow->key.address[client];
     head->server_ip = flow->key.address[server];
     if (!flow_is_icmp(flow)) {
@@ -41,6 +41,8 @@ void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanos
     head->proto = flow_proto_word(flow->key.proto);
     head->client_local = (flow->marks & MARK_CLIENT_LOCAL) != 0;
     head->server_local = (flow->marks & MARK_SERVER_LOCAL) != 0;
+    const struct tunnel *tunnel = flow_tunnel(room, flow);
+    if (__builtin_expect(tunnel != NULL, 0)) head->tunnel = tunnel_word(tunnel->kind);
     const char *name =
         around->interface_name ? around->interface_name(around->context, flow->key.interface) : NULL;
     if (name && *name) head->iface = batch_string(around->batch, name);
@@ -48,6 +50,8 @@ void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanos
 
 const char *flow_app_proto(const struct flow_room *room, const struct flow *flow) {
     if ((flow->marks & MARK_TALK) && talk_of(room, flow)->doubted) return NULL;
+    const struct flow_facts *facts = flow_facts_if(room, flow);
+    if (facts && facts->carries) return facts->carries;
     bool carried =
         flow->protocol && !flow_is_icmp(flow); /* ICMP is a protocol of its own, not one inside another */
     return carried ? room->protocols[flow->protocol - 1]->name : NULL;
@@ -109,6 +113,12 @@ static void fill_facts(struct batch *batch, struct event_flow_body *body, const 
     body->retransmits = facts->retransmits;
     body->gap_bytes += facts->cut;
     body->rtt = ns_to_seconds(facts->rtt);
+    if (facts->tunnel) {
+        body->tunnel_depth = facts->tunnel->depth;
+        body->tunnel_id = facts->tunnel->id;
+        body->tunnel_src = facts->tunnel->src;
+        body->tunnel_dest = facts->tunnel->dst;
+    }
     if (facts->name) body->server_name = batch_text(batch, facts->name, facts->name_length);
     body->name_source = name_source_word(facts);
     if (facts->ja4) body->ja4 = batch_text(batch, facts->ja4, facts->ja4_length);

@@ -85,6 +85,7 @@ struct flow_room *flow_room_new(const struct flow_config *config, const struct f
     room->around = *around;
     room->next_id = 1;
     if (getrandom(&room->seed, sizeof room->seed, 0) < 0) room->seed = (uintptr_t)room;
+    room->tunnels.seed = room->seed;
     take_protocols(room);
     if (reserve(room, err) == 0) return room;
     flow_room_free(room);
@@ -113,6 +114,7 @@ void flow_room_free(struct flow_room *room) {
     talk_release(room);
     chunks_release(&room->chunks);
     names_free(room->names);
+    tunnels_release(&room->tunnels);
     free(room);
 }
 
@@ -151,6 +153,7 @@ static void flow_end(struct flow_room *room, struct flow *flow, enum end_reason 
     record_flow(room, flow, reason_word(room, flow, reason));
     wheel_remove(&room->ends, index);
     table_remove(&room->table, flow_key_hash(&flow->key, room->seed), index);
+    tunnels_leave(&room->tunnels, flow->key.vlan);
     facts_release(room, flow);
     flow->id = 0;
     slab_give(&room->flows, index);
@@ -213,6 +216,8 @@ static struct flow *flow_begin(struct flow_room *room, const struct flow_key *ke
     table_insert(&room->table, hash, index);
     wheel_put(&room->ends, index);
     count_flow(&room->counters, flow);
+    tunnels_enter(&room->tunnels, key->vlan);
+    if (d->tunnel) facts_tunnel(room, flow, d->tunnel);
     name_by_dns(room, flow);
     record_flow_start(room, flow, d);
     return flow;
@@ -289,12 +294,20 @@ static inline void flow_prefetch(const struct flow_room *room, const struct look
     __builtin_prefetch(&flow->side[lookup->side], 1);
 }
 
+static void key_tunnel(struct flow_room *room, const struct decoded *d, struct flow_key *key) {
+    if (d->tunnel->identity == 0) return;
+    key->vlan = tunnels_number(&room->tunnels, d->tunnel, d->vlan);
+}
+
 static void burst(struct flow_room *room, const struct packet *packets, const struct decoded *decoded,
                   int count, flow_packet_handler *on_packet, void *context) {
     struct lookup lookups[PACKET_BURST];
-    for (int i = 0; i < count; i++)
-        if (decoded[i].kind == DECODED_TRANSPORT)
-            lookups[i].side = flow_key_of(&packets[i], &decoded[i], &lookups[i].key);
+    room->tunnels.burst++;
+    for (int i = 0; i < count; i++) {
+        if (decoded[i].kind != DECODED_TRANSPORT) continue;
+        lookups[i].side = flow_key_of(&packets[i], &decoded[i], &lookups[i].key);
+        if (__builtin_expect(decoded[i].tunnel != NULL, 0)) key_tunnel(room, &decoded[i], &lookups[i].key);
+    }
     for (int i = 0; i < count; i++) { /* on its own: a key is read in wider pieces than it was written */
         if (decoded[i].kind != DECODED_TRANSPORT) continue;
         lookups[i].hash = flow_key_hash(&lookups[i].key, room->seed);
@@ -351,8 +364,9 @@ void flow_room_finish(struct flow_room *room) {
 
 const struct flow_counters *flow_room_counters(struct flow_room *room) {
     struct flow_counters *n = &room->counters;
-    n->memory = slab_memory(&room->flows) + table_memory(&room->table) + wheel_memory(&room->ends) +
-                wheel_memory(&room->onsets) + slab_memory(&room->facts) + room->strings + talk_memory(room) +
-                slab_memory(&room->chunks.slab);
+    n->tunnels_refused = room->tunnels.refused;
+    n->memory = tunnels_memory(&room->tunnels) + slab_memory(&room->flows) + table_memory(&room->table) +
+                wheel_memory(&room->ends) + wheel_memory(&room->onsets) + slab_memory(&room->facts) +
+                room->strings + talk_memory(room) + slab_memory(&room->chunks.slab);
     return n;
 }

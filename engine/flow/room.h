@@ -15,6 +15,7 @@
 #include "flow/protocol.h"
 #include "flow/slab.h"
 #include "flow/table.h"
+#include "flow/tunnels.h"
 #include "flow/wheel.h"
 
 enum { ROOM_PROTOCOLS = 64, ROOM_ANOMALIES = 128 };
@@ -40,6 +41,7 @@ struct flow_room {
     struct slab talks;
     struct chunks chunks;
     struct names *names;
+    struct tunnels tunnels;
     struct slab taps; /* struct wiretap */
     struct chunks tap_chunks;
     const struct stream_wish *wishes[FLOW_WISHES];
@@ -106,6 +108,13 @@ void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const 
 void facts_name(struct flow_room *room, struct flow *flow, enum name_source source, struct slice name);
 void facts_ja4(struct flow_room *room, struct flow *flow, struct slice ja4);
 void facts_proxy(struct flow_room *room, struct flow *flow, const char *kind, struct slice target);
+void facts_tunnel(struct flow_room *room, struct flow *flow, const struct tunnel *tunnel);
+void facts_carries(struct flow_room *room, struct flow *flow, const char *carries);
+static inline const struct tunnel *flow_tunnel(const struct flow_room *room, const struct flow *flow) {
+    if (!(flow->marks & MARK_TUNNELLED)) return NULL;
+    const struct flow_facts *facts = flow_facts_if(room, flow);
+    return facts ? facts->tunnel : NULL;
+}
 void facts_release(struct flow_room *room, struct flow *flow);
 const char *name_source_word(const struct flow_facts *facts);
 

@@ -12,8 +12,11 @@ static void count_packet(struct flow_room *room, struct flow *flow, struct flow_
     side->bytes += d->wire_length;
     if (time > flow->last) flow->last = time;
     flow->lag = (uint32_t)((room->clock - flow->last) / NS_PER_SECOND);
-    room->counters.packets++;
-    room->counters.bytes += d->wire_length;
+    if (__builtin_expect(d->tunnel != NULL, 0)) room->counters.tunnelled[d->tunnel->kind]++;
+    if (!d->tunnel || d->tunnel->identity == 0) { /* what is inside was counted with what is around */
+        room->counters.packets++;
+        room->counters.bytes += d->wire_length;
+    }
     if (d->fragment) room->counters.fragments++;
 }
 
@@ -67,8 +70,9 @@ void flow_update(struct flow_room *room, struct flow *flow, unsigned number, con
         count_payload(flow, number, d->payload_length, news.fresh, time);
         if (tcp && d->payload_captured < d->payload_length) count_cut(room, flow, news.fresh, d);
     }
+    if (__builtin_expect(d->carries != NULL, 0)) facts_carries(room, flow, d->carries);
     if ((flow->marks & (MARK_SILENT | MARK_TAP)) != MARK_SILENT && (d->has_ports || flow_is_other(flow))) {
-        if (!(flow->marks & MARK_SILENT)) talk_packet(room, flow, number, d, time);
+        if (!(flow->marks & MARK_SILENT) && !d->carries) talk_packet(room, flow, number, d, time);
         if (flow->marks & MARK_TAP) wiretap_packet(room, flow, number, d, time);
     }
     if (d->anomaly)

@@ -141,6 +141,10 @@ void summary_add_counters(struct summary *summary, const struct flow_counters *c
     sum->retransmits += c->retransmits;
     sum->overlaps += c->overlaps;
     sum->fragments += c->fragments;
+    sum->fragments_joined += c->fragments_joined;
+    sum->fragment_overlaps += c->fragment_overlaps;
+    for (int i = 0; i < TUNNEL_KINDS; i++) sum->tunnelled[i] += c->tunnelled[i];
+    sum->tunnels_refused += c->tunnels_refused;
     sum->active += c->active;
     sum->active_peak += c->active_peak;
     sum->memory += c->memory;

@@ -82,7 +82,7 @@ static void print_capture(struct page *p, const struct summary *s) {
 
 static void print_flows(struct page *p, const struct summary *s) {
     const struct flow_counters *f = &s->flow;
-    struct parts made = {0}, ended = {0}, hosts = {0};
+    struct parts made = {0}, ended = {0}, hosts = {0}, tunnels = {0};
     char total[FIGURE_SIZE], text[600];
     add_part(&made, f->flows_tcp, "TCP");
     add_part(&made, f->flows_udp, "UDP");
@@ -97,6 +97,12 @@ static void print_flows(struct page *p, const struct summary *s) {
     add_part(&ended, f->ended_evicted, "evicted");
     add_part(&ended, f->ended_capture, "open at the end");
     parts_line(p, "ended by", &ended);
+    for (int i = 1; i < TUNNEL_KINDS; i++)
+        add_part(&tunnels, f->tunnelled[i], tunnel_word((enum tunnel_kind)i));
+    if (tunnels.length) {
+        snprintf(text, sizeof text, "packets inside: %s", tunnels.text);
+        line(p, "tunnels", text);
+    }
     add_part(&hosts, top_count(s->hosts), top_replaced(s->hosts) ? "local at least" : "local");
     parts_line(p, "hosts", &hosts);
 }
@@ -241,6 +247,8 @@ static void print_unseen(struct page *p, const struct summary *s) {
     unseen(p, &any, s->one_sided, "TCP flows of which only one side was captured");
     unseen(p, &any, f->midstream, "TCP flows already open when they were first seen");
     unseen(p, &any, f->fragments, "IP fragments not put together");
+    unseen(p, &any, f->fragment_overlaps, "IP fragments that overlapped others");
+    unseen(p, &any, f->tunnels_refused, "packets inside more tunnels than can be told apart");
     unseen(p, &any, f->ended_evicted, "flows given up because the flow table was full");
     unseen(p, &any, f->reassembly_dropped, "bytes of streams given up because reassembly was full");
     unseen(p, &any, s->undecoded, "packets whose headers could not be read");

@@ -60,6 +60,10 @@ static void flows_add(struct flow_counters *sum, const struct flow_counters *f) 
     sum->retransmits += f->retransmits;
     sum->overlaps += f->overlaps;
     sum->fragments += f->fragments;
+    sum->fragments_joined += f->fragments_joined;
+    sum->fragment_overlaps += f->fragment_overlaps;
+    for (int i = 0; i < TUNNEL_KINDS; i++) sum->tunnelled[i] += f->tunnelled[i];
+    sum->tunnels_refused += f->tunnels_refused;
     sum->active += f->active;
     sum->active_peak += f->active_peak;
     sum->memory += f->memory;

@@ -268,6 +268,16 @@ static void put_flows(struct buffer *b, const struct flow_counters *f) {
     counter(b, "reassembly_dropped_bytes_total",
             "Bytes of TCP streams let go of because a bound was reached.", f->reassembly_dropped);
     counter(b, "fragments_unjoined_total", "IP fragments not put together.", f->fragments);
+    counter(b, "fragments_joined_total", "IP datagrams put together from fragments.", f->fragments_joined);
+    counter(b, "fragment_overlaps_total", "IP fragments that overlapped others with other bytes or bounds.",
+            f->fragment_overlaps);
+    struct part tunnels[TUNNEL_KINDS - 1];
+    for (int i = 1; i < TUNNEL_KINDS; i++)
+        tunnels[i - 1] = (struct part){tunnel_word((enum tunnel_kind)i), f->tunnelled[i]};
+    parts(b, "tunnelled_packets_total", "Packets inside tunnels, by the innermost.", "tunnel", tunnels,
+          TUNNEL_KINDS - 1);
+    counter(b, "tunnels_refused_total", "Packets inside tunnels beyond those that are told apart.",
+            f->tunnels_refused);
 }
 
 static void put_alerts(struct buffer *b, const struct board *board) {

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "capture/filter.h"
 #include "decode/fragments.h"
+#include "decode/tunnel.h"
 #include "protocol/list.h"
 #include "sensor/gather.h"
 #include "sensor/recall.h"
@@ -17,9 +18,15 @@
 
 enum { HOLE_SECONDS = 3600 };
 
+/* What is inside tunnels stands behind the packet that brought it. A packet is begun only below PACKET_BURST.
+ */
+enum { BURST_PLACES = PACKET_BURST + TUNNELS_MOST };
+
 struct burst {
-    struct packet packets[PACKET_BURST];
-    struct decoded decoded[PACKET_BURST];
+    struct packet packets[BURST_PLACES];
+    struct decoded decoded[BURST_PLACES];
+    struct tunnel tunnels[BURST_PLACES];       /* of those that are inside one */
+    const struct packet *frames[BURST_PLACES]; /* as they were captured */
     int count;
 };
 
@@ -32,6 +39,7 @@ struct worker {
     struct script_host *scripts;
     struct output_worker *output;
     struct worker_figures figures;
+    struct flow_counters counters; /* as of the last time that somebody asked */
     struct burst burst;
     nanoseconds clock; /* the latest time of a packet so far */
     bool started;
@@ -120,7 +128,7 @@ static void on_packet(void *context, struct flow *flow, const struct packet *pac
     struct recall *recall = worker->options->recall;
     if (recall) {
         recall_hold(recall);
-        recall_packet(recall, packet, decoded, flow_id(flow));
+        recall_packet(recall, worker->burst.frames[packet - worker->burst.packets], decoded, flow_id(flow));
         recall_release(recall);
     }
     if (script_host_wants_packets(worker->scripts))
@@ -265,15 +273,21 @@ static void count_undecoded(struct worker *worker, const struct decoded *decoded
 
 /* Somebody else's packet stays in the burst as a tick of the clock: timeouts must not depend on who is whose.
  */
-static void burst_add(struct worker *worker, const struct packet *packet, const struct decoded *decoded) {
+static void burst_add(struct worker *worker, const struct packet *frame, const struct packet *packet,
+                      const struct decoded *decoded) {
     struct burst *burst = &worker->burst;
     struct decoded *place = &burst->decoded[burst->count];
     if (place != decoded) *place = *decoded;
+    if (__builtin_expect(decoded->tunnel != NULL, 0)) {
+        burst->tunnels[burst->count] = *decoded->tunnel;
+        place->tunnel = &burst->tunnels[burst->count];
+    }
     bool mine = decoded->kind == DECODED_TRANSPORT ? is_mine(worker, decoded) : is_for_one(worker);
     if (!mine) {
         place->kind = DECODED_NOTHING;
         place->anomaly = NULL;
     }
+    burst->frames[burst->count] = frame;
     burst->packets[burst->count++] = *packet;
 }
 
@@ -294,6 +308,25 @@ static void hole_note(struct worker *worker, nanoseconds time) {
     if (worker->options->gather) gather_hole(worker->options->gather, worker->options->index, from, to);
 }
 
+/* A fragment, or a packet that may have another one inside: that is added behind it, and so on. Fragments are
+ * joined at each level. */
+static void packet_unwrap(struct worker *worker, const struct packet *frame, struct decoded decoded) {
+    struct packet packet = *frame, inside;
+    struct tunnel tunnel, around;
+    bool joined = false, more = true;
+    while (more) {
+        if (decoded.kind == DECODED_TRANSPORT && decoded.fragment)
+            joined = fragment_join(worker, &packet, &decoded) || joined;
+        more = tunnel_possible(&decoded) && tunnel_open(&packet, &decoded, &inside, &tunnel);
+        burst_add(worker, frame, &packet, &decoded);
+        if (!more) break;
+        around = tunnel;
+        packet = inside;
+        tunnel_decode(&packet, &around, &decoded);
+    }
+    if (joined) burst_work(worker);
+}
+
 static void packet_take(struct worker *worker, const struct packet *packet) {
     if (worker->filter && !filter_matches(worker->filter, packet)) {
         worker->figures.filtered++;
@@ -301,18 +334,16 @@ static void packet_take(struct worker *worker, const struct packet *packet) {
     }
     hole_note(worker, packet->time);
     count_packet(worker, packet);
+    if (__builtin_expect(worker->burst.count >= PACKET_BURST, 0)) burst_work(worker);
     struct decoded *decoded = &worker->burst.decoded[worker->burst.count];
     decode_packet(packet, decoded);
     worker->figures.truncated += packet->captured < packet->original;
     if (decoded->kind != DECODED_TRANSPORT) count_undecoded(worker, decoded);
-    if (decoded->kind != DECODED_TRANSPORT || !decoded->fragment) {
-        burst_add(worker, packet, decoded);
-        return;
-    }
-    struct decoded fragment = *decoded;
-    bool joined = fragment_join(worker, packet, &fragment);
-    burst_add(worker, packet, &fragment);
-    if (joined) burst_work(worker);
+    bool plain = decoded->kind != DECODED_TRANSPORT || (!decoded->fragment && !tunnel_possible(decoded));
+    if (__builtin_expect(plain, 1))
+        burst_add(worker, packet, packet, decoded);
+    else
+        packet_unwrap(worker, packet, *decoded);
 }
 
 static void worker_start(struct worker *worker, nanoseconds first) {
@@ -346,11 +377,8 @@ static void summary_fill(struct worker *worker) {
     struct summary *summary = outputs_worker_summary(worker->output);
     struct anomaly_count anomalies[SUMMARY_ANOMALIES];
     uint32_t count = flow_room_anomalies(worker->room, anomalies, SUMMARY_ANOMALIES);
-    summary_add_counters(summary, flow_room_counters(worker->room));
+    summary_add_counters(summary, worker_flow_counters(worker));
     summary_add_anomalies(summary, anomalies, count);
-    const struct fragments_counters *fragments = fragments_counters(worker->fragments);
-    summary->flow.fragments =
-        fragments->timed_out + fragments->evicted + fragments->refused + fragments->waiting;
     summary->cut_text += worker->batch->text_cut;
     tally_detectors(worker->scripts, summary);
 }
@@ -396,7 +424,15 @@ struct output_worker *worker_output(struct worker *worker) {
 }
 
 const struct flow_counters *worker_flow_counters(struct worker *worker) {
-    return flow_room_counters(worker->room);
+    struct flow_counters *counters = &worker->counters;
+    *counters = *flow_room_counters(worker->room);
+    counters->fragments = 0;
+    if (!is_for_one(worker)) return counters; /* each worker joins all there are, and one counts them */
+    const struct fragments_counters *fragments = fragments_counters(worker->fragments);
+    counters->fragments = fragments->timed_out + fragments->evicted + fragments->refused + fragments->waiting;
+    counters->fragments_joined = fragments->datagrams;
+    counters->fragment_overlaps = fragments->overlaps;
+    return counters;
 }
 
 uint32_t worker_detectors_failed(const struct worker *worker) {
