@@ -83,9 +83,9 @@ def quoted_by_icmp(d):
     return every(d.frames, lambda f: any(p in ("icmp", "icmpv6") for p in below_first_network(f.chain)))
 
 
-def inside_a_tunnel(d):
-    """lunette does not yet read on inside tunnels (IP in IP, GRE, GTP, VXLAN, Geneve, CAPWAP)"""
-    return every(d.frames, lambda f: any(p in NETWORK for p in below_first_network(f.chain)))
+def inside_wireless(d):
+    """lunette does not read on inside CAPWAP, which carries frames of IEEE 802.11, nor in samples that sFlow took"""
+    return every(d.frames, lambda f: any(p in ("capwap.data", "sflow") for p in f.chain))
 
 
 def behind_a_proxy_greeting(d):
@@ -170,7 +170,7 @@ def oddity(d):
     return (d.capture.path.name, d.what) in ODDITIES
 
 
-RULES = [quoted_by_icmp, inside_a_tunnel, behind_a_proxy_greeting, after_starttls, link_type_unread, first_fragment_alone,
+RULES = [quoted_by_icmp, inside_wireless, behind_a_proxy_greeting, after_starttls, link_type_unread, first_fragment_alone,
          transport_header_broken, name_unreadable, no_dns_but_for_the_port, target_with_blanks, not_looked_for_on_that_port,
          message_not_whole, hello_not_whole, fragments_alone, oddity]
 
