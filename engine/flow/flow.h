@@ -145,6 +145,7 @@ struct flow_view {
     const char *state;     /* new, established or closed */
     const char *tcp_state; /* or NULL */
     const char *interface; /* "" if unnamed */
+    const char *program;   /* or NULL */
     const char *name;      /* the server's, not terminated */
     uint32_t name_length;  /* 0: unknown */
     nanoseconds start, last;

@@ -48,6 +48,7 @@ struct board_alert {
     nanoseconds time;
     uint8_t severity; /* enum severity */
     char detector[64], title[BOARD_TEXT], who[64], where[BOARD_TEXT], why[512], attack[64];
+    char program[64]; /* whose traffic it was, "" unknown */
 };
 
 struct board_worker {

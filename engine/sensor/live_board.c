@@ -282,6 +282,7 @@ void sensor_note_alert(struct sensor *sensor, const struct alert *alert) {
     text_copy(to->where, sizeof to->where, alert->where);
     text_copy(to->why, sizeof to->why, alert->why);
     text_copy(to->attack, sizeof to->attack, alert->attack);
+    if (alert->has_head) text_copy(to->program, sizeof to->program, alert->head.program);
     pthread_mutex_unlock(&sensor->board_mutex);
 }
 

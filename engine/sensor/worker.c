@@ -186,6 +186,7 @@ static int worker_open(struct worker *worker, struct error *err) {
         .is_local = around_is_local,
         .interface_name = around_interface_name,
         .context = worker,
+        .words = options->words,
     };
     worker->room = flow_room_new(&options->flow, &around, err);
     if (!worker->room) return -1;
@@ -315,6 +316,8 @@ static void packet_unwrap(struct worker *worker, const struct packet *frame, str
     struct tunnel tunnel, around;
     bool joined = false, more = true;
     while (more) {
+        /* macOS looks for the owner of a later fragment by ports that are not there: flow/programs.h. */
+        if (decoded.fragment_offset > 0 && packet.direction != PACKET_OUT) packet.origin = NULL;
         if (decoded.kind == DECODED_TRANSPORT && decoded.fragment)
             joined = fragment_join(worker, &packet, &decoded) || joined;
         more = tunnel_possible(&decoded) && tunnel_open(&packet, &decoded, &inside, &tunnel);
