@@ -10,6 +10,7 @@
  * held only by the files that are being read. */
 #include "capture/capture.h"
 #include "capture/format.h"
+#include "capture/pktap.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct source {
         struct pcap_file pcap;
         struct pcapng_file pcapng;
     };
+    struct attribution from;
     struct block_reader in;
     bool asleep; /* closed after the look at its first packet, which is at `next` */
     bool over;
@@ -43,6 +45,7 @@ struct capture {
     size_t *heap; /* indices into sources, earliest first */
     size_t heap_count;
     struct interface_names names;
+    struct processes *processes; /* that its packets name */
     char **paths;
     char **warnings;
     size_t warning_count, warning_room;
@@ -82,6 +85,7 @@ __attribute__((format(printf, 2, 3))) static void warn(struct capture *c, const 
 static void source_close(struct source *s) {
     if (s->format == FORMAT_PCAPNG) pcapng_file_end(&s->pcapng);
     s->format = FORMAT_UNKNOWN;
+    origins_free(&s->from.origins);
     block_close(&s->in);
     free(s->queue);
     s->queue = NULL;
@@ -90,6 +94,7 @@ static void source_close(struct source *s) {
 /* Opens a file and reads its header. */
 static int source_open(struct capture *c, struct source *s, struct error *err) {
     if (block_open(&s->in, s->path, err) < 0) return -1;
+    s->from = (struct attribution){.processes = &c->processes};
     enum format format = format_detect(&s->in);
     struct error inner;
     int opened = -1;
@@ -97,12 +102,37 @@ static int source_open(struct capture *c, struct source *s, struct error *err) {
         format_describe(&s->in, s->path, err);
     } else {
         opened = format == FORMAT_PCAP ? pcap_file_begin(&s->pcap, &s->in, &inner)
-                                       : pcapng_file_begin(&s->pcapng, &s->in, &c->names, &inner);
+                                       : pcapng_file_begin(&s->pcapng, &s->in, &c->names, &s->from, &inner);
         if (opened < 0) error_set(err, "%s: %s", block_title(s->path), inner.text);
     }
     s->format = opened < 0 ? FORMAT_UNKNOWN : format;
     if (opened < 0) source_close(s);
     return opened;
+}
+
+static uint8_t header_interface(void *names, const uint8_t *name, uint32_t length) {
+    return interface_names_index(names, name, length);
+}
+
+static bool has_pktap(const struct source *s) {
+    return s->format == FORMAT_PCAP ? pktap_is_possible(s->pcap.link_type) : s->pcapng.pktap;
+}
+
+static void strip_headers(struct capture *c, struct source *s, struct packet *packets, int count) {
+    const struct pktap_names names = {.origins = &s->from.origins,
+                                      .processes = &c->processes,
+                                      .refused = &s->from.refused,
+                                      .interface = header_interface,
+                                      .context = &c->names};
+    for (int i = 0; i < count; i++)
+        if (pktap_is_possible(packets[i].link_type)) pktap_strip(&names, &packets[i]);
+}
+
+/* Once a file, when it is over. */
+static void warn_of_processes(struct capture *c, const struct source *s) {
+    if (s->from.refused == 0) return;
+    warn(c, "%s: names more processes than are kept; %llu times one was taken for nobody",
+         block_title(s->path), (unsigned long long)s->from.refused);
 }
 
 /* Once a file, when it is over. */
@@ -128,7 +158,9 @@ static int source_read(struct capture *c, struct source *s, struct packet *out, 
             c->damaged++;
         }
         warn_of_lengths(c, s);
+        warn_of_processes(c, s);
     }
+    if (has_pktap(s)) strip_headers(c, s, out, count);
     return count;
 }
 
@@ -317,6 +349,7 @@ void capture_close(struct capture *c) {
     }
     for (size_t i = 0; i < c->warning_count; i++) free(c->warnings[i]);
     for (uint32_t i = 1; i <= c->names.count; i++) free(c->names.name[i]);
+    processes_free(c->processes);
     free(c->warnings);
     free(c->paths);
     free(c->sources);

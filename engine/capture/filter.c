@@ -1,9 +1,7 @@
 /* libpcap filter expressions over packets of any link type.
  *
- * The program for a link type is compiled when the first packet of that type comes. A PKTAP packet is matched
- * by the frame inside it, as libpcap cannot look past that header. */
+ * The program for a link type is compiled when the first packet of that type comes. */
 #include "capture/filter.h"
-#include "capture/pktap.h"
 
 #include <pcap/pcap.h>
 #include <stdlib.h>
@@ -77,17 +75,9 @@ static struct program *program_for(struct filter *f, uint16_t link_type) {
 }
 
 bool filter_matches(struct filter *f, const struct packet *packet) {
-    uint16_t link_type = packet->link_type;
-    uint32_t skip = 0;
-    struct pktap pktap;
-    if (pktap_read(packet, &pktap)) {
-        link_type = pktap.inner_link_type;
-        skip = pktap.inner_at;
-    }
-    struct program *p = program_for(f, link_type);
+    struct program *p = program_for(f, packet->link_type);
     if (!p || !p->usable) return false;
-    return bpf_filter(p->code.bf_insns, packet->bytes + skip, packet->original - skip,
-                      packet->captured - skip) != 0;
+    return bpf_filter(p->code.bf_insns, packet->bytes, packet->original, packet->captured) != 0;
 }
 
 void filter_free(struct filter *f) {

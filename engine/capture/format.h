@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "capture/block.h"
-#include "capture/packet.h"
+#include "capture/origin.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -69,6 +69,13 @@ struct format_end {
 struct interface_names;
 uint8_t interface_names_index(struct interface_names *names, const uint8_t *name, uint32_t length);
 
+/* Who sent the packets of a file. */
+struct attribution {
+    struct origins origins;
+    struct processes **processes; /* borrowed: those of the capture */
+    uint64_t refused;             /* processes that were not kept */
+};
+
 /* pcap: tcpdump.org/manpages/pcap-savefile.5 */
 struct pcap_file {
     bool swapped;         /* the file's byte order is not ours */
@@ -96,20 +103,25 @@ struct pcapng_interface {
     int64_t offset;       /* seconds to be added */
 };
 
+struct section_processes; /* what a section says of processes: capture/pcapng_origin.h */
+
 struct pcapng_file {
     bool swapped;
     struct pcapng_interface *interfaces; /* of the section; owned */
     uint32_t interface_count, interface_room;
-    uint64_t skip;                 /* bytes of a block of no interest that are still to come */
-    uint64_t odd_lengths;          /* format_original() */
-    nanoseconds last;              /* time of the last packet, for those that carry none */
-    bool told;                     /* the note about unknown interfaces was given */
-    struct interface_names *names; /* borrowed */
+    uint64_t skip;                       /* bytes of a block of no interest that are still to come */
+    uint64_t odd_lengths;                /* format_original() */
+    nanoseconds last;                    /* time of the last packet, for those that carry none */
+    bool told;                           /* the note about unknown interfaces was given */
+    bool pktap;                          /* an interface's packets may have PKTAP headers */
+    struct interface_names *names;       /* borrowed */
+    struct attribution *from;            /* borrowed */
+    struct section_processes *processes; /* NULL: the section has named none yet */
 };
 
 /* Reads the first section header. -1 and an error as above. */
 int pcapng_file_begin(struct pcapng_file *f, struct block_reader *in, struct interface_names *names,
-                      struct error *err);
+                      struct attribution *from, struct error *err);
 int pcapng_file_read(struct pcapng_file *f, struct block_reader *in, struct packet *out, int max,
                      bool may_fill, struct format_end *end);
 void pcapng_file_end(struct pcapng_file *f);

@@ -5,7 +5,8 @@
  * looked at, however long they are, so only packets and headers have to fit into the window. Numbers: section
  * header 0x0A0D0D0A, interface 1, packet (obsolete) 2, simple packet 3, enhanced packet 6. */
 #include "base/bytes.h"
-#include "capture/format.h"
+#include "capture/pcapng_origin.h"
+#include "capture/pktap.h"
 
 #include <stdlib.h>
 
@@ -14,12 +15,11 @@ enum {
     BLOCK_PACKET = 2,
     BLOCK_SIMPLE = 3,
     BLOCK_ENHANCED = 6,
-    OPTION_END = 0,
-    OPTION_PACKET_FLAGS = 2,
     OPTION_NAME = 2,
     OPTION_RESOLUTION = 9,
     OPTION_OFFSET = 14,
-    BLOCK_OVERHEAD = 12, /* type, length, length */
+    OPTION_EFFECTIVE_INTERFACE = 0x8001, /* Apple's: the interface below, by its number */
+    BLOCK_OVERHEAD = 12,                 /* type, length, length */
     SECTION_SMALLEST = 28,
     INTERFACES_MOST = 65536, /* of a section; real ones have a handful */
 };
@@ -33,20 +33,6 @@ struct block {
     const uint8_t *body;
     uint32_t body_length;
 };
-
-/* Walks options: each is code, length, value, padding to four bytes. False at the end of the list, which may
- * lack its end mark, and at a length that does not fit. */
-static bool next_option(struct cursor *options, bool swapped, uint16_t *code, struct slice *value) {
-    const uint8_t *head = cursor_take(options, 4);
-    if (!head) return false;
-    *code = format_load16(head, swapped);
-    uint32_t length = format_load16(head + 2, swapped);
-    if (*code == OPTION_END || cursor_left(options) < length) return false;
-    *value = (struct slice){cursor_take(options, length), length};
-    size_t padding = -length & 3u;
-    cursor_take(options, padding < cursor_left(options) ? padding : cursor_left(options));
-    return true;
-}
 
 static void damaged(const struct block_reader *in, struct format_end *end, const char *what, uint32_t value) {
     end->over = true;
@@ -103,30 +89,23 @@ static bool add_interface(struct pcapng_file *f, const struct block *b) {
     struct cursor options = cursor_over(b->body + 8, b->body_length - 8);
     uint16_t code;
     struct slice value;
-    while (next_option(&options, f->swapped, &code, &value)) {
+    uint32_t below = UINT32_MAX;
+    while (pcapng_next_option(&options, f->swapped, &code, &value)) {
         if (code == OPTION_NAME) {
             made->name = interface_names_index(f->names, value.at, value.length);
         } else if (code == OPTION_RESOLUTION && value.length == 1) {
             made->resolution = value.at[0];
         } else if (code == OPTION_OFFSET && value.length == 8) {
             made->offset = (int64_t)format_load64(value.at, f->swapped);
+        } else if (code == OPTION_EFFECTIVE_INTERFACE && value.length == 4) {
+            below = format_load32(value.at, f->swapped);
         }
     }
+    if (made->name == 0 && below < f->interface_count) made->name = f->interfaces[below].name;
+    f->pktap |= pktap_is_possible(made->link_type);
     made->multiply = whole_nanoseconds(made->resolution);
     f->interface_count++;
     return true;
-}
-
-/* Bits 0 and 1 of a packet's flags: 1 inbound, 2 outbound. */
-static uint8_t packet_direction(struct cursor options, bool swapped) {
-    uint16_t code;
-    struct slice value;
-    while (next_option(&options, swapped, &code, &value))
-        if (code == OPTION_PACKET_FLAGS && value.length == 4) {
-            uint32_t flags = format_load32(value.at, swapped) & 3;
-            return flags == 1 ? PACKET_IN : flags == 2 ? PACKET_OUT : PACKET_DIRECTION_UNKNOWN;
-        }
-    return PACKET_DIRECTION_UNKNOWN;
 }
 
 enum made { MADE_PACKET, MADE_NOTHING, MADE_DAMAGE };
@@ -157,15 +136,13 @@ static enum made read_timed(struct pcapng_file *f, const struct block_reader *in
     uint32_t options = b->body_length - 20 > padded ? b->body_length - 20 - padded : 0;
     f->last = packet_time(from, (uint64_t)format_load32(body + 4, swapped) << 32 |
                                     format_load32(body + 8, swapped));
-    *out = (struct packet){
-        .bytes = body + 20,
-        .captured = captured,
-        .original = format_original(captured, original, &f->odd_lengths),
-        .time = f->last,
-        .link_type = from->link_type,
-        .interface = from->name,
-        .direction = options < 8 ? PACKET_DIRECTION_UNKNOWN
-                                 : packet_direction(cursor_over(body + 20 + padded, options), swapped)};
+    *out = (struct packet){.bytes = body + 20,
+                           .captured = captured,
+                           .original = format_original(captured, original, &f->odd_lengths),
+                           .time = f->last,
+                           .link_type = from->link_type,
+                           .interface = from->name};
+    if (options >= 8) pcapng_origin_read(f, cursor_over(body + 20 + padded, options), out);
     return MADE_PACKET;
 }
 
@@ -198,7 +175,7 @@ static bool read_section_order(struct pcapng_file *f, const uint8_t *at) {
 
 static bool is_read(uint32_t type) {
     return type == BLOCK_ENHANCED || type == BLOCK_PACKET || type == BLOCK_SIMPLE ||
-           type == BLOCK_INTERFACE || type == BLOCK_SECTION;
+           type == BLOCK_INTERFACE || type == BLOCK_SECTION || pcapng_names_process(type);
 }
 
 /* What stands at the front of the window. */
@@ -222,10 +199,13 @@ static inline enum glance glance(struct pcapng_file *f, const uint8_t *at, size_
     if (b->length < (b->type == BLOCK_SECTION ? SECTION_SMALLEST : BLOCK_OVERHEAD) || b->length % 4 != 0)
         return GLANCE_DAMAGE;
     if (!is_read(b->type)) return GLANCE_OTHER;
+    bool optional = pcapng_names_process(b->type); /* a damaged one costs a name, not the packets behind it */
+    if (optional && b->length > PCAPNG_PROCESS_LARGEST) return GLANCE_OTHER;
     if (b->length > BLOCK_LARGEST) return GLANCE_DAMAGE;
     *need = b->length;
     if (here < *need) return GLANCE_MORE;
-    if (format_load32(at + b->length - 4, f->swapped) != b->length) return GLANCE_DAMAGE;
+    if (format_load32(at + b->length - 4, f->swapped) != b->length)
+        return optional ? GLANCE_OTHER : GLANCE_DAMAGE;
     b->body = at + 8;
     b->body_length = b->length - BLOCK_OVERHEAD;
     return GLANCE_BLOCK;
@@ -241,15 +221,19 @@ static enum made read_block(struct pcapng_file *f, const struct block_reader *in
         return read_simple(f, in, b, out, end);
     case BLOCK_INTERFACE:
         return add_interface(f, b) ? MADE_NOTHING : MADE_DAMAGE;
-    default: /* a section begins */
+    case BLOCK_SECTION:
         f->interface_count = 0;
+        pcapng_processes_forget(f);
         return format_load16(b->body + 4, f->swapped) == 1 ? MADE_NOTHING : MADE_DAMAGE;
+    default:
+        pcapng_process_read(f, b->type, b->body, b->body_length);
+        return MADE_NOTHING;
     }
 }
 
 int pcapng_file_begin(struct pcapng_file *f, struct block_reader *in, struct interface_names *names,
-                      struct error *err) {
-    *f = (struct pcapng_file){.names = names};
+                      struct attribution *from, struct error *err) {
+    *f = (struct pcapng_file){.names = names, .from = from};
     struct block b = {0};
     size_t need, here = block_fill(in, BLOCK_OVERHEAD);
     enum glance seen = glance(f, in->at, here, &b, &need);
@@ -324,4 +308,5 @@ int pcapng_file_read(struct pcapng_file *f, struct block_reader *in, struct pack
 void pcapng_file_end(struct pcapng_file *f) {
     free(f->interfaces);
     f->interfaces = NULL;
+    pcapng_processes_forget(f);
 }

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/pages.h"
+#include "capture/pktap.h"
 #include "capture/tap_handle.h"
 
 #include <fcntl.h>
@@ -48,6 +49,9 @@ struct tap {
     uint32_t gone_opened;
     uint8_t *room; /* for the bytes of a burst */
     size_t room_size, room_used;
+    struct origins origins;
+    struct processes *processes; /* that PKTAP headers name */
+    uint64_t processes_refused;
     uint32_t name_count; /* of names[]; 0 is the empty one */
     char names[NAMES_MAX][NAME_SIZE];
     /* `any`: the system's index of an interface → ours, forgotten at each rescan. */
@@ -327,6 +331,22 @@ static void read_cooked(struct tap *tap, struct packet *packet) {
     if (type < sizeof directions) packet->direction = directions[type];
 }
 
+static uint8_t header_interface(void *tap, const uint8_t *name, uint32_t length) {
+    char text[NAME_SIZE];
+    snprintf(text, sizeof text, "%.*s", (int)length, (const char *)name);
+    return name_index(tap, text);
+}
+
+/* The header of macOS's pktap interfaces goes before anybody looks at the packet. */
+static void strip_header(struct tap *tap, struct packet *packet) {
+    const struct pktap_names names = {.origins = &tap->origins,
+                                      .processes = &tap->processes,
+                                      .refused = &tap->processes_refused,
+                                      .interface = header_interface,
+                                      .context = tap};
+    pktap_strip(&names, packet);
+}
+
 static void collect(unsigned char *context, const struct pcap_pkthdr *header, const unsigned char *bytes) {
     struct collecting *c = (struct collecting *)context;
     struct tap *tap = c->tap;
@@ -343,11 +363,15 @@ static void collect(unsigned char *context, const struct pcap_pkthdr *header, co
                               .link_type = handle->link_type,
                               .interface = c->place->interface,
                               .direction = PACKET_DIRECTION_UNKNOWN};
-    if (!tap_handle_takes(handle, packet)) return;
+    if (handle->link_type == LINKTYPE_PKTAP) strip_header(tap, packet);
+    if (!tap_handle_takes(handle, packet)) {
+        if (packet->origin) origins_give_back(&tap->origins);
+        return;
+    }
     uint8_t *copy = tap->room + tap->room_used;
-    memcpy(copy, bytes, captured);
+    memcpy(copy, packet->bytes, packet->captured);
     packet->bytes = copy;
-    tap->room_used = (tap->room_used + captured + 7) & ~(size_t)7;
+    tap->room_used = (tap->room_used + packet->captured + 7) & ~(size_t)7;
     if (handle->link_type == LINKTYPE_SLL2 || handle->link_type == LINKTYPE_SLL) read_cooked(tap, packet);
     c->place->packets++;
     c->place->bytes += packet->original;
@@ -467,6 +491,8 @@ void tap_free(struct tap *tap) {
     if (!tap) return;
     for (uint32_t i = 0; i < TAP_HANDLES; i++) place_close(tap, &tap->places[i], NULL);
     pages_release(tap->room, tap->room_size);
+    origins_free(&tap->origins);
+    processes_free(tap->processes);
     if (tap->probe >= 0) close(tap->probe);
     free(tap);
 }

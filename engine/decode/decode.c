@@ -1,4 +1,4 @@
-/* The entrance to decoding: clears the result, looks behind PKTAP, starts with the link layer. */
+/* The entrance to decoding: clears the result, starts with the link layer. */
 #include "decode/decode.h"
 #include "capture/pktap.h"
 #include "decode/layers.h"
@@ -16,15 +16,8 @@ void decode_packet(const struct packet *packet, struct decoded *out) {
     clear(out);
     out->wire_length = packet->original;
     struct rest r = {packet->bytes, packet->captured, packet->original};
-    uint16_t link_type = packet->link_type;
-    if (__builtin_expect(link_type == LINKTYPE_PKTAP || link_type == LINKTYPE_USER2, 0)) {
-        struct pktap pktap;
-        if (!pktap_read(packet, &pktap)) {
-            if (link_type == LINKTYPE_PKTAP) note_anomaly(out, "link", "bad_pktap_header");
-            return;
-        }
-        link_type = pktap.inner_link_type;
-        r = rest_from(r, pktap.inner_at);
-    }
-    decode_link(link_type, r, out);
+    /* Taken off where packets come in, if it can be read (capture/pktap.h). */
+    if (__builtin_expect(packet->link_type == LINKTYPE_PKTAP, 0))
+        note_anomaly(out, "link", "bad_pktap_header");
+    decode_link(packet->link_type, r, out);
 }
