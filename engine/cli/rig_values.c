@@ -24,7 +24,8 @@ int rig_values_fill(struct rig_values *out, const struct invocation *invocation,
     out->rig = (struct rig_options){.scripts = replay.scripts,
                                     .batch_limit = replay.batch_limit,
                                     .filter = replay.filter,
-                                    .home_networks = replay.home_networks};
+                                    .home_networks = replay.home_networks,
+                                    .host_logs = replay.host_logs};
     out->captures = (const char *const *)&invocation->argv[invocation->rest];
     out->capture_count = (size_t)(invocation->argc - invocation->rest);
     out->colour = replay.outputs.colour;

@@ -14,6 +14,7 @@ struct rig {
     struct rig_options options;
     struct worker_options worker_options;
     struct home *home;
+    struct words *words;
     struct gather *gather;
     struct worker *worker;
     bool finished;
@@ -53,7 +54,11 @@ static int rig_open(struct rig *rig, struct error *err) {
         .workers = 1, .context = rig, .on_alert = on_alert, .on_report = on_report};
     rig->gather = gather_new(&gather, err);
     if (!rig->gather) return -1;
+    rig->words = words_new(PROGRAM_WORDS, PROGRAM_WORD_BYTES, err);
+    if (!rig->words) return -1;
     rig->worker_options = (struct worker_options){
+        .words = rig->words,
+        .host_logs = &rig->options.host_logs,
         .filter = options->filter,
         .batch_limit = options->batch_limit ? options->batch_limit : USUAL_BATCH,
         .fragment_memory = FRAGMENT_MEMORY,
@@ -100,6 +105,7 @@ void rig_free(struct rig *rig) {
     if (rig->worker && !rig->finished) rig_abandon(rig);
     worker_free(rig->worker);
     gather_free(rig->gather);
+    words_free(rig->words);
     home_free(rig->home);
     free(rig);
 }
@@ -116,6 +122,7 @@ int rig_captures(struct rig *rig, const char *const *paths, size_t count, bool (
     }
     for (size_t i = 0; capture_warning(rig->capture, i); i++)
         log_line(LOG_WARNING, "%s", capture_warning(rig->capture, i));
+    if (n == 0) worker_play_rest(rig->worker);
     worker_tick(rig->worker);
     capture_close(rig->capture);
     rig->capture = NULL;
