@@ -11,6 +11,10 @@ struct batch *conversation_batch(const struct conversation *c) {
     return c->room->around.batch;
 }
 
+bool conversation_is_tcp(const struct conversation *c) {
+    return flow_is_tcp(c->flow);
+}
+
 bool conversation_wants(const struct conversation *c, enum event_kind kind) {
     const bool *wants = c->room->around.batch->listener.wants;
     return wants && wants[kind];
@@ -20,6 +24,12 @@ void conversation_set_name(struct conversation *c, enum name_source source, stru
     facts_name(c->room, c->flow, source, name);
 }
 
+struct slice conversation_name(const struct conversation *c) {
+    const struct flow_facts *facts = flow_facts_if(c->room, c->flow);
+    if (!facts || !facts->name) return (struct slice){NULL, 0};
+    return (struct slice){(const uint8_t *)facts->name, facts->name_length};
+}
+
 void conversation_set_ja4(struct conversation *c, struct slice ja4) {
     facts_ja4(c->room, c->flow, ja4);
 }
@@ -27,6 +37,10 @@ void conversation_set_ja4(struct conversation *c, struct slice ja4) {
 void conversation_anomaly(struct conversation *c, const char *name) {
     const struct protocol *protocol = ((struct talk *)c)->protocol;
     anomaly_note(c->room, c->flow, c->time, "applayer", protocol->name, name);
+}
+
+uint16_t conversation_server_port(const struct conversation *c) {
+    return c->flow->key.port[flow_server(c->flow)];
 }
 
 struct names *conversation_names(const struct conversation *c) {

@@ -88,6 +88,9 @@ struct protocol {
 void *conversation_event(struct conversation *c, enum event_kind kind);
 struct batch *conversation_batch(const struct conversation *c);
 
+/* Is it a stream? Parsers that read datagrams too are told. */
+bool conversation_is_tcp(const struct conversation *c);
+
 /* True if somebody listens to that kind: lets a parser skip costly work (fingerprints, lists). */
 bool conversation_wants(const struct conversation *c, enum event_kind kind);
 
@@ -95,6 +98,9 @@ bool conversation_wants(const struct conversation *c, enum event_kind kind);
  * kept.
  */
 void conversation_set_name(struct conversation *c, enum name_source source, struct slice name);
+
+/* The flow's server name as known by now; its length is 0 if it has none. Valid until the next set_name. */
+struct slice conversation_name(const struct conversation *c);
 
 /* The client's TLS stack, for flows' and onsets' records: at most 63 bytes. */
 void conversation_set_ja4(struct conversation *c, struct slice ja4);
@@ -136,6 +142,9 @@ void *conversation_hand_over_to(struct conversation *c, const struct protocol *n
  * IPv6 address in brackets). Names the flow's server too (NAME_PROXY), an address by what DNS told the client
  * of it. Of several proxies the last counts. */
 void conversation_set_proxy(struct conversation *c, const char *kind, struct slice target);
+
+/* Port of the flow's server. */
+uint16_t conversation_server_port(const struct conversation *c);
 
 /* What the clients of this worker were told by DNS: see flow/names.h. */
 struct names *conversation_names(const struct conversation *c);

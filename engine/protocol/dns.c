@@ -6,6 +6,7 @@
  * are refused. */
 #include "protocol/dns_message.h"
 #include "protocol/protocols.h"
+#include "protocol/proxy_config.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -116,10 +117,13 @@ static void read_message(struct conversation *c, enum direction direction,
     if (reading.question) {
         struct dns_state *state = c->state;
         uint64_t key = question_key(reading.header.id, &question);
-        if (reading.header.flags & DNS_RESPONSE)
+        if (reading.header.flags & DNS_RESPONSE) {
             reading.rtt = answer_time(state, key, c->time);
-        else
+        } else {
+            struct slice name = {(const uint8_t *)question.name.text, question.name.length};
             note_question(state, key, c->time);
+            proxy_config_asked(c, name, question.type);
+        }
     }
     dns_message_report(c, &reading, learner_of(c, direction));
 }

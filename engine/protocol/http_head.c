@@ -120,7 +120,7 @@ bool http_status_line(struct slice line, struct http_status_line *out) {
     return out->status >= 100;
 }
 
-static enum http_header_id header_id(struct slice name) {
+enum http_header_id http_header_id(struct slice name) {
     static const struct {
         const char *name;
         enum http_header_id id;
@@ -135,6 +135,9 @@ static enum http_header_id header_id(struct slice name) {
         {"location", HTTP_LOCATION},
         {"server", HTTP_SERVER},
         {"upgrade", HTTP_UPGRADE},
+        {"origin", HTTP_ORIGIN},
+        {"sec-websocket-protocol", HTTP_WEBSOCKET_PROTOCOL},
+        {"sec-websocket-extensions", HTTP_WEBSOCKET_EXTENSIONS},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (http_word_is(name, known[i].name)) return known[i].id;
@@ -150,7 +153,7 @@ bool http_header_line(struct slice line, struct http_header *out) {
     out->blank_before_colon = colon != name_end;
     out->name = slice_of(line.at, name_end);
     out->value = trim(slice_of(colon + 1, end));
-    out->id = header_id(out->name);
+    out->id = http_header_id(out->name);
     return true;
 }
 

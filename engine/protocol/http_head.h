@@ -37,6 +37,9 @@ enum http_header_id {
     HTTP_LOCATION,
     HTTP_SERVER,
     HTTP_UPGRADE,
+    HTTP_ORIGIN,
+    HTTP_WEBSOCKET_PROTOCOL,
+    HTTP_WEBSOCKET_EXTENSIONS,
 };
 
 struct http_header {
@@ -45,6 +48,9 @@ struct http_header {
     struct slice value;      /* without blanks around it; line folds are still in it */
     bool blank_before_colon; /* forbidden by RFC 9112 section 5.1, since proxies disagree on it */
 };
+
+/* Which of them a name means, in any case. */
+enum http_header_id http_header_id(struct slice name);
 
 /* Returns false if the line has no name and colon. */
 bool http_header_line(struct slice line, struct http_header *out);

@@ -2,7 +2,9 @@
  *
  * Where lengths contradict each other, proxies and servers have been fooled (request smuggling), so that is
  * an anomaly; the parser then does what the RFC tells a server to do. */
+#include "protocol/http2.h"
 #include "protocol/http_state.h"
+#include "protocol/websocket.h"
 
 /* ------------------------------------------------------------- start lines */
 
@@ -13,26 +15,6 @@ static void begin_head(struct http_side *side, struct http_transaction *t) {
     side->length = 0;
     side->status = 0;
     side->transaction = t;
-}
-
-static void set_host(struct conversation *c, struct http_transaction *t, struct slice text) {
-    struct http_authority authority;
-    if (!http_authority(text, &authority)) {
-        conversation_anomaly(c, "malformed_host");
-        return;
-    }
-    uint8_t lower[255];
-    struct slice host = {lower, authority.host.length < sizeof lower ? authority.host.length : sizeof lower};
-    for (uint32_t i = 0; i < host.length; i++) {
-        uint8_t byte = authority.host.at[i];
-        lower[i] = byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
-    }
-    if (t) {
-        http_transaction_put(t, HTTP_TEXT_HOST, host);
-        t->host_port = authority.port;
-    }
-    /* An address is no name: one that DNS gave tells more. */
-    if (host.length && !authority.address) conversation_set_name(c, NAME_HOST, host);
 }
 
 static enum http_outcome start_request(struct conversation *c, struct http_side *side, struct slice line) {
@@ -52,7 +34,7 @@ static enum http_outcome start_request(struct conversation *c, struct http_side 
     http_transaction_put(t, HTTP_TEXT_URL, request.target);
     /* The target's authority outdoes the Host header (RFC 9112 section 3.2.2). */
     struct slice authority = t->is_connect ? request.target : http_target_authority(request.target);
-    if (authority.length) set_host(c, t, authority);
+    if (authority.length) http_transaction_set_host(c, t, authority);
     return HTTP_GO_ON;
 }
 
@@ -110,7 +92,7 @@ static void host_header(struct conversation *c, struct http_side *side, struct s
     side->has_host = true;
     if (!first) conversation_anomaly(c, "duplicate_host");
     bool target_has_it = t && http_transaction_has(t, HTTP_TEXT_HOST);
-    if (first && !target_has_it) set_host(c, t, value);
+    if (first && !target_has_it) http_transaction_set_host(c, t, value);
 }
 
 static void keep_request_header(struct http_transaction *t, const struct http_header *header) {
@@ -127,6 +109,9 @@ static void keep_request_header(struct http_transaction *t, const struct http_he
         break;
     case HTTP_CONTENT_TYPE:
         http_transaction_put(t, HTTP_TEXT_REQUEST_CONTENT_TYPE, header->value);
+        break;
+    case HTTP_ORIGIN:
+        http_transaction_put(t, HTTP_TEXT_ORIGIN, header->value);
         break;
     default:
         break;
@@ -146,6 +131,12 @@ static void keep_response_header(struct http_transaction *t, const struct http_h
         break;
     case HTTP_UPGRADE:
         if (t->status == 101) http_transaction_put(t, HTTP_TEXT_UPGRADE, header->value);
+        break;
+    case HTTP_WEBSOCKET_PROTOCOL:
+        if (t->status == 101) http_transaction_put(t, HTTP_TEXT_WEBSOCKET_PROTOCOL, header->value);
+        break;
+    case HTTP_WEBSOCKET_EXTENSIONS:
+        if (t->status == 101) http_transaction_put(t, HTTP_TEXT_WEBSOCKET_EXTENSIONS, header->value);
         break;
     default:
         break;
@@ -209,13 +200,24 @@ void http_message_tunnel(struct conversation *c) {
     conversation_hand_over(c);
 }
 
+/* The two protocols that begin with what HTTP knows of them are given it; the others are recognised. */
+static void upgrade(struct conversation *c, const struct http_transaction *t) {
+    const struct http_state *state = c->state;
+    enum direction client = (enum direction)state->request_direction;
+    struct slice protocol = http_transaction_get(t, HTTP_TEXT_UPGRADE);
+    bool taken = false;
+    if (http_word_is(protocol, "websocket")) taken = websocket_begin(c, t, client);
+    if (http_word_is(protocol, "h2c")) taken = http2_begin(c, t, client);
+    if (!taken) conversation_hand_over(c);
+}
+
 /* What follows a tunnel's or another protocol's beginning is not HTTP. */
 static bool leaves_http(struct conversation *c, const struct http_side *side) {
     struct http_transaction *t = side->transaction;
     if (!t) return false;
     if (side->status == 101) {
         http_transaction_put(t, HTTP_TEXT_UPGRADE, (struct slice){(const uint8_t *)"", 0});
-        conversation_hand_over(c);
+        upgrade(c, t);
         return true;
     }
     if (!t->is_connect || side->status < 200 || side->status > 299) return false;

@@ -4,6 +4,7 @@
  * Where only the client's side was captured the queue fills and never empties. When it is full, the oldest
  * request is reported as it is; should its response come after all, it is read for its length and not
  * reported. */
+#include "protocol/encrypted_dns.h"
 #include "protocol/http_state.h"
 
 /* Bytes of text: much for the first few, little for those who pipeline without end. At most 4 × 16 + 60 × 2
@@ -20,10 +21,22 @@ static void forget_first(struct http_state *state) {
     http_transaction_free(t);
 }
 
+static bool carries_dns(struct conversation *c, const struct http_transaction *t) {
+    struct encrypted_dns_request request = {
+        .host = http_transaction_get(t, HTTP_TEXT_HOST),
+        .target = http_transaction_get(t, HTTP_TEXT_URL),
+        .request_type = http_transaction_get(t, HTTP_TEXT_REQUEST_CONTENT_TYPE),
+        .response_type = http_transaction_get(t, HTTP_TEXT_CONTENT_TYPE),
+    };
+    return encrypted_dns_of_http(c, &request);
+}
+
 void http_pending_report_first(struct conversation *c) {
     struct http_state *state = c->state;
     if (!state->first) return;
     http_transaction_report(c, state->first);
+    if (!state->dns_told && conversation_wants(c, EVENT_encrypted_dns))
+        state->dns_told = carries_dns(c, state->first);
     forget_first(state);
 }
 
@@ -37,7 +50,7 @@ static struct http_transaction *new_transaction(struct conversation *c) {
     struct http_transaction *t = http_transaction_new(state->waiting < ROOMY_MAX ? ROOMY_TEXT : TIGHT_TEXT);
     if (!t) return NULL;
     t->time = c->time;
-    t->wanted = conversation_wants(c, EVENT_http);
+    t->wanted = http_transaction_wanted(c);
     return t;
 }
 

@@ -1,19 +1,37 @@
 /* What is remembered of a request until its response is over: one record and one growing text. */
 #include "protocol/http_transaction.h"
 
+#include "protocol/http_head.h"
+#include "protocol/proxy_config.h"
+
 #include <stdlib.h>
+#include <strings.h>
 
 enum { TEXT_FIRST_SIZE = 1024, NAME_MAX_BYTES = 128 };
 
 /* How much of each field is kept. */
 static const uint16_t field_limits[HTTP_TEXTS] = {
-    [HTTP_TEXT_HOST] = 255,        [HTTP_TEXT_URL] = 8192,
-    [HTTP_TEXT_USER_AGENT] = 2048, [HTTP_TEXT_CONTENT_TYPE] = 512,
-    [HTTP_TEXT_REFERER] = 4096,    [HTTP_TEXT_METHOD] = 64,
-    [HTTP_TEXT_REDIRECT] = 4096,   [HTTP_TEXT_REQUEST_CONTENT_TYPE] = 512,
-    [HTTP_TEXT_SERVER] = 512,      [HTTP_TEXT_COOKIE] = 256,
+    [HTTP_TEXT_HOST] = 255,
+    [HTTP_TEXT_URL] = 8192,
+    [HTTP_TEXT_USER_AGENT] = 2048,
+    [HTTP_TEXT_CONTENT_TYPE] = 512,
+    [HTTP_TEXT_REFERER] = 4096,
+    [HTTP_TEXT_METHOD] = 64,
+    [HTTP_TEXT_REDIRECT] = 4096,
+    [HTTP_TEXT_REQUEST_CONTENT_TYPE] = 512,
+    [HTTP_TEXT_SERVER] = 512,
+    [HTTP_TEXT_COOKIE] = 256,
     [HTTP_TEXT_UPGRADE] = 128,
+    [HTTP_TEXT_ORIGIN] = 512,
+    [HTTP_TEXT_WEBSOCKET_PROTOCOL] = 256,
+    [HTTP_TEXT_WEBSOCKET_EXTENSIONS] = 256,
+    [HTTP_TEXT_GRPC_STATUS] = 16,
 };
+
+bool http_transaction_wanted(const struct conversation *c) {
+    return conversation_wants(c, EVENT_http) || conversation_wants(c, EVENT_websocket) ||
+           conversation_wants(c, EVENT_proxy_config) || conversation_wants(c, EVENT_encrypted_dns);
+}
 
 struct http_transaction *http_transaction_new(uint16_t text_limit) {
     struct http_transaction *t = calloc(1, sizeof *t);
@@ -83,6 +101,26 @@ void http_transaction_add_name(struct http_transaction *t, struct slice name) {
     if (span.length) t->names[t->name_count++] = span;
 }
 
+void http_transaction_set_host(struct conversation *c, struct http_transaction *t, struct slice text) {
+    struct http_authority authority;
+    if (!http_authority(text, &authority)) {
+        conversation_anomaly(c, "malformed_host");
+        return;
+    }
+    uint8_t lower[255];
+    struct slice host = {lower, authority.host.length < sizeof lower ? authority.host.length : sizeof lower};
+    for (uint32_t i = 0; i < host.length; i++) {
+        uint8_t byte = authority.host.at[i];
+        lower[i] = byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+    }
+    if (t) {
+        http_transaction_put(t, HTTP_TEXT_HOST, host);
+        t->host_port = authority.port;
+    }
+    /* An address is no name: one that DNS gave tells more. */
+    if (host.length && !authority.address) conversation_set_name(c, NAME_HOST, host);
+}
+
 static struct text_ref text_of(struct batch *batch, const struct http_transaction *t,
                                enum http_text_field field) {
     if (!http_transaction_has(t, field)) return (struct text_ref){0};
@@ -97,13 +135,31 @@ static struct list_ref names_of(struct batch *batch, const struct http_transacti
     return t->name_count ? batch_list(batch, items, t->name_count) : (struct list_ref){0};
 }
 
-static const char *protocol_word(int8_t minor) {
-    if (minor == 0) return "HTTP/1.0";
-    return minor == 1 ? "HTTP/1.1" : "HTTP/1.x";
+static const char *protocol_word(const struct http_transaction *t) {
+    if (t->stream_id) return "HTTP/2";
+    if (t->minor == 0) return "HTTP/1.0";
+    return t->minor == 1 ? "HTTP/1.1" : "HTTP/1.x";
+}
+
+/* A gRPC call's path is /SERVICE/METHOD (grpc/grpc, doc/PROTOCOL-HTTP2.md). */
+static void fill_grpc(struct batch *batch, struct event_http_body *body, const struct http_transaction *t) {
+    struct slice type = http_transaction_get(t, HTTP_TEXT_REQUEST_CONTENT_TYPE);
+    if (type.length == 0) type = http_transaction_get(t, HTTP_TEXT_CONTENT_TYPE);
+    if (type.length < 16 || strncasecmp((const char *)type.at, "application/grpc", 16) != 0) return;
+    struct slice path = http_transaction_get(t, HTTP_TEXT_URL);
+    if (path.length > 1 && path.at[0] == '/') {
+        const uint8_t *end = path.at + path.length;
+        const uint8_t *slash = memchr(path.at + 1, '/', path.length - 1);
+        const uint8_t *stop = slash ? slash : end;
+        body->grpc_service = batch_text(batch, path.at + 1, (size_t)(stop - path.at - 1));
+        if (slash) body->grpc_method = batch_text(batch, slash + 1, (size_t)(end - slash - 1));
+    }
+    body->grpc_status = text_of(batch, t, HTTP_TEXT_GRPC_STATUS);
 }
 
 void http_transaction_report(struct conversation *c, const struct http_transaction *t) {
     if (t->silent) return;
+    proxy_config_fetched(c, t);
     struct event_http *event = conversation_event(c, EVENT_http);
     if (!event) return;
     struct batch *batch = conversation_batch(c);
@@ -116,7 +172,7 @@ void http_transaction_report(struct conversation *c, const struct http_transacti
     body->content_type = text_of(batch, t, HTTP_TEXT_CONTENT_TYPE);
     body->referer = text_of(batch, t, HTTP_TEXT_REFERER);
     body->method = text_of(batch, t, HTTP_TEXT_METHOD);
-    if (t->minor >= 0) body->protocol = batch_string(batch, protocol_word(t->minor));
+    if (t->minor >= 0 || t->stream_id) body->protocol = batch_string(batch, protocol_word(t));
     body->status = t->status;
     body->redirect = text_of(batch, t, HTTP_TEXT_REDIRECT);
     body->length = t->length;
@@ -127,5 +183,7 @@ void http_transaction_report(struct conversation *c, const struct http_transacti
     body->request_headers = names_of(batch, t);
     body->upgrade = text_of(batch, t, HTTP_TEXT_UPGRADE);
     body->depth = t->depth;
+    body->stream_id = t->stream_id;
+    if (t->stream_id) fill_grpc(batch, body, t);
     batch_commit(batch);
 }

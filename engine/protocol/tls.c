@@ -8,6 +8,7 @@
 #include "protocol/protocols.h"
 
 #include "protocol/certificate_cache.h"
+#include "protocol/encrypted_dns.h"
 #include "protocol/ja4.h"
 #include "protocol/tls_event.h"
 #include "protocol/tls_record.h"
@@ -96,6 +97,7 @@ static void tls_report(struct conversation *c, struct tls *t) {
         tls_event_client(batch, body, t->hello, t->ja4);
     else if (t->hello)
         tls_event_part_of_client(batch, body, t->hello);
+    if (t->hello) body->service = tls_service_word(t->hello, &event->head);
     bool sound = t->leaf.length == 0 || certificate_cache_describe(c->shared, t->leaf, batch, body);
     batch_commit(batch);
     if (!sound) conversation_anomaly(c, "bad_certificate");
@@ -157,6 +159,7 @@ static void on_client_hello(struct conversation *c, struct tls *t, enum directio
     if (!t->hello) return;
     t->has_client_hello = true;
     check_server_name(c, t->hello->sni);
+    encrypted_dns_of_hello(c, t->hello, false);
     if (!conversation_wants(c, EVENT_tls) && !conversation_wants(c, EVENT_flow) &&
         !conversation_wants(c, EVENT_onset))
         return;

@@ -3,7 +3,10 @@
 
 #include "protocol/ja3.h"
 
-enum { ALPN_NAMES = 64 }; /* protocols of a ClientHello that are reported */
+enum {
+    ALPN_NAMES = 64,  /* protocols of a ClientHello that are reported */
+    PUSH_PORT = 5223, /* of Apple's push service, which others use too */
+};
 
 const char *tls_version_word(uint16_t version) {
     if (tls_is_13(version)) return "TLS 1.3";
@@ -70,6 +73,34 @@ void tls_event_client(struct batch *batch, struct event_tls_body *body, const st
     body->groups = numbers_list(batch, hello->groups);
     body->signature_algorithms = numbers_list(batch, hello->signature_algorithms);
     if (!body->has_server_hello) body->version = tls_version_word(client_hello_version(hello));
+}
+
+static bool ends_with(struct slice name, const char *tail) {
+    size_t length = strlen(tail);
+    return name.length >= length && memcmp(name.at + name.length - length, tail, length) == 0;
+}
+
+static bool offers_push(struct slice alpn) {
+    static const char *const marks[] = {"apns-security-v", "apns-pack-v"};
+    struct cursor c = cursor_over(alpn.at, alpn.length);
+    while (cursor_left(&c) > 0) {
+        uint8_t length = cursor_u8(&c);
+        const uint8_t *name = cursor_take(&c, length);
+        for (size_t i = 0; name && i < sizeof marks / sizeof marks[0]; i++)
+            if (length > strlen(marks[i]) && memcmp(name, marks[i], strlen(marks[i])) == 0) return true;
+    }
+    return false;
+}
+
+/* 17.0.0.0/8, from which Apple's couriers answer. */
+static bool apple_block(const struct ip *address) {
+    return ip_is_v4(address) && address->bytes[12] == 17;
+}
+
+const char *tls_service_word(const struct client_hello *hello, const struct event_head_body *head) {
+    bool push = offers_push(hello->alpn) || ends_with(hello->sni, ".push.apple.com") ||
+                (head->server_port == PUSH_PORT && apple_block(&head->server_ip));
+    return push ? "apns" : NULL;
 }
 
 void tls_event_server(struct batch *batch, struct event_tls_body *body, const struct server_said *said) {

@@ -19,6 +19,10 @@ void tls_event_server(struct batch *batch, struct event_tls_body *body, const st
 /* The names of an ALPN list as texts of the event that is open. */
 struct list_ref tls_event_alpns(struct batch *batch, struct slice names);
 
+/* What runs inside, as far as the client's hello and the server's address tell: "apns" (ALPN, names below
+ * push.apple.com, or port 5223 of Apple's block), or NULL. `hello` was kept: its name is lower case. */
+const char *tls_service_word(const struct client_hello *hello, const struct event_head_body *head);
+
 /* "TLS 1.2" …, NULL for a number without a name. */
 const char *tls_version_word(uint16_t version);
 

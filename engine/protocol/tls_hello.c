@@ -94,7 +94,8 @@ static bool read_client_extension(uint16_t type, struct cursor c, struct client_
         return !c.failed;
     case EXTENSION_QUIC:
     case EXTENSION_QUIC_DRAFT:
-        hello->quic = slice_cut((struct slice){c.at, (uint32_t)cursor_left(&c)}, HELLO_QUIC, &hello->cut);
+        hello->quic =
+            (struct slice){c.at, (uint32_t)(cursor_left(&c) < HELLO_QUIC ? cursor_left(&c) : HELLO_QUIC)};
         return true;
     case EXTENSION_EARLY_DATA:
         hello->early_data = true;

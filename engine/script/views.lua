@@ -157,7 +157,7 @@ return function(inside)
                 local f = slots[band(i, %d)].%s.%s
                 return %s
             end]]):format(bits, 2 ^ bits - 1, field.head and "head" or "body", field.member or field.name,
-            field.member and field.type == "ip" and "address_if_any(f)" or expressions[field.type])
+            not field.head and field.type == "ip" and "address_if_any(f)" or expressions[field.type])
         local chunk = assert(load(source, "=getter " .. kind .. "." .. field.name, "t"))
         return chunk(slots, home, band, rshift, stale, address, word, ffi.string, slice_type, list, u16s, address_if_any)
     end

@@ -88,15 +88,8 @@ def inside_a_tunnel(d):
 
 
 def behind_a_proxy_greeting(d):
-    """lunette does not read on behind SOCKS, HTTP CONNECT or the PROXY protocol"""
-    if d.ours_alone:
-        return False
-    layers = {"socks", "proxy"} | ({"http"} if d.kind == "tls" else set())
-    if every(d.frames, lambda f: layers & set(f.chain)):
-        return True
-    if d.kind not in ("tls", "http") or not d.flow or d.flow[0] != "TCP":
-        return False
-    return every(d.capture.told_the_protocol(d.flow, "socks").items[d.kind].get(d.item, []), lambda f: "socks" in f.chain)
+    """lunette does not read on behind the PROXY protocol's line"""
+    return every(d.frames, lambda f: "proxy" in f.chain)
 
 
 def after_starttls(d):

@@ -6,10 +6,13 @@ import re
 from captures import replay
 from tshark_view import KINDS, in_order
 
+# The event that a kind is in, where it has another name.
+EVENTS = {"http2": "http"}
+
 
 def look(capture):
     """Our view of a capture, or None if it cannot be read."""
-    done = replay("--no-scripts", "-q", "-o", "-", "--record", ",".join(KINDS), capture)
+    done = replay("--no-scripts", "-q", "-o", "-", "--record", ",".join({EVENTS.get(kind, kind) for kind in KINDS}), capture)
     if done.returncode != 0:
         return None
     items = {kind: collections.defaultdict(list) for kind in KINDS}
@@ -33,6 +36,8 @@ def found_in(record):
     if kind == "tls" and "sni" in body:
         yield "tls", body["sni"]
     if kind == "http" and "http_method" in body:
-        yield "http", (body["http_method"], body.get("hostname", ""), body.get("url", ""))
+        yield "http2" if "stream_id" in body else "http", (body["http_method"], body.get("hostname", ""), body.get("url", ""))
+    if kind == "socks" and "host" in body:
+        yield "socks", (body["host"], body.get("port", 0))
     if kind == "ssh":
         yield from (("ssh", body[side]["banner"]) for side in ("client", "server") if "banner" in body.get(side, {}))

