@@ -124,6 +124,7 @@ void facts_release(struct flow_room *room, struct flow *flow) {
     free(facts->ja4);
     if (facts->proxy_target) room->strings -= facts->proxy_target_length;
     free(facts->proxy_target);
+    if (facts->programs) slab_give(&room->programs, facts->programs);
     slab_give(&room->facts, flow->facts);
     flow->facts = 0;
 }

@@ -4,6 +4,7 @@
 #include "sensor/sensor.h"
 
 #include "base/log.h"
+#include "base/words.h"
 #include "base/text.h"
 #include "script/reload.h"
 #include "sensor/tally.h"
@@ -269,6 +270,7 @@ static int stations_open(struct sensor *sensor, struct error *err) {
                     .fragment_memory = options->fragment_memory,
                     .flow = options->flow,
                     .home = sensor->home,
+                    .words = sensor->words,
                     .index = i,
                     .workers = sensor->station_count,
                 },
@@ -414,6 +416,8 @@ static int sensor_open(struct sensor *sensor, struct error *err) {
     if (privilege_check(&options->privilege, err) < 0) return -1;
     sensor->home = home_new(options->home_networks, err);
     if (!sensor->home) return error_is_usage(err);
+    sensor->words = words_new(WORDS_USUAL, WORDS_USUAL_BYTES, err);
+    if (!sensor->words) return -1;
     sensor->deal = deal_new(sensor->home, sensor->station_count, err);
     if (!sensor->deal) return -1;
     if (stations_open(sensor, err) < 0) return -1;
@@ -527,6 +531,7 @@ static void sensor_close(struct sensor *sensor) {
     if (sensor->state_lock >= 0) close(sensor->state_lock);
     deal_free(sensor->deal);
     home_free(sensor->home);
+    words_free(sensor->words);
     uv_walk(&sensor->loop, close_walk, NULL);
     uv_run(&sensor->loop, UV_RUN_DEFAULT);
     uv_loop_close(&sensor->loop);

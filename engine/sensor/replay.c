@@ -3,6 +3,7 @@
 #include "sensor/replay.h"
 
 #include "base/log.h"
+#include "base/words.h"
 #include "capture/capture.h"
 #include "sensor/gather.h"
 #include "sensor/home.h"
@@ -28,6 +29,7 @@ enum {
 struct replay {
     const struct replay_options *options;
     struct home *home;
+    struct words *words;
     struct outputs *outputs;
     struct gather *gather; /* NULL: no detector gathers */
     uint32_t count;
@@ -98,6 +100,8 @@ static int replay_open(struct replay *replay, struct error *err) {
         if (check_output(options, options->outputs.records[i], err) < 0) return -1;
     replay->home = home_new(options->home_networks, err);
     if (!replay->home) return error_is_usage(err);
+    replay->words = words_new(WORDS_USUAL, WORDS_USUAL_BYTES, err);
+    if (!replay->words) return -1;
     replay->outputs = outputs_open(&outputs, replay->count, err);
     if (!replay->outputs) return -1;
     const struct gather_options gather = {.workers = replay->count, .outputs = replay->outputs};
@@ -111,6 +115,7 @@ static int replay_open(struct replay *replay, struct error *err) {
             .batch_limit = options->batch_limit,
             .fragment_memory = options->fragment_memory,
             .flow = options->flow,
+            .words = replay->words,
             .scripts = options->scripts,
             .home = replay->home,
             .outputs = replay->outputs,
@@ -314,5 +319,6 @@ enum replay_outcome replay_run(const struct replay_options *options, struct erro
     }
     gather_free(replay.gather);
     home_free(replay.home);
+    words_free(replay.words);
     return outcome;
 }

@@ -178,6 +178,7 @@ static int worker_open(struct worker *worker, struct error *err) {
         .is_local = around_is_local,
         .interface_name = around_interface_name,
         .context = worker,
+        .words = options->words,
     };
     worker->room = flow_room_new(&options->flow, &around, err);
     if (!worker->room) return -1;
@@ -310,8 +311,11 @@ static void packet_take(struct worker *worker, const struct packet *packet) {
         return;
     }
     struct decoded fragment = *decoded;
+    struct packet as_said = *packet;
+    /* macOS looks for the owner of a later fragment by ports that are not there: flow/programs.h. */
+    if (decoded->fragment_offset > 0 && packet->direction != PACKET_OUT) as_said.origin = NULL;
     bool joined = fragment_join(worker, packet, &fragment);
-    burst_add(worker, packet, &fragment);
+    burst_add(worker, &as_said, &fragment);
     if (joined) burst_work(worker);
 }
 

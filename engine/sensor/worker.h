@@ -27,6 +27,7 @@ struct worker_options {
     uint32_t batch_limit;     /* events, 1 to BATCH_EVENTS */
     uint64_t fragment_memory; /* bytes for fragments waiting for the rest */
     struct flow_config flow;
+    struct words *words; /* keeps programs' names for as long as alerts may be looked at; NULL: none are */
     struct script_options scripts;
     const struct home *home;
     struct outputs *outputs; /* NULL: there are none, only the callbacks below */

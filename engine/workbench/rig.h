@@ -12,6 +12,7 @@
 #include "script/host.h"
 
 struct rig;
+struct words;
 struct worker;
 
 struct rig_options {
@@ -19,6 +20,7 @@ struct rig_options {
     uint32_t batch_limit;      /* events, 1 to BATCH_EVENTS; 0: as replay has it by default */
     const char *filter;        /* pcap-filter(7), or NULL */
     const char *home_networks; /* comma separated CIDR blocks, or NULL for the usual ones */
+    struct words *words;       /* programs' names in alerts last as long; NULL: as long as the rig */
     void *context;             /* of the callbacks; each may be NULL */
     bool wanted[EVENT_KINDS];  /* events that on_event is told of */
     void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
