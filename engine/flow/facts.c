@@ -142,6 +142,7 @@ void facts_release(struct flow_room *room, struct flow *flow) {
     free(facts->proxy_target);
     if (facts->tunnel) room->strings -= sizeof *facts->tunnel;
     free(facts->tunnel);
+    if (facts->programs) slab_give(&room->programs, facts->programs);
     slab_give(&room->facts, flow->facts);
     flow->facts = 0;
 }

@@ -3,8 +3,9 @@
  * room.c works on bursts: look-up, timeouts, the begin and end of flows. update.c is what a packet changes in
  * its flow, roles.c who is client and who server, tcp.c TCP's state, fresh bytes and round trip, onset.c the
  * exchanges. record.c fills flow_start, flow and every event's head; facts.c keeps names and first bytes;
- * anomaly.c counts what is odd. talk.c recognises protocols and drives parsers, stream.c puts TCP in order
- * for them, from what chunks.c keeps. wiretap.c hands the same bytes to scripts that asked for them. */
+ * programs.c knows who is at the ends; anomaly.c counts what is odd. talk.c recognises protocols and drives
+ * parsers, stream.c puts TCP in order for them, from what chunks.c keeps. wiretap.c hands the same bytes to
+ * scripts that asked for them. */
 #ifndef LUNETTE_FLOW_ROOM_H
 #define LUNETTE_FLOW_ROOM_H
 
@@ -38,6 +39,7 @@ struct flow_room {
     struct wheel ends;   /* flows by when they time out */
     struct wheel onsets; /* flows with an open exchange by when it is over */
     struct slab facts;
+    struct slab programs; /* struct flow_programs */
     struct slab talks;
     struct chunks chunks;
     struct names *names;
@@ -54,6 +56,7 @@ struct flow_room {
     uint32_t protocol_count;
     uint64_t candidates[TRANSPORT_IP + 1]; /* by enum transport: protocols that read it */
     nanoseconds clock;
+    const struct packet *packet; /* that is worked on */
     uint64_t seed;
     uint64_t next_id;
     uint64_t held;    /* bytes of chunks and kept stream bytes: bounded by reassembly_total */

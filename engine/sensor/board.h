@@ -5,6 +5,7 @@
 #define LUNETTE_SENSOR_BOARD_H
 
 #include "base/time.h"
+#include "endpoint/endpoint.h"
 #include "flow/flow.h"
 #include "output/receiver.h"
 
@@ -67,6 +68,7 @@ struct board {
     uint64_t packets, bytes, dropped, interface_dropped;
     double packet_rate, bit_rate, drop_rate, event_rate; /* a second, over the last ten seconds */
     struct flow_counters flow;                           /* over all workers */
+    struct endpoint_figures host; /* host logs, as the first worker reads them; events over all */
     uint64_t resident;                                   /* bytes of memory of the process */
     uint32_t descriptors;                                /* open */
     double cpu_seconds;                                  /* user and system, of the process */

@@ -29,7 +29,7 @@ enum {
 struct replay {
     const struct replay_options *options;
     struct home *home;
-    struct words *words; /* programs' names */
+    struct words *words;
     struct outputs *outputs;
     struct gather *gather; /* NULL: no detector gathers */
     uint32_t count;
@@ -107,7 +107,7 @@ static int replay_open(struct replay *replay, struct error *err) {
         if (check_output(options, options->outputs.records[i], err) < 0) return -1;
     replay->home = home_new(options->home_networks, err);
     if (!replay->home) return error_is_usage(err);
-    replay->words = words_new(PROGRAM_WORDS, PROGRAM_WORD_BYTES, err);
+    replay->words = words_new(WORDS_USUAL, WORDS_USUAL_BYTES, err);
     if (!replay->words) return -1;
     replay->outputs = outputs_open(&outputs, replay->count, err);
     if (!replay->outputs) return -1;
@@ -348,7 +348,7 @@ enum replay_outcome replay_run(const struct replay_options *options, struct erro
         if (replay.captures[i]) capture_close(replay.captures[i]);
     }
     gather_free(replay.gather);
-    words_free(replay.words);
     home_free(replay.home);
+    words_free(replay.words);
     return outcome;
 }

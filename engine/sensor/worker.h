@@ -20,9 +20,6 @@
 #include <limits.h>
 #include <stdbool.h>
 
-/* For the keeper of programs' names: what months of a busy host need, and no more. */
-enum { PROGRAM_WORDS = 65536, PROGRAM_WORD_BYTES = 16 << 20 };
-
 struct gather;
 struct recall;
 struct worker;

@@ -13,6 +13,7 @@
 #include "script/host.h"
 
 struct rig;
+struct words;
 struct worker;
 
 struct rig_options {
@@ -21,6 +22,7 @@ struct rig_options {
     struct endpoint_logs host_logs;
     const char *filter;        /* pcap-filter(7), or NULL */
     const char *home_networks; /* comma separated CIDR blocks, or NULL for the usual ones */
+    struct words *words;       /* programs' names in alerts last as long; NULL: as long as the rig */
     void *context;             /* of the callbacks; each may be NULL */
     bool wanted[EVENT_KINDS];  /* events that on_event is told of */
     void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
