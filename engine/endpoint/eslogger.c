@@ -39,7 +39,10 @@ static struct span hash_of(const json_t *process, char room[128]) {
 static nanoseconds born_of(const json_t *process) {
     nanoseconds born = 0;
     const json_t *start = json_object_get(process, "start_time");
-    if (json_is_number(start)) return when_of_seconds(json_number_value(start) / 1e6, &born) ? born : 0;
+    if (json_is_number(start)) {
+        double micros = json_number_value(start); /* exact: below 2^53 */
+        return micros > 0 && micros < 4294967296e6 ? (nanoseconds)micros * NS_PER_MICROSECOND : 0;
+    }
     struct span text = json_member_text(process, "start_time");
     return when_read(text.at, text.length, &born) ? born : 0;
 }

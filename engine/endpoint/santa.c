@@ -48,6 +48,25 @@ static struct span bounded(struct span text) {
     return span_of(text.at, text.length);
 }
 
+/* Written out again: <pipe>, and a line's end. */
+static void arguments_read(struct line_reader *reader, struct span text) {
+    char plain[NEWS_TEXT_MOST];
+    size_t used = 0;
+    for (uint32_t i = 0; i < text.length && used < sizeof plain; i++, used++) {
+        const char *at = text.at + i;
+        uint32_t left = text.length - i;
+        plain[used] = *at;
+        if (left >= 6 && memcmp(at, "<pipe>", 6) == 0) {
+            plain[used] = '|';
+            i += 5;
+        } else if (left >= 2 && memcmp(at, "\\n", 2) == 0) {
+            plain[used] = '\n';
+            i++;
+        }
+    }
+    line_argument(reader, plain, used);
+}
+
 static void pair_read(struct line_reader *reader, const struct pair *pair) {
     struct news *news = &reader->draft;
     struct image *actor = &news->actor;
@@ -64,7 +83,7 @@ static void pair_read(struct line_reader *reader, const struct pair *pair) {
     if (is(pair->key, "cdhash")) actor->cdhash = bounded(pair->value);
     if (is(pair->key, "machineid")) news->host = bounded(pair->value);
     if (is(pair->key, "cwd")) news->cwd = bounded(pair->value);
-    if (is(pair->key, "args") && pair->value.at) line_argument(reader, pair->value.at, pair->value.length);
+    if (is(pair->key, "args") && pair->value.at) arguments_read(reader, pair->value);
 }
 
 static bool action_read(struct news *news, struct span action) {
