@@ -27,6 +27,7 @@ int rig_values_fill(struct rig_values *out, const struct invocation *invocation,
                                     .batch_limit = replay.batch_limit,
                                     .filter = replay.filter,
                                     .home_networks = replay.home_networks,
+                                    .host_logs = replay.host_logs,
                                     .words = out->words};
     out->captures = (const char *const *)&invocation->argv[invocation->rest];
     out->capture_count = (size_t)(invocation->argc - invocation->rest);

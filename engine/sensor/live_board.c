@@ -123,6 +123,10 @@ static void station_add(struct board *board, uint32_t index, const struct statio
         board->bytes += figures->worker.bytes;
     }
     flows_add(&board->flow, &figures->flow);
+    if (index == 0)
+        board->host = figures->host;
+    else
+        board->host.events += figures->host.events;
     for (uint32_t i = 0; i < figures->interface_count; i++) interface_add(board, &figures->interfaces[i]);
     for (uint32_t i = 0; i < figures->detector_count; i++) detector_add(board, &figures->detectors[i]);
     recent_merge(board->hosts, &board->host_count, figures->hosts, figures->host_count);
@@ -311,6 +315,12 @@ void sensor_stats(struct sensor *sensor) {
         {"flow.memory", board->flow.memory},
         {"tcp.gap_bytes", board->flow.gap_bytes},
         {"tcp.reassembly_dropped", board->flow.reassembly_dropped},
+        {"host.lines", board->host.lines},
+        {"host.news", board->host.news},
+        {"host.unread", board->host.broken + board->host.unknown},
+        {"host.late", board->host.late},
+        {"host.events", board->host.events},
+        {"host.processes", board->host.processes_now},
         {"detect.errors", errors},
         {"gather.messages", gathered.messages},
         {"gather.dropped", gathered.lost},

@@ -57,6 +57,7 @@ static int rig_open(struct rig *rig, struct error *err) {
     rig->gather = gather_new(&gather, err);
     if (!rig->gather) return -1;
     rig->worker_options = (struct worker_options){
+        .host_logs = &rig->options.host_logs,
         .filter = options->filter,
         .batch_limit = options->batch_limit ? options->batch_limit : USUAL_BATCH,
         .fragment_memory = FRAGMENT_MEMORY,
@@ -121,6 +122,7 @@ int rig_captures(struct rig *rig, const char *const *paths, size_t count, bool (
     }
     for (size_t i = 0; capture_warning(rig->capture, i); i++)
         log_line(LOG_WARNING, "%s", capture_warning(rig->capture, i));
+    if (n == 0) worker_play_rest(rig->worker);
     worker_tick(rig->worker);
     capture_close(rig->capture);
     rig->capture = NULL;
