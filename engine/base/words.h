@@ -17,6 +17,8 @@
 
 struct words;
 
+enum { WORDS_USUAL = 128 * 1024, WORDS_USUAL_BYTES = 32 * 1024 * 1024 }; /* enough for a program run */
+
 /* A keeper for at most `most` words, `bytes` bytes in all. NULL and an error without memory. */
 struct words *words_new(uint32_t most, size_t bytes, struct error *err);
 

@@ -2,6 +2,7 @@
  * metatable, which knows the options, and debug information gives the line. */
 #include "cli/config.h"
 
+#include "endpoint/hosts.h"
 #include "output/receiver.h"
 #include "script/heap.h"
 
@@ -194,6 +195,10 @@ static bool is_relative_path(enum option_path kind, const char *word, size_t *pr
     static const char *const schemes[] = {"file:", "unix:", "syslog:unix:"};
     *prefix = 0;
     if (kind == NO_PATH || (kind == A_PATH && strcmp(word, "none") == 0)) return false;
+    if (kind == A_HOST_LOG) {
+        *prefix = (size_t)(hosts_path(word) - word);
+        if (strcmp(word + *prefix, "-") == 0) return false;
+    }
     if (kind == AN_OUTPUT) {
         if (strcmp(word, "-") == 0) return false;
         for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)

@@ -151,6 +151,13 @@ static int fill_home(const char **home_networks, const struct values *values, st
     return filling->home_networks ? 0 : -1;
 }
 
+static void fill_host_logs(struct endpoint_logs *logs, const struct values *values) {
+    logs->words = value_words(values, OPTION_HOST_LOG);
+    logs->count = values->of[OPTION_HOST_LOG].count;
+    logs->offsets = value_words(values, OPTION_HOST_CLOCK_OFFSET);
+    logs->offset_count = values->of[OPTION_HOST_CLOCK_OFFSET].count;
+}
+
 int fill_replay(struct replay_options *replay, const struct values *values, struct filling *filling,
                 struct error *err) {
     *replay = (struct replay_options){
@@ -161,6 +168,7 @@ int fill_replay(struct replay_options *replay, const struct values *values, stru
         .flow = flow_config_defaults(),
     };
     replay->flow.max_flows = (uint32_t)value_number(values, OPTION_MAX_FLOWS);
+    fill_host_logs(&replay->host_logs, values);
     fill_outputs(&replay->outputs, values);
     if (fill_home(&replay->home_networks, values, filling, err) < 0) return -1;
     return fill_scripts(&replay->scripts, values, filling, err);
@@ -211,6 +219,7 @@ int fill_live(struct live_options *live, const struct values *values, struct fil
     live->state_interval = value_number(values, OPTION_STATE_EVERY);
     live->stats_interval = value_number(values, OPTION_STATS_EVERY);
     live->watch = !value_flag(values, OPTION_NO_WATCH);
+    fill_host_logs(&live->host_logs, values);
     fill_outputs(&live->outputs, values);
     fill_recall(&live->recall, values);
     if (fill_home(&live->home_networks, values, filling, err) < 0) return -1;

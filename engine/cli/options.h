@@ -24,6 +24,8 @@ enum option_id {
     OPTION_SET,
     OPTION_FILTER,
     OPTION_HOME_NET,
+    OPTION_HOST_LOG,
+    OPTION_HOST_CLOCK_OFFSET,
     OPTION_WORKERS,
     OPTION_PACE,
     OPTION_WATCH,
@@ -87,7 +89,7 @@ enum option_kind {
 /* Which commands take it. PACED: `replay` with --pace, which goes through the live loop. */
 enum { FOR_REPLAY = 1, FOR_LIVE = 2, FOR_PACED = 4 };
 
-enum option_path { NO_PATH, A_PATH, AN_OUTPUT }; /* what a config's folder goes before */
+enum option_path { NO_PATH, A_PATH, AN_OUTPUT, A_HOST_LOG }; /* what a config's folder goes before */
 
 enum option_group {
     GROUP_WHAT,

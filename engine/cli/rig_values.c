@@ -21,10 +21,14 @@ int rig_values_fill(struct rig_values *out, const struct invocation *invocation,
     struct replay_options replay;
     *out = (struct rig_values){.filling = {.settings = NULL}};
     if (fill_replay(&replay, values, &out->filling, err) < 0) return -1;
+    out->words = words_new(WORDS_USUAL, WORDS_USUAL_BYTES, err);
+    if (!out->words) return -1;
     out->rig = (struct rig_options){.scripts = replay.scripts,
                                     .batch_limit = replay.batch_limit,
                                     .filter = replay.filter,
-                                    .home_networks = replay.home_networks};
+                                    .home_networks = replay.home_networks,
+                                    .host_logs = replay.host_logs,
+                                    .words = out->words};
     out->captures = (const char *const *)&invocation->argv[invocation->rest];
     out->capture_count = (size_t)(invocation->argc - invocation->rest);
     out->colour = replay.outputs.colour;
@@ -32,5 +36,6 @@ int rig_values_fill(struct rig_values *out, const struct invocation *invocation,
 }
 
 void rig_values_clear(struct rig_values *values) {
+    words_free(values->words);
     filling_clear(&values->filling);
 }

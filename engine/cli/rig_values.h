@@ -2,6 +2,7 @@
 #ifndef LUNETTE_CLI_RIG_VALUES_H
 #define LUNETTE_CLI_RIG_VALUES_H
 
+#include "base/words.h"
 #include "cli/fill.h"
 #include "cli/session.h"
 #include "workbench/rig.h"
@@ -13,6 +14,7 @@ int rig_values_check(const char *tool, const enum option_id *taken, const struct
 
 struct rig_values {
     struct filling filling;
+    struct words *words;
     struct rig_options rig; /* without callbacks */
     const char *const *captures;
     size_t capture_count;

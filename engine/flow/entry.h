@@ -53,7 +53,8 @@ struct flow_side {
     uint32_t pauses, small, full;
     uint8_t tcp_flags;
     bool seq_known;
-    uint16_t unused;
+    bool leaves; /* what it sends leaves the capturing host; neither side: unknown */
+    uint8_t unused;
 };
 
 struct flow {
@@ -88,10 +89,14 @@ struct flow_facts {
     uint8_t proxy_target_length;
     uint8_t first_speaker; /* 1 + the side that sent the first payload */
     uint32_t tap;          /* in its slab, 0: none */
+    uint32_t programs;     /* the like: flow/programs.h */
     uint32_t retransmits;
     uint64_t repeated[2]; /* payload bytes by side that had been seen before */
     uint64_t cut;         /* fresh TCP bytes cut off by the snap length */
     nanoseconds rtt;
+    uint32_t rebinds;      /* times the flow went on elsewhere: rebind.h */
+    uint16_t rebound_port; /* where one side is now */
+    struct ip rebound_ip;
     char *name, *ja4;      /* owned, not terminated */
     char *proxy_target;    /* owned, not terminated */
     const char *proxy;     /* static, NULL: passes none */

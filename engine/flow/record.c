@@ -1,6 +1,7 @@
 /* Events that are made from a flow alone: its first packet, its end, and the head that all events of a flow
  * share. */
 #include "flow/community_id.h"
+#include "flow/programs.h"
 #include "flow/syn.h"
 #include "flow/talk.h"
 #include "flow/texture.h"
@@ -46,6 +47,7 @@ void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanos
     const char *name =
         around->interface_name ? around->interface_name(around->context, flow->key.interface) : NULL;
     if (name && *name) head->iface = batch_string(around->batch, name);
+    programs_fill_head(room, flow, head);
 }
 
 const char *flow_app_proto(const struct flow_room *room, const struct flow *flow) {
@@ -111,6 +113,9 @@ static void fill_facts(struct batch *batch, struct event_flow_body *body, const 
     body->client_payload += facts->repeated[client];
     body->server_payload += facts->repeated[server];
     body->retransmits = facts->retransmits;
+    body->rebinds = facts->rebinds;
+    body->rebound_ip = facts->rebound_ip;
+    body->rebound_port = facts->rebound_port;
     body->gap_bytes += facts->cut;
     body->rtt = ns_to_seconds(facts->rtt);
     if (facts->tunnel) {
@@ -187,6 +192,7 @@ void record_flow(struct flow_room *room, const struct flow *flow, const char *re
     if (flow_is_tcp(flow)) fill_tcp(body, flow);
     const struct flow_facts *facts = flow_facts_if(room, flow);
     if (facts) fill_facts(batch, body, flow, facts);
+    programs_fill_record(room, flow, body);
     if (facts && facts->carrier) body->app_proto_orig = room->protocols[facts->carrier - 1]->name;
     if (facts && !body->app_proto && !flow_is_icmp(flow)) fill_unknown(body, flow, facts);
     batch_commit(batch);

@@ -4,6 +4,8 @@
  * hashes for all, buckets prefetched; then one packet after the other in full, timeouts in between, while the
  * flow of a packet some places further on is guessed at and prefetched. Only working in full decides
  * anything, so nothing depends on how packets were dealt into bursts. */
+#include "flow/programs.h"
+#include "flow/rebind.h"
 #include "flow/wiretap.h"
 
 #include <stdlib.h>
@@ -66,6 +68,7 @@ static int reserve(struct flow_room *room, struct error *err) {
         wheel_init(&room->ends, config->max_flows, end_due, room, err) ||
         wheel_init(&room->onsets, config->max_flows, onset_due, room, err) ||
         slab_init(&room->facts, sizeof(struct flow_facts), config->max_flows, true, err) ||
+        slab_init(&room->programs, sizeof(struct flow_programs), config->max_flows, false, err) ||
         talk_init(room, err) || chunks_init(&room->chunks, config->reassembly_total, err))
         return -1;
     room->names = names_new(config->max_names, err);
@@ -111,9 +114,11 @@ void flow_room_free(struct flow_room *room) {
     wheel_release(&room->ends);
     wheel_release(&room->onsets);
     slab_release(&room->facts);
+    slab_release(&room->programs);
     talk_release(room);
     chunks_release(&room->chunks);
     names_free(room->names);
+    rebind_release(room);
     tunnels_release(&room->tunnels);
     free(room);
 }
@@ -147,6 +152,7 @@ static const char *reason_word(struct flow_room *room, const struct flow *flow, 
 
 static void flow_end(struct flow_room *room, struct flow *flow, enum end_reason reason) {
     uint32_t index = room_index(room, flow);
+    programs_finish(room, flow);
     talk_finish(room, flow);
     if (flow->marks & MARK_TAP) wiretap_finish(room, flow);
     onset_finish(room, flow);
@@ -219,6 +225,7 @@ static struct flow *flow_begin(struct flow_room *room, const struct flow_key *ke
     tunnels_enter(&room->tunnels, key->vlan);
     if (d->tunnel) facts_tunnel(room, flow, d->tunnel);
     name_by_dns(room, flow);
+    programs_packet(room, flow, side, room->packet, d);
     record_flow_start(room, flow, d);
     return flow;
 }
@@ -267,7 +274,7 @@ struct lookup {
 };
 
 /* The flow of a packet, begun if need be. */
-static struct flow *flow_of(struct flow_room *room, const struct lookup *lookup, const struct decoded *d,
+static struct flow *flow_of(struct flow_room *room, struct lookup *lookup, const struct decoded *d,
                             nanoseconds time) {
     uint32_t index = table_find(&room->table, lookup->hash, &lookup->key);
     if (index) {
@@ -276,6 +283,9 @@ static struct flow *flow_of(struct flow_room *room, const struct lookup *lookup,
                     tcp_begins_anew(flow, lookup->side, d);
         if (!anew) return flow;
         flow_end(room, flow, END_REUSED);
+    } else {
+        struct flow *flow = rebind_find(room, &lookup->key, &lookup->side, d);
+        if (flow) return flow;
     }
     return flow_begin(room, &lookup->key, lookup->hash, lookup->side, d, time);
 }
@@ -326,7 +336,10 @@ static void burst(struct flow_room *room, const struct packet *packets, const st
                              d->anomaly);
             continue;
         }
+        room->packet = &packets[i];
         struct flow *flow = flow_of(room, &lookups[i], d, time);
+        if (packets[i].origin || room->around.programs)
+            programs_packet(room, flow, lookups[i].side, &packets[i], d);
         flow_update(room, flow, lookups[i].side, d, time);
         if (on_packet) on_packet(context, flow, &packets[i], d, flow_direction(flow, lookups[i].side));
     }
@@ -367,6 +380,7 @@ const struct flow_counters *flow_room_counters(struct flow_room *room) {
     n->tunnels_refused = room->tunnels.refused;
     n->memory = tunnels_memory(&room->tunnels) + slab_memory(&room->flows) + table_memory(&room->table) +
                 wheel_memory(&room->ends) + wheel_memory(&room->onsets) + slab_memory(&room->facts) +
-                room->strings + talk_memory(room) + slab_memory(&room->chunks.slab);
+                slab_memory(&room->programs) + room->strings + rebind_memory(room) + talk_memory(room) +
+                slab_memory(&room->chunks.slab);
     return n;
 }

@@ -3,8 +3,9 @@
  * room.c works on bursts: look-up, timeouts, the begin and end of flows. update.c is what a packet changes in
  * its flow, roles.c who is client and who server, tcp.c TCP's state, fresh bytes and round trip, onset.c the
  * exchanges. record.c fills flow_start, flow and every event's head; facts.c keeps names and first bytes;
- * anomaly.c counts what is odd. talk.c recognises protocols and drives parsers, stream.c puts TCP in order
- * for them, from what chunks.c keeps. wiretap.c hands the same bytes to scripts that asked for them. */
+ * programs.c knows who is at the ends; anomaly.c counts what is odd. talk.c recognises protocols and drives
+ * parsers, stream.c puts TCP in order for them, from what chunks.c keeps. wiretap.c hands the same bytes to
+ * scripts that asked for them. */
 #ifndef LUNETTE_FLOW_ROOM_H
 #define LUNETTE_FLOW_ROOM_H
 
@@ -38,9 +39,11 @@ struct flow_room {
     struct wheel ends;   /* flows by when they time out */
     struct wheel onsets; /* flows with an open exchange by when it is over */
     struct slab facts;
+    struct slab programs; /* struct flow_programs */
     struct slab talks;
     struct chunks chunks;
     struct names *names;
+    struct rebind *rebind; /* NULL until a connection id was learnt */
     struct tunnels tunnels;
     struct slab taps; /* struct wiretap */
     struct chunks tap_chunks;
@@ -54,6 +57,7 @@ struct flow_room {
     uint32_t protocol_count;
     uint64_t candidates[TRANSPORT_IP + 1]; /* by enum transport: protocols that read it */
     nanoseconds clock;
+    const struct packet *packet; /* that is worked on */
     uint64_t seed;
     uint64_t next_id;
     uint64_t held;    /* bytes of chunks and kept stream bytes: bounded by reassembly_total */
@@ -105,6 +109,7 @@ static inline struct flow_facts *flow_facts_if(const struct flow_room *room, con
 }
 void facts_first_speaker(struct flow_room *room, struct flow *flow, unsigned side);
 void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *decoded);
+void facts_hide_head(struct flow_room *room, struct flow *flow, unsigned side);
 void facts_name(struct flow_room *room, struct flow *flow, enum name_source source, struct slice name);
 void facts_ja4(struct flow_room *room, struct flow *flow, struct slice ja4);
 void facts_proxy(struct flow_room *room, struct flow *flow, const char *kind, struct slice target);

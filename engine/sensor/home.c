@@ -66,3 +66,7 @@ static uint32_t fold(const struct ip *address) {
 uint32_t home_worker_of(const struct home *home, const struct decoded *decoded, uint32_t workers) {
     return home_deal(fold(owner_of(home, decoded)), workers);
 }
+
+uint32_t home_worker_of_host(const struct ip *address, uint32_t workers) {
+    return home_deal(fold(address), workers);
+}

@@ -40,4 +40,7 @@ static inline uint32_t home_deal(uint32_t folded, uint32_t workers) {
 /* The worker, 0 to `workers` - 1, to which the packet belongs: the same for both directions of a flow. */
 uint32_t home_worker_of(const struct home *home, const struct decoded *decoded, uint32_t workers);
 
+/* The worker of the packets of the local host with that address. */
+uint32_t home_worker_of_host(const struct ip *address, uint32_t workers);
+
 #endif

@@ -4,6 +4,7 @@
 #include "sensor/sensor.h"
 
 #include "base/log.h"
+#include "base/words.h"
 #include "base/text.h"
 #include "script/reload.h"
 #include "sensor/tally.h"
@@ -269,6 +270,10 @@ static int stations_open(struct sensor *sensor, struct error *err) {
                     .fragment_memory = options->fragment_memory,
                     .flow = options->flow,
                     .home = sensor->home,
+                    .words = sensor->words,
+                    .host_logs = &options->host_logs,
+                    .follow_logs = options->interfaces != NULL,
+                    .await_logs = sensor->self->restarts > 0,
                     .index = i,
                     .workers = sensor->station_count,
                 },
@@ -408,14 +413,30 @@ static void board_begin(struct sensor *sensor) {
     board->worker_count = sensor->station_count;
 }
 
+/* Each worker reads all host logs, which a pipe does not allow. */
+static int check_host_logs(const struct live_options *options, struct error *err) {
+    for (size_t i = 0; i < options->host_logs.count && options->workers > 1; i++) {
+        const char *path = hosts_path(options->host_logs.words[i]);
+        struct stat status;
+        if (strcmp(path, "-") != 0 && (stat(path, &status) < 0 || S_ISREG(status.st_mode))) continue;
+        error_set(err, "--host-log %s is no regular file and can be read once only: run one worker (-w 1)",
+                  path);
+        return error_is_usage(err);
+    }
+    return 0;
+}
+
 /* Everything but the threads. */
 static int sensor_open(struct sensor *sensor, struct error *err) {
     const struct live_options *options = sensor->options;
     if (privilege_check(&options->privilege, err) < 0) return -1;
     sensor->home = home_new(options->home_networks, err);
     if (!sensor->home) return error_is_usage(err);
+    sensor->words = words_new(WORDS_USUAL, WORDS_USUAL_BYTES, err);
+    if (!sensor->words) return -1;
     sensor->deal = deal_new(sensor->home, sensor->station_count, err);
     if (!sensor->deal) return -1;
+    if (check_host_logs(options, err) < 0) return -1;
     if (stations_open(sensor, err) < 0) return -1;
     if (privileges_drop(sensor, err) < 0) return -1;
     if (sensor_lock_state(sensor, err) < 0) return -1;
@@ -527,6 +548,7 @@ static void sensor_close(struct sensor *sensor) {
     if (sensor->state_lock >= 0) close(sensor->state_lock);
     deal_free(sensor->deal);
     home_free(sensor->home);
+    words_free(sensor->words);
     uv_walk(&sensor->loop, close_walk, NULL);
     uv_run(&sensor->loop, UV_RUN_DEFAULT);
     uv_loop_close(&sensor->loop);
@@ -577,6 +599,9 @@ static int sensor_run(struct sensor *sensor, struct error *err) {
     sensor_gather(sensor);
     if (sensor->options->stats_interval > 0) sensor_stats(sensor);
     bool failed = detectors_failed(sensor) > 0;
+    const struct endpoint *endpoint = worker_endpoint(station_worker(sensor->stations[0]));
+    bool whole = !sensor->options->interfaces && atomic_load(&sensor->over) == sensor->station_count;
+    if (endpoint && whole) failed |= !endpoint_report(endpoint);
     if (outputs_end(sensor, err) < 0) return 1;
     if (sensor->exit_code == 0 && failed) return 1; /* told when it happened */
     return sensor->exit_code;

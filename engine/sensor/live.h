@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "capture/tap.h"
+#include "endpoint/endpoint.h"
 #include "flow/flow.h"
 #include "output/output.h"
 #include "script/host.h"
@@ -36,6 +37,7 @@ struct live_options {
     uint32_t batch_limit;
     uint64_t fragment_memory;
     struct flow_config flow;
+    struct endpoint_logs host_logs; /* followed; with captures, read along with them */
     struct script_options scripts;
     struct output_options outputs;
     struct recall_options recall; /* folder NULL: off */

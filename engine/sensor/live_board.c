@@ -59,6 +59,8 @@ static void flows_add(struct flow_counters *sum, const struct flow_counters *f) 
     sum->gap_bytes += f->gap_bytes;
     sum->retransmits += f->retransmits;
     sum->overlaps += f->overlaps;
+    sum->rebinds += f->rebinds;
+    sum->rebind_evicted += f->rebind_evicted;
     sum->fragments += f->fragments;
     sum->fragments_joined += f->fragments_joined;
     sum->fragment_overlaps += f->fragment_overlaps;
@@ -121,6 +123,10 @@ static void station_add(struct board *board, uint32_t index, const struct statio
         board->bytes += figures->worker.bytes;
     }
     flows_add(&board->flow, &figures->flow);
+    if (index == 0)
+        board->host = figures->host;
+    else
+        board->host.events += figures->host.events;
     for (uint32_t i = 0; i < figures->interface_count; i++) interface_add(board, &figures->interfaces[i]);
     for (uint32_t i = 0; i < figures->detector_count; i++) detector_add(board, &figures->detectors[i]);
     recent_merge(board->hosts, &board->host_count, figures->hosts, figures->host_count);
@@ -280,6 +286,7 @@ void sensor_note_alert(struct sensor *sensor, const struct alert *alert) {
     text_copy(to->where, sizeof to->where, alert->where);
     text_copy(to->why, sizeof to->why, alert->why);
     text_copy(to->attack, sizeof to->attack, alert->attack);
+    if (alert->has_head) text_copy(to->program, sizeof to->program, alert->head.program);
     pthread_mutex_unlock(&sensor->board_mutex);
 }
 
@@ -308,6 +315,12 @@ void sensor_stats(struct sensor *sensor) {
         {"flow.memory", board->flow.memory},
         {"tcp.gap_bytes", board->flow.gap_bytes},
         {"tcp.reassembly_dropped", board->flow.reassembly_dropped},
+        {"host.lines", board->host.lines},
+        {"host.news", board->host.news},
+        {"host.unread", board->host.broken + board->host.unknown},
+        {"host.late", board->host.late},
+        {"host.events", board->host.events},
+        {"host.processes", board->host.processes_now},
         {"detect.errors", errors},
         {"gather.messages", gathered.messages},
         {"gather.dropped", gathered.lost},

@@ -249,6 +249,16 @@ static void put_traffic(struct buffer *b, const struct board *board) {
     counter(b, "events_total", "Events handed to detectors and records.", events);
 }
 
+static void put_hosts(struct buffer *b, const struct endpoint_figures *f) {
+    if (f->lines == 0) return;
+    counter(b, "host_log_lines_total", "Lines of host logs read.", f->lines);
+    counter(b, "host_log_unread_lines_total", "Lines that could not be read.", f->broken + f->unknown);
+    counter(b, "host_log_late_total", "News from host logs that came after their time.", f->late);
+    counter(b, "host_events_total", "Process events made.", f->events);
+    gauge(b, "host_processes", "Processes known, those that ended included.", (double)f->processes_now);
+    counter(b, "host_processes_evicted_total", "Processes given up for others.", f->processes_evicted);
+}
+
 static void put_flows(struct buffer *b, const struct flow_counters *f) {
     const struct part protocols[] = {
         {"tcp", f->flows_tcp}, {"udp", f->flows_udp}, {"icmp", f->flows_icmp}, {"other", f->flows_other}};
@@ -265,6 +275,10 @@ static void put_flows(struct buffer *b, const struct flow_counters *f) {
     counter(b, "stream_gap_bytes_total", "Bytes missing in TCP streams.", f->gap_bytes);
     counter(b, "stream_retransmits_total", "TCP segments that brought nothing new.", f->retransmits);
     counter(b, "stream_overlaps_total", "TCP segments that overlapped others.", f->overlaps);
+    counter(b, "flow_rebinds_total", "Times a QUIC connection went on from another address or port.",
+            f->rebinds);
+    counter(b, "flow_rebind_evicted_total",
+            "QUIC connection ids and addresses forgotten because a bound was reached.", f->rebind_evicted);
     counter(b, "reassembly_dropped_bytes_total",
             "Bytes of TCP streams let go of because a bound was reached.", f->reassembly_dropped);
     counter(b, "fragments_unjoined_total", "IP fragments not put together.", f->fragments);
@@ -330,6 +344,7 @@ void metrics_write(struct buffer *b, const struct board *board) {
     put_traffic(b, board);
     put_rows(b, &interfaces, interface_columns, sizeof interface_columns / sizeof interface_columns[0]);
     put_flows(b, &board->flow);
+    put_hosts(b, &board->host);
     put_alerts(b, board);
     put_rows(b, &detectors, detector_columns, sizeof detector_columns / sizeof detector_columns[0]);
     put_rows(b, &outputs, output_columns, sizeof output_columns / sizeof output_columns[0]);

@@ -3,6 +3,7 @@
 #include "sensor/replay.h"
 
 #include "base/log.h"
+#include "base/words.h"
 #include "capture/capture.h"
 #include "sensor/gather.h"
 #include "sensor/home.h"
@@ -28,6 +29,7 @@ enum {
 struct replay {
     const struct replay_options *options;
     struct home *home;
+    struct words *words;
     struct outputs *outputs;
     struct gather *gather; /* NULL: no detector gathers */
     uint32_t count;
@@ -45,6 +47,13 @@ static bool can_be_shared(const char *path) {
 
 static uint32_t worker_count(const struct replay_options *options) {
     if (options->workers <= 1) return 1;
+    for (size_t i = 0; i < options->host_logs.count; i++) {
+        const char *path = hosts_path(options->host_logs.words[i]);
+        if (strcmp(path, "-") != 0 && (can_be_shared(path) || access(path, F_OK) != 0)) continue;
+        log_line(LOG_WARNING, "%s is no regular file and can be read once only: one worker instead of %u",
+                 path, options->workers);
+        return 1;
+    }
     for (size_t i = 0; i < options->capture_count; i++) {
         if (can_be_shared(options->captures[i])) continue;
         log_line(LOG_WARNING, "%s is no regular file and can be read once only: one worker instead of %u",
@@ -98,6 +107,8 @@ static int replay_open(struct replay *replay, struct error *err) {
         if (check_output(options, options->outputs.records[i], err) < 0) return -1;
     replay->home = home_new(options->home_networks, err);
     if (!replay->home) return error_is_usage(err);
+    replay->words = words_new(WORDS_USUAL, WORDS_USUAL_BYTES, err);
+    if (!replay->words) return -1;
     replay->outputs = outputs_open(&outputs, replay->count, err);
     if (!replay->outputs) return -1;
     const struct gather_options gather = {.workers = replay->count, .outputs = replay->outputs};
@@ -111,6 +122,8 @@ static int replay_open(struct replay *replay, struct error *err) {
             .batch_limit = options->batch_limit,
             .fragment_memory = options->fragment_memory,
             .flow = options->flow,
+            .words = replay->words,
+            .host_logs = &options->host_logs,
             .scripts = options->scripts,
             .home = replay->home,
             .outputs = replay->outputs,
@@ -153,6 +166,7 @@ static void capture_work(struct replay *replay, uint32_t index) {
         outputs_progress(replay->outputs, done, total, seen);
     }
     replay->interrupted[index] = is_stopped(replay);
+    if (!replay->interrupted[index]) worker_play_rest(worker);
     worker_finish(worker);
 }
 
@@ -197,6 +211,16 @@ static int replay_work(struct replay *replay, struct error *err) {
                      started, replay->count, started);
 }
 
+/* What was read is the same for all workers; of events each makes its own. */
+static struct endpoint_figures host_figures(const struct replay *replay) {
+    struct endpoint_figures figures = {0};
+    if (!worker_endpoint(replay->workers[0])) return figures;
+    figures = endpoint_figures(worker_endpoint(replay->workers[0]));
+    for (uint32_t i = 1; i < replay->count; i++)
+        figures.events += endpoint_figures(worker_endpoint(replay->workers[i])).events;
+    return figures;
+}
+
 /* A figure of the capture, the same for all workers; and figures of the flows, which are added up. */
 static void replay_stats(struct replay *replay) {
     const struct worker_figures *figures = worker_figures(replay->workers[0]);
@@ -215,6 +239,7 @@ static void replay_stats(struct replay *replay) {
         total.reassembly_dropped += c->reassembly_dropped;
         total.memory += c->memory;
     }
+    const struct endpoint_figures host = host_figures(replay);
     const struct stat_figure stats[] = {
         {"capture.packets", figures->packets},
         {"capture.bytes", figures->bytes},
@@ -234,6 +259,14 @@ static void replay_stats(struct replay *replay) {
         {"flow.memory", total.memory},
         {"tcp.gap_bytes", total.gap_bytes},
         {"tcp.reassembly_dropped", total.reassembly_dropped},
+        {"host.lines", host.lines},
+        {"host.news", host.news},
+        {"host.unread", host.broken + host.unknown},
+        {"host.late", host.late},
+        {"host.events", host.events},
+        {"host.processes", host.processes},
+        {"host.processes_evicted", host.processes_evicted},
+        {"host.sockets", host.sockets},
         {"gather.messages", gathered.messages},
         {"gather.dropped", gathered.lost},
     };
@@ -285,6 +318,8 @@ static enum replay_outcome replay_close(struct replay *replay, int worked, doubl
         interrupted |= replay->interrupted[i];
         failed |= worker_detectors_failed(replay->workers[i]) > 0;
     }
+    const struct endpoint *endpoint = worker_endpoint(replay->workers[0]);
+    failed |= endpoint && !interrupted && !endpoint_report(endpoint);
     failed |= replay->gather && tally_failed(gather_scripts(replay->gather)) > 0;
     if (interrupted) {
         error_set(err, "interrupted: what came after the last packet read is not in the results");
@@ -314,5 +349,6 @@ enum replay_outcome replay_run(const struct replay_options *options, struct erro
     }
     gather_free(replay.gather);
     home_free(replay.home);
+    words_free(replay.words);
     return outcome;
 }

@@ -3,6 +3,7 @@
 #define LUNETTE_SENSOR_REPLAY_H
 
 #include "base/error.h"
+#include "endpoint/endpoint.h"
 #include "flow/flow.h"
 #include "output/output.h"
 #include "script/host.h"
@@ -18,6 +19,7 @@ struct replay_options {
     uint32_t batch_limit;
     uint64_t fragment_memory;
     struct flow_config flow;
+    struct endpoint_logs host_logs;
     struct script_options scripts;
     struct output_options outputs;
     const atomic_bool *stop;

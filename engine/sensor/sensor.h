@@ -49,6 +49,7 @@ struct sensor {
     const struct live_options *options;
     const struct supervised *self;
     struct home *home;
+    struct words *words;
     struct deal *deal;
     struct outputs *outputs;
     struct gather *gather;

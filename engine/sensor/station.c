@@ -237,6 +237,7 @@ static void figures_publish(struct station *station) {
     figures->worker = *worker_figures(station->worker);
     figures->flow = *worker_flow_counters(station->worker);
     figures->clock = worker_clock(station->worker);
+    if (worker_endpoint(station->worker)) figures->host = endpoint_figures(worker_endpoint(station->worker));
     figures->cpu_seconds = ns_to_seconds(time_read(CLOCK_THREAD_CPUTIME_ID));
     interfaces_fill(station, figures);
     detectors_fill(station, figures);
@@ -268,6 +269,7 @@ static void on_tick(uv_timer_t *tick) {
     nanoseconds realtime = time_wall(), monotonic = time_monotonic();
     bool all = drain(station);
     if (!all) uv_idle_start(&station->hurry, on_hurry);
+    if (station->tap) worker_follow(station->worker, idle_clock(station, realtime, monotonic));
     begun_note(station);
     if (all && !station->over)
         worker_advance(station->worker, idle_clock(station, realtime, monotonic),
@@ -452,7 +454,12 @@ static void *station_main(void *context) {
     for (uint32_t i = 0; i < TAP_HANDLES; i++)
         if (station->descriptors[i]) descriptor_poll(station->descriptors[i]);
     uv_run(&station->loop, UV_RUN_DEFAULT);
-    if (station->tap) taps_empty(station);
+    if (station->tap) {
+        taps_empty(station);
+        worker_follow(station->worker, time_wall());
+    } else if (station->over) {
+        worker_play_rest(station->worker);
+    }
     worker_finish(station->worker);
     figures_publish(station);
     letters_read(station);

@@ -76,6 +76,7 @@ struct worker *station_worker(struct station *station);
 struct station_figures {
     struct worker_figures worker;
     struct flow_counters flow;
+    struct endpoint_figures host;
     nanoseconds clock;
     double cpu_seconds;
     uint32_t interface_count;

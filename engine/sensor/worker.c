@@ -43,6 +43,9 @@ struct worker {
     struct burst burst;
     nanoseconds clock; /* the latest time of a packet so far */
     bool started;
+    struct endpoint *endpoint; /* host logs, or NULL */
+    nanoseconds begun;         /* where the clock started */
+    nanoseconds host_next;     /* when the next news from them is due; INT64_MAX: never */
 };
 
 /* ----------------------------------------------------- what the rooms below ask */
@@ -135,6 +138,35 @@ static void on_packet(void *context, struct flow *flow, const struct packet *pac
         script_host_packet(worker->scripts, worker->room, flow, packet, decoded, direction);
 }
 
+/* ------------------------------------------------------------------- host logs */
+
+/* Each worker knows all processes; their events are made by the one that has the host's packets. */
+static bool owns_host(void *context, const struct ip *address) {
+    const struct worker_options *options = ((struct worker *)context)->options;
+    if (!address) return options->index == 0;
+    return home_worker_of_host(address, options->workers) == options->index;
+}
+
+static int host_logs_open(struct worker *worker, struct error *err) {
+    const struct worker_options *options = worker->options;
+    worker->host_next = INT64_MAX;
+    if (!options->host_logs || options->host_logs->count == 0) return 0;
+    const struct endpoint_options endpoint = {
+        .logs = *options->host_logs,
+        .follow = options->follow_logs,
+        .patient = options->await_logs,
+        .quiet = options->index > 0,
+        .words = options->words,
+        .batch = worker->batch,
+        .context = worker,
+        .owns = owns_host,
+    };
+    worker->endpoint = endpoint_new(&endpoint, err);
+    if (!worker->endpoint) return -1;
+    if (!options->follow_logs) worker->host_next = endpoint_next(worker->endpoint);
+    return 0;
+}
+
 /* ------------------------------------------------------------------- life */
 
 /* --record may name events of scripts, which are known only now. One that is missing may be a failed
@@ -180,12 +212,15 @@ static int worker_open(struct worker *worker, struct error *err) {
 
     if (options->outputs && check_custom(worker->scripts, options->outputs, err) < 0) return -1;
 
+    if (host_logs_open(worker, err) < 0) return -1;
     const struct flow_surroundings around = {
         .batch = worker->batch,
         .protocols = protocol_list,
         .is_local = around_is_local,
         .interface_name = around_interface_name,
         .context = worker,
+        .words = options->words,
+        .programs = worker->endpoint ? endpoint_programs(worker->endpoint) : NULL,
     };
     worker->room = flow_room_new(&options->flow, &around, err);
     if (!worker->room) return -1;
@@ -209,6 +244,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *er
 void worker_free(struct worker *worker) {
     if (!worker) return;
     if (worker->room) flow_room_free(worker->room);
+    endpoint_free(worker->endpoint);
     script_host_free(worker->scripts);
     batch_free(worker->batch);
     if (worker->fragments) fragments_free(worker->fragments);
@@ -315,6 +351,8 @@ static void packet_unwrap(struct worker *worker, const struct packet *frame, str
     struct tunnel tunnel, around;
     bool joined = false, more = true;
     while (more) {
+        /* macOS looks for the owner of a later fragment by ports that are not there: flow/programs.h. */
+        if (decoded.fragment_offset > 0 && packet.direction != PACKET_OUT) packet.origin = NULL;
         if (decoded.kind == DECODED_TRANSPORT && decoded.fragment)
             joined = fragment_join(worker, &packet, &decoded) || joined;
         more = tunnel_possible(&decoded) && tunnel_open(&packet, &decoded, &inside, &tunnel);
@@ -327,12 +365,25 @@ static void packet_unwrap(struct worker *worker, const struct packet *frame, str
     if (joined) burst_work(worker);
 }
 
+/* What hosts tell of the time before this packet comes before it: the flow room's clock goes there first, so
+ * that timeouts keep their place. Clocks never run ahead of the packets. */
+static void host_play(struct worker *worker, nanoseconds until) {
+    burst_work(worker);
+    while (worker->host_next <= until) {
+        nanoseconds time = clock_of(worker->host_next);
+        flow_room_advance(worker->room, time > worker->begun ? time : worker->begun);
+        endpoint_play(worker->endpoint);
+        worker->host_next = endpoint_next(worker->endpoint);
+    }
+}
+
 static void packet_take(struct worker *worker, const struct packet *packet) {
     if (worker->filter && !filter_matches(worker->filter, packet)) {
         worker->figures.filtered++;
         return;
     }
     hole_note(worker, packet->time);
+    if (packet->time >= worker->host_next) host_play(worker, packet->time);
     count_packet(worker, packet);
     if (__builtin_expect(worker->burst.count >= PACKET_BURST, 0)) burst_work(worker);
     struct decoded *decoded = &worker->burst.decoded[worker->burst.count];
@@ -348,7 +399,7 @@ static void packet_take(struct worker *worker, const struct packet *packet) {
 
 static void worker_start(struct worker *worker, nanoseconds first) {
     worker->started = true;
-    worker->clock = clock_of(first);
+    worker->clock = worker->begun = clock_of(first);
     script_host_start(worker->scripts, worker->clock);
     if (worker->options->gather) gather_start(worker->options->gather, worker->options->index, worker->clock);
 }
@@ -358,6 +409,27 @@ void worker_packets(struct worker *worker, const struct packet *packets, int cou
     if (!worker->started) worker_start(worker, packets[0].time);
     for (int i = 0; i < count; i++) packet_take(worker, &packets[i]);
     burst_work(worker);
+}
+
+bool worker_follow(struct worker *worker, nanoseconds now) {
+    enum { AT_ONCE = 1 << 20 };
+    if (!worker->endpoint) return false;
+    if (!worker->started) worker_start(worker, now);
+    flow_room_advance(worker->room, worker->begun);
+    return endpoint_follow(worker->endpoint, AT_ONCE);
+}
+
+void worker_play_rest(struct worker *worker) {
+    if (worker->host_next == INT64_MAX) return;
+    if (!worker->started) worker_start(worker, worker->host_next);
+    burst_work(worker);
+    flow_room_advance(worker->room, worker->begun);
+    for (; worker->host_next != INT64_MAX; worker->host_next = endpoint_next(worker->endpoint))
+        endpoint_play(worker->endpoint);
+}
+
+const struct endpoint *worker_endpoint(const struct worker *worker) {
+    return worker->endpoint;
 }
 
 void worker_tick(struct worker *worker) {

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "capture/packet.h"
+#include "endpoint/endpoint.h"
 #include "flow/flow.h"
 #include "output/output.h"
 #include "script/host.h"
@@ -28,6 +29,10 @@ struct worker_options {
     uint32_t batch_limit;     /* events, 1 to BATCH_EVENTS */
     uint64_t fragment_memory; /* bytes for fragments waiting for the rest */
     struct flow_config flow;
+    struct words *words; /* keeps programs' names for as long as alerts may be looked at; NULL: none are */
+    const struct endpoint_logs *host_logs; /* NULL or none: the capture alone tells of programs */
+    bool follow_logs;                      /* they grow, and are read by worker_follow() */
+    bool await_logs;                       /* … and need not be there yet */
     struct script_options scripts;
     const struct home *home;
     struct outputs *outputs; /* NULL: there are none, only the callbacks below */
@@ -77,6 +82,17 @@ void worker_advance(struct worker *worker, nanoseconds now, bool start);
 /* Has the clock started, and where is it? */
 bool worker_started(const struct worker *worker);
 nanoseconds worker_clock(const struct worker *worker);
+
+/* Followed host logs: reads what has come, and lets it happen. The clock starts at `now` if it has to. True
+ * if there may be more at once. */
+bool worker_follow(struct worker *worker, nanoseconds now);
+
+/* The capture has been read to its end: what host logs tell of the time after it happens now, under the
+ * capture's last clock. Before worker_finish(); not if the run was broken off. */
+void worker_play_rest(struct worker *worker);
+
+/* What host logs told; NULL if there are none. */
+const struct endpoint *worker_endpoint(const struct worker *worker);
 
 /* No more packets: ends flows, lets detectors say their last, fills in the summary. */
 void worker_finish(struct worker *worker);

@@ -2,6 +2,7 @@
 #include "workbench/rig.h"
 
 #include "base/log.h"
+#include "base/words.h"
 #include "capture/capture.h"
 #include "sensor/gather.h"
 #include "sensor/worker.h"
@@ -14,6 +15,7 @@ struct rig {
     struct rig_options options;
     struct worker_options worker_options;
     struct home *home;
+    struct words *words; /* of its own, or NULL: the options bring some */
     struct gather *gather;
     struct worker *worker;
     bool finished;
@@ -49,15 +51,18 @@ static int rig_open(struct rig *rig, struct error *err) {
     const struct rig_options *options = &rig->options;
     rig->home = home_new(options->home_networks, err);
     if (!rig->home) return error_is_usage(err);
+    if (!options->words && !(rig->words = words_new(WORDS_USUAL, WORDS_USUAL_BYTES, err))) return -1;
     const struct gather_options gather = {
         .workers = 1, .context = rig, .on_alert = on_alert, .on_report = on_report};
     rig->gather = gather_new(&gather, err);
     if (!rig->gather) return -1;
     rig->worker_options = (struct worker_options){
+        .host_logs = &rig->options.host_logs,
         .filter = options->filter,
         .batch_limit = options->batch_limit ? options->batch_limit : USUAL_BATCH,
         .fragment_memory = FRAGMENT_MEMORY,
         .flow = flow_config_defaults(),
+        .words = options->words ? options->words : rig->words,
         .scripts = options->scripts,
         .home = rig->home,
         .workers = 1,
@@ -101,6 +106,7 @@ void rig_free(struct rig *rig) {
     worker_free(rig->worker);
     gather_free(rig->gather);
     home_free(rig->home);
+    words_free(rig->words);
     free(rig);
 }
 
@@ -116,6 +122,7 @@ int rig_captures(struct rig *rig, const char *const *paths, size_t count, bool (
     }
     for (size_t i = 0; capture_warning(rig->capture, i); i++)
         log_line(LOG_WARNING, "%s", capture_warning(rig->capture, i));
+    if (n == 0) worker_play_rest(rig->worker);
     worker_tick(rig->worker);
     capture_close(rig->capture);
     rig->capture = NULL;

@@ -7,18 +7,22 @@
 
 #include "base/error.h"
 #include "capture/packet.h"
+#include "endpoint/endpoint.h"
 #include "event/alert.h"
 #include "event/batch.h"
 #include "script/host.h"
 
 struct rig;
+struct words;
 struct worker;
 
 struct rig_options {
     struct script_options scripts;
-    uint32_t batch_limit;      /* events, 1 to BATCH_EVENTS; 0: as replay has it by default */
+    uint32_t batch_limit; /* events, 1 to BATCH_EVENTS; 0: as replay has it by default */
+    struct endpoint_logs host_logs;
     const char *filter;        /* pcap-filter(7), or NULL */
     const char *home_networks; /* comma separated CIDR blocks, or NULL for the usual ones */
+    struct words *words;       /* programs' names in alerts last as long; NULL: as long as the rig */
     void *context;             /* of the callbacks; each may be NULL */
     bool wanted[EVENT_KINDS];  /* events that on_event is told of */
     void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);

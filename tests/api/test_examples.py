@@ -15,6 +15,12 @@ def events():
     return json.loads(lunette("events", "--json").stdout)
 
 
+def host_log(capture):
+    """The log of the capture's Mac, where there is one."""
+    log = capture.with_name(capture.name.split(".")[0] + ".eslogger.jsonl")
+    return ["--host-log", log] if log.exists() else []
+
+
 def test_every_event_has_an_example():
     missing = {name for name, event in events().items() if "example" not in event}
     assert missing == set(WITHOUT), "write an example in lua-api/examples.txt, or why there is none in WITHOUT"
@@ -28,7 +34,7 @@ def test_the_record_is_real_output(name):
     printed = re.search(r"^  (\{.*\})$", lunette("events", name).stdout, re.M).group(1)
     assert json.loads(printed) == event["example"]["record"]
     capture = ROOT / "examples" / event["example"]["capture"]
-    made = lunette("replay", "--no-scripts", "-q", "-o", "-", "--record", name, capture).stdout.splitlines()
+    made = lunette("replay", "--no-scripts", "-q", "-o", "-", "--record", name, *host_log(capture), capture).stdout.splitlines()
     if printed not in made:
         same = [line for line in made if line.startswith(printed[:60])] or made[:1]
         pytest.fail("the example of %s is not what %s gives; now it is\n%s" % (name, capture.name, same[0] if same else "nothing"))
@@ -51,7 +57,8 @@ def test_the_handler_runs(name, tmp_path):
     assert len(example["handler"].splitlines()) <= 6 and 'lunette.on("%s"' % name in example["handler"]
     script = tmp_path / "example.lua"
     script.write_text('local lunette = require "lunette"\n' + example["handler"] + "\n")
-    done = lunette("replay", "-s", script, ROOT / "examples" / example["capture"])
+    capture = ROOT / "examples" / example["capture"]
+    done = lunette("replay", "-s", script, *host_log(capture), capture)
     assert done.returncode == 0 and "failed" not in done.stderr and "switched off" not in done.stderr, done.stderr
 
 
