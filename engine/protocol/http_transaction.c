@@ -3,6 +3,7 @@
 
 #include "protocol/http_head.h"
 #include "protocol/proxy_config.h"
+#include "protocol/vpn.h"
 
 #include <stdlib.h>
 #include <strings.h>
@@ -160,6 +161,8 @@ static void fill_grpc(struct batch *batch, struct event_http_body *body, const s
 void http_transaction_report(struct conversation *c, const struct http_transaction *t) {
     if (t->silent) return;
     proxy_config_fetched(c, t);
+    vpn_in_http(c, http_transaction_get(t, HTTP_TEXT_METHOD), http_transaction_get(t, HTTP_TEXT_URL),
+                http_transaction_get(t, HTTP_TEXT_UPGRADE), t->status);
     struct event_http *event = conversation_event(c, EVENT_http);
     if (!event) return;
     struct batch *batch = conversation_batch(c);
