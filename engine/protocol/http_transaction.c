@@ -31,7 +31,8 @@ static const uint16_t field_limits[HTTP_TEXTS] = {
 
 bool http_transaction_wanted(const struct conversation *c) {
     return conversation_wants(c, EVENT_http) || conversation_wants(c, EVENT_websocket) ||
-           conversation_wants(c, EVENT_proxy_config) || conversation_wants(c, EVENT_encrypted_dns);
+           conversation_wants(c, EVENT_proxy_config) || conversation_wants(c, EVENT_encrypted_dns) ||
+           conversation_wants(c, EVENT_vpn);
 }
 
 struct http_transaction *http_transaction_new(uint16_t text_limit) {

@@ -8,6 +8,7 @@ extern const struct protocol protocol_ah;
 extern const struct protocol protocol_dhcp6;
 extern const struct protocol protocol_dhcp;
 extern const struct protocol protocol_dns;
+extern const struct protocol protocol_dtls;
 extern const struct protocol protocol_esp;
 extern const struct protocol protocol_ftp;
 extern const struct protocol protocol_http2;
