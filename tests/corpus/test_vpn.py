@@ -39,7 +39,24 @@ HOLD_SOME = {
 }
 # Captures of other things in which there is a tunnel all the same, and how tshark (or a look) tells.
 HOLD_TOO = {
-EXTRA}
+    "ndpi/ah.pcapng": ({"ipsec"}, "isakmp; the AH beside it is read through"),
+    "ndpi/custom_categories.pcapng": ({"ipsec"}, "esp over IPv6"),
+    "ndpi/ipv6_in_gtp.pcap": ({"ipsec"}, "esp inside GTP"),
+    "ndpi/ossfuzz_seed_fake_traces_2.pcapng": ({"wireguard"}, "wg: wireguard.pcap, spoilt here and there"),
+    "ndpi/anyconnect-vpn.pcap": ({"anyconnect"}, "dtls of version 0x0100 beside TLS to the same server"),
+    "ndpi/dtls_old_version.pcapng": ({"anyconnect"}, "dtls of version 0x0100"),
+    "tcpdump/02-sunrise-sunset-esp.pcap": ({"ipsec"}, "esp"),
+    "tcpdump/08-sunrise-sunset-aes.pcap": ({"ipsec"}, "esp"),
+    "tcpdump/08-sunrise-sunset-esp2.pcap": ({"ipsec"}, "esp"),
+    "tcpdump/ISAKMP_sa_setup.pcap": ({"ipsec"}, "isakmp"),
+    "tcpdump/espudp1.pcap": ({"ipsec"}, "udpencap with esp"),
+    "tcpdump/ikev2four.pcap": ({"ipsec"}, "isakmp"),
+    "tcpdump/ikev2pI2.pcap": ({"ipsec"}, "isakmp"),
+    "tcpdump/ikev2pI2-segfault.pcapng": ({"ipsec"}, "isakmp, spoilt behind its header"),
+    "tcpdump/isakmp-identification-segfault.pcap": ({"ipsec"}, "isakmp, spoilt behind its header"),
+    "tcpdump/isakmp4500.pcap": ({"ipsec"}, "isakmp and udpencap"),
+    "tcpdump/pptp.pcap": ({"pptp"}, "pptp"),
+}
 # A VPN's name, but nothing that could honestly be called one.
 NOTHING = {
     "ndpi/pia.pcap": "TLS to the provider's server: only its certificate's name tells, and names of providers are for lists",
@@ -50,7 +67,7 @@ NOTHING = {
     "ndpi/psiphon3.pcap": "TLS with names of others",
 }
 NO_TUNNEL = ["dtls.pcap", "dtls2.pcap", "dtls_certificate.pcapng", "dtls_certificate_fragments.pcap", "dtls_mid_sessions.pcapng",
-             "dtls_old_version.pcapng", "dtls_session_id_and_coockie_both.pcap"]
+             "dtls_session_id_and_coockie_both.pcap"]
 
 
 def tunnels(path):
