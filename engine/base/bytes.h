@@ -44,7 +44,8 @@ struct cursor {
     bool failed;
 };
 
-/* `bytes` may be NULL if there are none: the cursor then stands on nothing, for C allows no sums with NULL. */
+/* `bytes` may be NULL if there are none: the cursor then stands on nothing, for C allows no sums with NULL.
+ */
 static inline struct cursor cursor_over(const void *bytes, size_t length) {
     static const uint8_t nothing[1];
     if (!bytes) bytes = nothing;

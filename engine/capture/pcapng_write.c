@@ -18,10 +18,21 @@ enum {
     OPTION_RESOLUTION = 9, /* power of ten of a time's unit */
     OPTION_FLAGS = 2,      /* of a packet: bits 0 and 1 are its direction (section 4.3.1) */
     NAME_MOST = 255,
-    PARTS = 20,
+    OPTION_PROCESS = 0x8001, /* of a packet, Apple's: numbers of process blocks, and so on */
+    OPTION_SERVICE_CLASS = 0x8002,
+    OPTION_EFFECTIVE = 0x8003,
+    OPTION_METADATA = 0x8004,
+    OPTION_FLOW_ID = 0x8005,
+    OPTION_DROP_REASON = 0x8007,
+    OPTION_DROP_LINE = 0x8008,
+    PROCESS_NAME = 2, /* of a process block */
+    PROCESS_PATH = 3,
+    PROCESS_UUID = 4,
+    PARTS = 32,
     INTERFACE_MOST = 16 + 4 + NAME_MOST + 1 + 8 + 4 + 4,
 };
 #define BLOCK_SECTION    0x0A0D0D0Au
+#define BLOCK_PROCESS    0x80000001u
 #define BYTE_ORDER_MAGIC 0x1A2B3C4Du
 
 struct block {
@@ -217,14 +228,72 @@ static int interface_number(struct pcapng_writer *w, const struct packet *packet
     return (int)w->interface_count - 1;
 }
 
+static bool process_known(const struct pcapng_writer *w, const struct packet_process *process,
+                          uint32_t *number) {
+    uint32_t back = w->process_count < PCAPNG_PROCESSES ? w->process_count : PCAPNG_PROCESSES;
+    for (uint32_t i = w->process_count - back; i < w->process_count; i++) {
+        if (w->processes[i % PCAPNG_PROCESSES] != process) continue;
+        *number = i;
+        return true;
+    }
+    return false;
+}
+
+/* Sees to it that the process is described, and gives its number. */
+static int process_number(struct pcapng_writer *w, const struct packet_process *process, uint32_t *number) {
+    if (!process || process_known(w, process, number)) return 0;
+    uint32_t head[3] = {BLOCK_PROCESS, 0, (uint32_t)process->pid};
+    struct option_head options[3];
+    struct block b = {0};
+    add(&b, head, sizeof head);
+    add_text(&b, &options[0], PROCESS_NAME, process->name);
+    add_text(&b, &options[1], PROCESS_PATH, process->path);
+    if (process->has_uuid) add_option(&b, &options[2], PROCESS_UUID, process->uuid, sizeof process->uuid);
+    end_options(&b);
+    if (put_block(w, &b, head) != 0) return -1;
+    *number = w->process_count++;
+    w->processes[*number % PCAPNG_PROCESSES] = process;
+    return 0;
+}
+
+static uint64_t process_most(const struct pcapng_writer *w, const struct packet_process *process) {
+    enum { HEAD = 12, OPTION_HEAD = 4, PADDING = 3, UUID = 20, END = 4, LENGTH = 4 };
+    uint32_t number;
+    if (!process || process_known(w, process, &number)) return 0;
+    return HEAD + 2 * (OPTION_HEAD + PADDING) + strlen(process->name) + strlen(process->path) + UUID + END +
+           LENGTH;
+}
+
+/* What is said of a packet's sender, and the room for it to lie in until the block is written. */
+struct origin_options {
+    uint32_t process, effective;
+    struct option_head heads[7];
+};
+
+static void add_origin(struct block *b, const struct packet_origin *o, struct origin_options *room) {
+    struct option_head *head = room->heads;
+    if (o->process) add_option(b, head++, OPTION_PROCESS, &room->process, 4);
+    if (o->effective) add_option(b, head++, OPTION_EFFECTIVE, &room->effective, 4);
+    if (o->service_class != ORIGIN_NO_CLASS)
+        add_option(b, head++, OPTION_SERVICE_CLASS, &o->service_class, 4);
+    if (o->flow_id) add_option(b, head++, OPTION_FLOW_ID, &o->flow_id, 4);
+    if (o->drop_reason) add_option(b, head++, OPTION_DROP_REASON, &o->drop_reason, 4);
+    if (o->drop_line) add_option(b, head++, OPTION_DROP_LINE, &o->drop_line, 2);
+    if (o->flags) add_option(b, head, OPTION_METADATA, &o->flags, 4);
+}
+
 static uint64_t ticks_of(nanoseconds time) {
     return time < 0 ? 0 : (uint64_t)time;
 }
 
 int pcapng_packet(struct pcapng_writer *w, const struct packet *packet, struct slice comment) {
     if (w->failure) return -1;
+    const struct packet_origin *origin = packet->origin;
+    struct origin_options said;
     int number = interface_number(w, packet);
     if (number < 0) return -1;
+    if (origin && process_number(w, origin->process, &said.process) != 0) return -1;
+    if (origin && process_number(w, origin->effective, &said.effective) != 0) return -1;
     uint64_t ticks = ticks_of(packet->time);
     uint32_t head[7] = {
         BLOCK_ENHANCED,  0, (uint32_t)number, (uint32_t)(ticks >> 32), (uint32_t)ticks, packet->captured,
@@ -236,15 +305,19 @@ int pcapng_packet(struct pcapng_writer *w, const struct packet *packet, struct s
     add_padded(&b, packet->bytes, packet->captured);
     bool directed = packet->direction != PACKET_DIRECTION_UNKNOWN;
     if (directed) add_option(&b, &options[0], OPTION_FLAGS, &flags, sizeof flags);
+    if (origin) add_origin(&b, origin, &said);
     add_option(&b, &options[1], OPTION_COMMENT, comment.at, comment.length);
-    if (directed || comment.length) end_options(&b);
+    if (directed || origin || comment.length) end_options(&b);
     return put_block(w, &b, head);
 }
 
 uint64_t pcapng_packet_most(const struct pcapng_writer *w, const struct packet *packet,
                             uint32_t comment_length) {
-    enum { HEAD = 28, FLAGS = 8, OPTION_HEAD = 4, PADDING = 3, END = 4, LENGTH = 4 };
+    enum { HEAD = 28, FLAGS = 8, ORIGIN = 7 * 8, OPTION_HEAD = 4, PADDING = 3, END = 4, LENGTH = 4 };
     uint64_t most = HEAD + (uint64_t)packet->captured + PADDING + FLAGS + END + LENGTH;
+    if (packet->origin)
+        most +=
+            ORIGIN + process_most(w, packet->origin->process) + process_most(w, packet->origin->effective);
     if (comment_length) most += OPTION_HEAD + option_length(comment_length) + PADDING;
     return most + (interface_known(w, packet) < 0 ? INTERFACE_MOST : 0);
 }

@@ -12,6 +12,7 @@
 
 enum {
     PCAPNG_INTERFACES = 64, /* of a file; packets of further ones are refused */
+    PCAPNG_PROCESSES = 64,  /* that are remembered; others are described again when they come again */
     PCAPNG_COMMENT_MOST =
         0xfffc, /* bytes: an option's length has 16 bits (section 3.5); longer ones are cut */
 };
@@ -36,6 +37,8 @@ struct pcapng_writer {
         uint16_t link_type;
         uint8_t interface;
     } interfaces[PCAPNG_INTERFACES];
+    uint32_t process_count;                                   /* described so far */
+    const struct packet_process *processes[PCAPNG_PROCESSES]; /* number n is at n % PCAPNG_PROCESSES */
 };
 
 /* Begins a section in the empty file `fd`. `buffer` is the caller's for the writer's life, a multiple of 4
@@ -45,7 +48,9 @@ void pcapng_begin(struct pcapng_writer *w, int fd, void *buffer, uint32_t room,
                   const char *(*interface_name)(void *context, uint8_t interface), void *context);
 
 /* An enhanced packet block (section 4.3) with its direction in epb_flags and, unless it is empty, a comment;
- * before it an interface description block (section 4.2) if the pair of interface and link type is new.
+ * before it an interface description block (section 4.2) if the pair of interface and link type is new. Who
+ * sent it is written as Apple's tcpdump does: options 0x8001 to 0x8008 and, before the packet, process
+ * information blocks (capture/pcapng_origin.h); processes are borrowed for the writer's life.
  * Returns 0, or -1 if the packet is not in the file: see `failure`, or the file has too many interfaces. */
 int pcapng_packet(struct pcapng_writer *w, const struct packet *packet, struct slice comment);
 

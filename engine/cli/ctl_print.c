@@ -206,7 +206,7 @@ static void print_detectors(struct ctl_page *page, const json_t *array) {
     static const char *const names[] = {"detector", "state", ">events",   ">alerts",
                                         ">errors",  ">time", ">ns/event", ">memory"};
     size_t rows = rows_of(page, array);
-    struct table t = table_begin(names, 8, rows);
+    struct table t = table_begin(names, 9, rows);
     char a[FIGURE_SIZE];
     for (size_t i = 0; i < rows; i++) {
         const json_t *d = json_array_get(array, i);
@@ -258,7 +258,7 @@ static const char *end_point(const json_t *flow, const char *address, const char
 }
 
 void ctl_print_flows(struct ctl_page *page, const void *answer) {
-    static const char *const names[] = {"client", "server",   "protocol", "name",
+    static const char *const names[] = {"client", "server",   "protocol", "name", "program",
                                         ">to it", ">from it", ">age",     "state"};
     const json_t *array = json_object_get(answer, "flows");
     size_t rows = rows_of(page, array);
@@ -266,11 +266,13 @@ void ctl_print_flows(struct ctl_page *page, const void *answer) {
     char a[80];
     for (size_t i = 0; i < rows; i++) {
         const json_t *f = json_array_get(array, i), *figures = json_object_get(f, "flow");
-        const char *app = text_of(f, "app_proto"), *name = text_of(f, "server_name");
+        const char *app = text_of(f, "app_proto"), *name = text_of(f, "server_name"),
+                   *program = text_of(json_object_get(f, "process"), "program");
         cell(&t, "%s", end_point(f, "src_ip", "src_port", a, sizeof a));
         cell(&t, "%s", end_point(f, "dest_ip", "dest_port", a, sizeof a));
         cell(&t, "%s", app[0] ? app : text_of(f, "proto"));
         cell(&t, "%s", name[0] ? name : "-");
+        cell(&t, "%s", program[0] ? program : "-");
         cell(&t, "%s", figure_bytes(count_of(figures, "bytes_toserver"), a));
         cell(&t, "%s", figure_bytes(count_of(figures, "bytes_toclient"), a));
         cell(&t, "%s", figure_duration(number_of(figures, "age"), a));
@@ -349,6 +351,7 @@ void ctl_print_alerts(struct ctl_page *page, const void *answer) {
         buffer_char(page->b, '\n');
         print_party(page, "who", text_of(a, "who"));
         print_party(page, "where", text_of(a, "where"));
+        print_party(page, "program", text_of(a, "program"));
         print_party(page, "why", text_of(a, "why"));
         print_party(page, "by", text_of(a, "detector"));
         print_party(page, "ATT&CK", text_of(a, "attack"));

@@ -413,6 +413,7 @@ static void draw_alert(struct screen *screen, uint32_t row, const json_t *a, boo
     if (!full) return;
     pen_write(&who, SCREEN_PLAIN, "%s", text_of(a, "who"));
     if (text_of(a, "where")[0]) pen_write(&who, SCREEN_PLAIN, " %s %s", arrow, text_of(a, "where"));
+    if (text_of(a, "program")[0]) pen_write(&who, SCREEN_PLAIN, "  %s", text_of(a, "program"));
     pen_write(&who, SCREEN_DIM, "  %s%s%s", text_of(a, "detector"), attack[0] ? ", " : "", attack);
     screen_put(screen, row + 2, TEXT, end > TEXT ? end - TEXT : 0, SCREEN_PLAIN, text_of(a, "why"));
 }

@@ -57,7 +57,8 @@ static void decode_llc(struct rest r, struct decoded *out) {
 
 static void decode_ethernet(struct rest r, struct decoded *out);
 
-/* RFC 3032: labels of four bytes, the last one marked. An Ethernet pseudowire may bring labels again, once. */
+/* RFC 3032: labels of four bytes, the last one marked. An Ethernet pseudowire may bring labels again, once.
+ */
 static void decode_mpls(struct rest r, struct decoded *out) {
     if (out->tunnel == &tunnel_pseudowire) {
         note_anomaly(out, "tunnel", "tunnel_too_deep");

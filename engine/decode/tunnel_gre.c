@@ -13,6 +13,7 @@ enum {
     TYPE_ERSPAN = 0x88be,
     TYPE_ERSPAN_3 = 0x22eb,
     TYPE_WCCP = 0x883e,
+    TYPE_METADATA = 0x8909,
     SOURCE_ROUTES_MOST = 16,
 };
 
@@ -63,6 +64,13 @@ static void wccp(struct rest r, struct inside *out) {
     if (looks_like_ip(r)) inside_ethertype(0x0800, r, out);
 }
 
+/* Cisco's security group tag, as its routers put it into GRE: the EtherType of what follows, version and
+ * length 1, then the tag. */
+static void metadata(struct rest r, struct inside *out) {
+    if (r.captured >= 8 && load_be16(r.at + 2) == 0x0101)
+        inside_ethertype(load_be16(r.at), rest_from(r, 8), out);
+}
+
 static void gre_plain(uint16_t flags, struct rest r, struct decoded *outer, struct inside *out) {
     uint16_t type = load_be16(r.at + 2);
     bool whole = skip(&r, 4);
@@ -84,6 +92,8 @@ static void gre_plain(uint16_t flags, struct rest r, struct decoded *outer, stru
         erspan(type, flags & GRE_SEQUENCE, r, out);
     else if (type == TYPE_WCCP)
         wccp(r, out);
+    else if (type == TYPE_METADATA)
+        metadata(r, out);
     else
         inside_ethertype(type, r, out);
 }

@@ -1,4 +1,5 @@
 /* What a parser may ask of the room and tell it: see protocol.h. */
+#include "flow/rebind.h"
 #include "flow/talk.h"
 
 void *conversation_event(struct conversation *c, enum event_kind kind) {
@@ -43,6 +44,10 @@ uint16_t conversation_server_port(const struct conversation *c) {
     return c->flow->key.port[flow_server(c->flow)];
 }
 
+void conversation_connection_id(struct conversation *c, enum direction direction, struct slice id) {
+    rebind_learn(c->room, c->flow, direction, id);
+}
+
 struct names *conversation_names(const struct conversation *c) {
     return c->room->names;
 }
@@ -73,6 +78,10 @@ bool conversation_doubted(const struct conversation *c) {
 
 void conversation_give_up(struct conversation *c) {
     ((struct talk *)c)->given_up = true;
+}
+
+void conversation_hide_head(struct conversation *c, enum direction direction) {
+    facts_hide_head(c->room, c->flow, flow_sender(c->flow, direction));
 }
 
 void conversation_over(struct conversation *c) {

@@ -94,6 +94,9 @@ struct flow_facts {
     uint64_t repeated[2]; /* payload bytes by side that had been seen before */
     uint64_t cut;         /* fresh TCP bytes cut off by the snap length */
     nanoseconds rtt;
+    uint32_t rebinds;      /* times the flow went on elsewhere: rebind.h */
+    uint16_t rebound_port; /* where one side is now */
+    struct ip rebound_ip;
     char *name, *ja4;      /* owned, not terminated */
     char *proxy_target;    /* owned, not terminated */
     const char *proxy;     /* static, NULL: passes none */

@@ -43,6 +43,12 @@ void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const 
     if (!flow_is_tcp(flow) || cut || facts->head_length[side] == FLOW_HEAD_BYTES) flow->marks |= full;
 }
 
+void facts_hide_head(struct flow_room *room, struct flow *flow, unsigned side) {
+    struct flow_facts *facts = flow_facts_if(room, flow);
+    flow->marks |= (uint16_t)(MARK_HEAD_FULL_LOW << side);
+    if (facts) facts->head_length[side] = 0;
+}
+
 static char *text_replace(struct flow_room *room, char *old, uint8_t old_length, struct slice text) {
     char *copy = malloc(text.length);
     if (!copy) return NULL;

@@ -61,6 +61,8 @@ struct flow_counters {
     uint64_t reassembly_dropped; /* bytes let go of because a bound was reached */
     uint64_t gaps, gap_bytes;    /* in streams that a parser read or might have */
     uint64_t retransmits, overlaps;
+    uint64_t rebinds;                 /* times a QUIC connection went on from another address or port */
+    uint64_t rebind_evicted;          /* connection ids and aliases that gave way to newer ones */
     uint64_t fragments;               /* IP fragments not put together */
     uint64_t fragments_joined;        /* datagrams put together: the worker's, as the next one */
     uint64_t fragment_overlaps;       /* fragments that overlapped others with other bytes or bounds */
@@ -143,6 +145,7 @@ struct flow_view {
     const char *state;     /* new, established or closed */
     const char *tcp_state; /* or NULL */
     const char *interface; /* "" if unnamed */
+    const char *program;   /* or NULL */
     const char *name;      /* the server's, not terminated */
     uint32_t name_length;  /* 0: unknown */
     nanoseconds start, last;

@@ -146,6 +146,15 @@ void conversation_set_proxy(struct conversation *c, const char *kind, struct sli
 /* Port of the flow's server. */
 uint16_t conversation_server_port(const struct conversation *c);
 
+/* A connection id of QUIC: packets of this connection that go `direction` may carry it. Should they come from
+ * elsewhere one day, they still belong to the flow (flow/rebind.h). */
+void conversation_connection_id(struct conversation *c, enum direction direction, struct slice id);
+
+/* A side's first bytes hold a secret, a password: the flow's record does not show them (client_head,
+ * server_head).
+ */
+void conversation_hide_head(struct conversation *c, enum direction direction);
+
 /* What the clients of this worker were told by DNS: see flow/names.h. */
 struct names *conversation_names(const struct conversation *c);
 

@@ -113,6 +113,9 @@ static void fill_facts(struct batch *batch, struct event_flow_body *body, const 
     body->client_payload += facts->repeated[client];
     body->server_payload += facts->repeated[server];
     body->retransmits = facts->retransmits;
+    body->rebinds = facts->rebinds;
+    body->rebound_ip = facts->rebound_ip;
+    body->rebound_port = facts->rebound_port;
     body->gap_bytes += facts->cut;
     body->rtt = ns_to_seconds(facts->rtt);
     if (facts->tunnel) {

@@ -5,6 +5,7 @@
  * flow of a packet some places further on is guessed at and prefetched. Only working in full decides
  * anything, so nothing depends on how packets were dealt into bursts. */
 #include "flow/programs.h"
+#include "flow/rebind.h"
 #include "flow/wiretap.h"
 
 #include <stdlib.h>
@@ -117,6 +118,7 @@ void flow_room_free(struct flow_room *room) {
     talk_release(room);
     chunks_release(&room->chunks);
     names_free(room->names);
+    rebind_release(room);
     tunnels_release(&room->tunnels);
     free(room);
 }
@@ -272,7 +274,7 @@ struct lookup {
 };
 
 /* The flow of a packet, begun if need be. */
-static struct flow *flow_of(struct flow_room *room, const struct lookup *lookup, const struct decoded *d,
+static struct flow *flow_of(struct flow_room *room, struct lookup *lookup, const struct decoded *d,
                             nanoseconds time) {
     uint32_t index = table_find(&room->table, lookup->hash, &lookup->key);
     if (index) {
@@ -281,6 +283,9 @@ static struct flow *flow_of(struct flow_room *room, const struct lookup *lookup,
                     tcp_begins_anew(flow, lookup->side, d);
         if (!anew) return flow;
         flow_end(room, flow, END_REUSED);
+    } else {
+        struct flow *flow = rebind_find(room, &lookup->key, &lookup->side, d);
+        if (flow) return flow;
     }
     return flow_begin(room, &lookup->key, lookup->hash, lookup->side, d, time);
 }
@@ -375,7 +380,7 @@ const struct flow_counters *flow_room_counters(struct flow_room *room) {
     n->tunnels_refused = room->tunnels.refused;
     n->memory = tunnels_memory(&room->tunnels) + slab_memory(&room->flows) + table_memory(&room->table) +
                 wheel_memory(&room->ends) + wheel_memory(&room->onsets) + slab_memory(&room->facts) +
-                slab_memory(&room->programs) +
-                room->strings + talk_memory(room) + slab_memory(&room->chunks.slab);
+                slab_memory(&room->programs) + room->strings + rebind_memory(room) + talk_memory(room) +
+                slab_memory(&room->chunks.slab);
     return n;
 }

@@ -43,6 +43,7 @@ struct flow_room {
     struct slab talks;
     struct chunks chunks;
     struct names *names;
+    struct rebind *rebind; /* NULL until a connection id was learnt */
     struct tunnels tunnels;
     struct slab taps; /* struct wiretap */
     struct chunks tap_chunks;
@@ -108,6 +109,7 @@ static inline struct flow_facts *flow_facts_if(const struct flow_room *room, con
 }
 void facts_first_speaker(struct flow_room *room, struct flow *flow, unsigned side);
 void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *decoded);
+void facts_hide_head(struct flow_room *room, struct flow *flow, unsigned side);
 void facts_name(struct flow_room *room, struct flow *flow, enum name_source source, struct slice name);
 void facts_ja4(struct flow_room *room, struct flow *flow, struct slice ja4);
 void facts_proxy(struct flow_room *room, struct flow *flow, const char *kind, struct slice target);

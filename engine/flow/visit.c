@@ -1,5 +1,5 @@
 /* Looking at flows while they are open: a walk over the table, from which only live flows hang. */
-#include "flow/room.h"
+#include "flow/programs.h"
 
 static struct flow_view view_of(const struct flow_room *room, const struct flow *flow) {
     unsigned client = flow_client(flow), server = flow_server(flow);
@@ -18,6 +18,7 @@ static struct flow_view view_of(const struct flow_room *room, const struct flow 
         .tcp_state = flow_is_tcp(flow) ? tcp_state_word(flow) : NULL,
         .interface =
             around->interface_name ? around->interface_name(around->context, flow->key.interface) : "",
+        .program = programs_name(room, flow),
         .name = facts ? facts->name : NULL,
         .name_length = facts ? facts->name_length : 0,
         .start = flow->start,

@@ -140,6 +140,8 @@ void summary_add_counters(struct summary *summary, const struct flow_counters *c
     sum->gap_bytes += c->gap_bytes;
     sum->retransmits += c->retransmits;
     sum->overlaps += c->overlaps;
+    sum->rebinds += c->rebinds;
+    sum->rebind_evicted += c->rebind_evicted;
     sum->fragments += c->fragments;
     sum->fragments_joined += c->fragments_joined;
     sum->fragment_overlaps += c->fragment_overlaps;

@@ -214,6 +214,34 @@ static void put_parties(struct buffer *b, const struct terminal_style *style, co
     buffer_char(b, '\n');
 }
 
+static void put_instance(struct buffer *b, const char *name, uint32_t pid) {
+    if (name) buffer_string(b, name);
+    if (pid) buffer_format(b, name ? " (pid %u)" : "pid %u", pid);
+}
+
+void program_sentence(struct buffer *b, const struct event_head_body *head) {
+    bool agent = head->effective_process || head->effective_pid;
+    const char *owner = head->process ? head->process : agent ? NULL : head->program;
+    if (!head->program && !owner && !head->pid && !agent) return;
+    put_instance(b, head->program ? head->program : owner, agent ? head->effective_pid : head->pid);
+    if (agent && (owner || head->pid)) {
+        buffer_string(b, head->program || head->effective_pid ? " through " : "through ");
+        put_instance(b, owner, head->pid);
+    }
+    if (head->parent) buffer_format(b, ", started by %s", head->parent);
+    if (head->path) buffer_format(b, ", %s", head->path);
+}
+
+static void put_program(struct buffer *b, const struct terminal_style *style, const struct alert *alert) {
+    struct buffer text = {0};
+    if (alert->has_head) program_sentence(&text, &alert->head);
+    if (text.length) {
+        buffer_char(&text, '\0');
+        if (!text.failed) put_line(b, style, "program", text.at);
+    }
+    buffer_free(&text);
+}
+
 static void put_figure(struct buffer *b, const char *name, double value) {
     if (value == value) buffer_format(b, "  %s %.2f", name, value);
 }
@@ -221,6 +249,7 @@ static void put_figure(struct buffer *b, const char *name, double value) {
 void terminal_alert(struct buffer *b, const struct terminal_style *style, const struct alert *alert) {
     put_heading(b, style, alert);
     put_parties(b, style, alert);
+    put_program(b, style, alert);
     put_line(b, style, "why", alert->why);
     put_line(b, style, "next", alert->next);
     put_line(b, style, "ATT&CK", alert->attack);

@@ -46,7 +46,7 @@ struct http_state {
     uint32_t reported_early; /* requests that had to be reported before their response came */
     uint16_t next_depth;
     bool oriented;
-    bool dns_told; /* that the flow carries DNS was reported */
+    bool dns_told;             /* that the flow carries DNS was reported */
     uint8_t request_direction; /* enum direction */
 };
 

@@ -35,9 +35,9 @@ struct ldap {
     uint16_t result;
     uint8_t version;
     uint8_t hold_direction;
-    bool hold; /* StartTLS was asked for, in that direction */
-    bool heard[2];
-    bool bind_open; /* a bind was not reported yet */
+    bool hold;              /* StartTLS was asked for, in that direction */
+    bool heard[2], read[2]; /* that side said something; a whole message */
+    bool bind_open;         /* a bind was not reported yet */
     bool answered, password;
     bool sasl_layer; /* a SASL bind succeeded: what follows may be wrapped */
     bool reported;
@@ -87,9 +87,11 @@ static bool content_fits(uint8_t operation, struct cursor op, bool port) {
 static enum recognised ldap_recognise(const struct probe *probe) {
     struct cursor c = cursor_over(probe->data, probe->length);
     uint8_t tag, operation;
-    if (probe->data[0] != BER_SEQUENCE) return RECOGNISED_NO;
+    /* A capture may begin within a message of one side: on LDAP's own port the other one is waited for. */
+    enum recognised no = is_port(probe) && probe->other.length == 0 ? RECOGNISED_MAYBE : RECOGNISED_NO;
+    if (probe->data[0] != BER_SEQUENCE) return no;
     uint32_t length = ber_header(&c, &tag);
-    if (c.failed) return probe->length < 6 ? RECOGNISED_MAYBE : RECOGNISED_NO;
+    if (c.failed) return probe->length < 6 ? RECOGNISED_MAYBE : no;
     if (length < 5) return RECOGNISED_NO;
     uint32_t need = length < 64 ? length : 64;
     if (cursor_left(&c) < need) {
@@ -175,7 +177,8 @@ static uint16_t result_of(struct ldap *l, struct cursor op) {
 }
 
 static void on_bind_response(struct conversation *c, struct ldap *l, uint32_t id, struct cursor op) {
-    if (!l->bind_open || id != l->bind_id) return;
+    if (l->bind_open && id != l->bind_id) return;
+    l->bind_open = true; /* the request may not be in the capture */
     uint16_t code = result_of(l, op);
     if (code == RESULT_IN_PROGRESS) return;
     l->sasl_layer = code == 0 && strcmp(l->method ? l->method : "", "sasl") == 0;
@@ -259,11 +262,13 @@ static int64_t ldap_stream(struct conversation *c, enum direction direction, con
             report(c, l, "starttls");
         }
         int64_t step = over_to_tls ? 0 : take(c, l, direction, at, left, &over_to_tls);
+        if (step < 0 && !l->read[direction]) return STREAM_DONE; /* it began within a message */
         if (step < 0) {
             if (!l->sasl_layer) conversation_anomaly(c, "bad_message");
             return STREAM_OVER;
         }
         used += step;
+        if (step > 0) l->read[direction] = true;
         if (over_to_tls) {
             conversation_hand_over(c);
             return used;

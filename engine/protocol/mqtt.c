@@ -85,6 +85,7 @@ static enum recognised mqtt_recognise(const struct probe *probe) {
     if (first == MQTT_CONNECT << 4) {
         if (c.failed) return probe->length < 5 ? RECOGNISED_MAYBE : RECOGNISED_NO;
         if (cursor_left(&c) >= 2 && load_be16(c.at) != 4 && load_be16(c.at) != 6) return RECOGNISED_NO;
+        if (cursor_left(&c) >= 4 && memcmp(c.at + 2, "MQ", 2) != 0) return RECOGNISED_NO;
         if (cursor_left(&c) < 9 && cursor_left(&c) < size) return RECOGNISED_MAYBE;
         return level_of(&c) > 0 ? RECOGNISED_YES : RECOGNISED_NO;
     }

@@ -29,19 +29,21 @@ enum { TRANSPORT_NUMBER_TCP = 6, TRANSPORT_NUMBER_UDP = 17 };
 static uint8_t operation(const uint8_t *p) {
     return p[1] & 0x7f;
 }
-static bool is_response(const uint8_t *p) {
-    return p[1] & RESPONSE;
+
+/* RFC 6886 prints the answer to an unknown version with operation 0; its erratum 3618 makes that 128. */
+static bool is_response(const uint8_t *p, uint32_t length) {
+    return p[1] & RESPONSE || (p[0] == VERSION_NATPMP && p[1] == 0 && length == NATPMP_ERROR);
 }
 
-/* A response with an error may be cut after the result's epoch (RFC 6886 section 3.5 has it whole). */
+/* A response that says what went wrong may end behind the epoch (RFC 6886 section 3.5). */
 static bool natpmp_valid(const uint8_t *p, uint32_t length) {
     uint8_t op = operation(p);
-    if (op > PMP_TCP) return is_response(p) && length >= NATPMP_ERROR && length <= NATPMP_RESPONSE;
-    if (is_response(p)) {
-        uint32_t whole = op == PMP_ADDRESS ? NATPMP_ADDRESS : NATPMP_RESPONSE;
-        return length == whole || length == NATPMP_ERROR;
+    if (is_response(p, length)) {
+        if (length == NATPMP_ERROR || op > PMP_TCP)
+            return length >= NATPMP_ERROR && length <= NATPMP_RESPONSE;
+        return length == (op == PMP_ADDRESS ? (uint32_t)NATPMP_ADDRESS : (uint32_t)NATPMP_RESPONSE);
     }
-    return length == (op == PMP_ADDRESS ? 2u : (uint32_t)NATPMP_REQUEST);
+    return op <= PMP_TCP && length == (op == PMP_ADDRESS ? 2u : (uint32_t)NATPMP_REQUEST);
 }
 
 static bool pcp_valid(const uint8_t *p, uint32_t length) {
@@ -104,9 +106,8 @@ static const char *transport_word(uint8_t protocol) {
     return protocol == 0 ? "all" : "other";
 }
 
-static void read_natpmp(struct event_portmap_body *body, const uint8_t *p, uint32_t length) {
+static void read_natpmp(struct event_portmap_body *body, const uint8_t *p, uint32_t length, bool response) {
     uint8_t op = operation(p);
-    bool response = is_response(p);
     body->protocol = "nat-pmp";
     body->op = op == PMP_ADDRESS ? "external_address" : op <= PMP_TCP ? "map" : "other";
     if (op == PMP_UDP || op == PMP_TCP) body->transport = op == PMP_TCP ? "tcp" : "udp";
@@ -148,9 +149,8 @@ static void pcp_options(struct event_portmap_body *body, const uint8_t *p, uint3
     }
 }
 
-static void read_pcp(struct event_portmap_body *body, const uint8_t *p, uint32_t length) {
+static void read_pcp(struct event_portmap_body *body, const uint8_t *p, uint32_t length, bool response) {
     uint8_t op = operation(p);
-    bool response = is_response(p);
     body->protocol = "pcp";
     body->op = op == PCP_OP_MAP ? "map" : op == PCP_OP_PEER ? "peer" : op ? "other" : "announce";
     if (length < PCP_HEADER) return;
@@ -190,11 +190,12 @@ static void portmap_datagram(struct conversation *c, enum direction direction, s
     }
     struct event_portmap *event = conversation_event(c, EVENT_portmap);
     if (!event) return;
-    event->body.type = is_response(payload.at) ? "response" : "request";
+    bool response = is_response(payload.at, original);
+    event->body.type = response ? "response" : "request";
     if (payload.at[0] == VERSION_PCP)
-        read_pcp(&event->body, payload.at, payload.length);
+        read_pcp(&event->body, payload.at, payload.length, response);
     else
-        read_natpmp(&event->body, payload.at, payload.length);
+        read_natpmp(&event->body, payload.at, payload.length, response);
     batch_commit(conversation_batch(c));
 }
 

@@ -325,6 +325,12 @@ static void on_initial(struct conversation *c, struct quic *q, enum direction di
     read_frames(c, q, side, frames);
 }
 
+/* A packet's source id is what packets that go the other way are sent to. */
+static void teach_ids(struct conversation *c, enum direction direction, const struct quic_packet *packet) {
+    if (packet->version && (packet->type == QUIC_INITIAL || packet->type == QUIC_HANDSHAKE))
+        conversation_connection_id(c, (enum direction) !direction, packet->scid);
+}
+
 /* What the header alone tells, before anything is decrypted. */
 static void note_header(struct quic *q, enum direction direction, const struct quic_packet *packet) {
     unsigned side = !q->has_keys ? direction : direction == q->client_side ? TO_SERVER : TO_CLIENT;
@@ -400,6 +406,7 @@ static void quic_datagram(struct conversation *c, enum direction direction, stru
         }
         if (!quic_packet_read(left, &packet)) break;
         note_header(q, direction, &packet);
+        teach_ids(c, direction, &packet);
         if (packet.type == QUIC_INITIAL) on_initial(c, q, direction, &packet);
         left.at += packet.whole.length;
         left.length -= packet.whole.length;

@@ -8,14 +8,12 @@
  * A greeting of version 5 is three bytes or four, too little to be sure. The request behind it, or the port,
  * tells. Passwords are passed over, never kept. */
 #include "protocol/protocols.h"
+#include "protocol/socks_message.h"
 
 #include <stdio.h>
 
-enum { SOCKS_TEXT = 255, USER_SCAN = 512, HELD_MOST = 16 * 1024 };
-enum { VERSION_4 = 4, VERSION_5 = 5, VERSION_PASSWORD = 1 };
-enum { COMMAND_CONNECT = 1, COMMAND_BIND = 2, COMMAND_UDP = 3 };
+enum { SOCKS_TEXT = 255, HELD_MOST = 16 * 1024 };
 enum { METHOD_NONE = 0, METHOD_GSSAPI = 1, METHOD_PASSWORD = 2, METHOD_REFUSED = 0xff };
-enum { ADDRESS_V4 = 1, ADDRESS_NAME = 3, ADDRESS_V6 = 4 };
 
 /* What comes next from a side. */
 enum phase { PHASE_BEGIN, PHASE_MIDDLE, PHASE_OVER };
@@ -35,131 +33,6 @@ struct socks {
     char bound[SOCKS_TEXT];
 };
 
-/* ------------------------------------------------------------- one message */
-
-enum reading { READ_WHOLE, READ_SHORT, READ_BROKEN };
-
-static bool host_byte(uint8_t byte) {
-    return byte > 0x20 && byte < 0x7f;
-}
-
-static uint8_t lower(uint8_t byte) {
-    return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
-}
-
-struct endpoint {
-    struct slice name; /* if it is one */
-    struct ip address; /* else */
-    uint16_t port;
-};
-
-/* ATYP, address, port (RFC 1928 section 5). */
-static enum reading read_endpoint(struct cursor *c, struct endpoint *out) {
-    uint8_t type = cursor_u8(c);
-    out->name = (struct slice){NULL, 0};
-    const uint8_t *p = NULL;
-    if (c->failed) return READ_SHORT;
-    if (type == ADDRESS_V4) {
-        p = cursor_take(c, 4);
-        if (p) ip_from_v4(&out->address, p);
-    } else if (type == ADDRESS_V6) {
-        p = cursor_take(c, 16);
-        if (p) memcpy(out->address.bytes, p, 16);
-    } else if (type == ADDRESS_NAME) {
-        uint8_t length = cursor_u8(c);
-        if (!c->failed && length == 0) return READ_BROKEN;
-        p = cursor_take(c, length);
-        if (p) out->name = (struct slice){p, length};
-        for (uint32_t i = 0; p && i < length; i++)
-            if (!host_byte(p[i])) return READ_BROKEN;
-    } else {
-        return READ_BROKEN;
-    }
-    out->port = cursor_be16(c);
-    return c->failed ? READ_SHORT : READ_WHOLE;
-}
-
-struct request {
-    uint8_t command;
-    struct endpoint target;
-    struct slice user;
-};
-
-static enum reading read_request_5(struct cursor *c, struct request *out) {
-    const uint8_t *p = cursor_take(c, 3);
-    if (!p) return READ_SHORT;
-    out->command = p[1];
-    out->user = (struct slice){NULL, 0};
-    if (p[0] != VERSION_5 || p[1] < COMMAND_CONNECT || p[1] > COMMAND_UDP || p[2] != 0) return READ_BROKEN;
-    return read_endpoint(c, &out->target);
-}
-
-/* Text up to a zero byte. */
-static enum reading read_terminated(struct cursor *c, struct slice *out) {
-    size_t left = cursor_left(c), look = left < USER_SCAN ? left : USER_SCAN;
-    const uint8_t *zero = look ? memchr(c->at, 0, look) : NULL;
-    size_t length = zero ? (size_t)(zero - c->at) : look;
-    for (size_t i = 0; i < length; i++)
-        if (c->at[i] < 0x20) return READ_BROKEN;
-    if (!zero) return look == USER_SCAN ? READ_BROKEN : READ_SHORT;
-    *out = (struct slice){c->at, (uint32_t)length};
-    cursor_take(c, length + 1);
-    return READ_WHOLE;
-}
-
-/* 4a: the address 0.0.0.x, x not zero, says that a name follows. */
-static enum reading read_request_4(struct cursor *c, struct request *out) {
-    const uint8_t *p = cursor_take(c, 8);
-    if (!p) return READ_SHORT;
-    if (p[0] != VERSION_4 || p[1] < COMMAND_CONNECT || p[1] > COMMAND_BIND) return READ_BROKEN;
-    out->command = p[1];
-    out->target.port = load_be16(p + 2);
-    out->target.name = (struct slice){NULL, 0};
-    ip_from_v4(&out->target.address, p + 4);
-    enum reading user = read_terminated(c, &out->user);
-    bool named = p[4] == 0 && p[5] == 0 && p[6] == 0 && p[7] != 0;
-    if (user != READ_WHOLE || !named) return user;
-    enum reading name = read_terminated(c, &out->target.name);
-    if (name != READ_WHOLE) return name;
-    if (out->target.name.length == 0) return READ_BROKEN;
-    for (uint32_t i = 0; i < out->target.name.length; i++)
-        if (!host_byte(out->target.name.at[i])) return READ_BROKEN;
-    return READ_WHOLE;
-}
-
-struct login {
-    struct slice user;
-    bool password;
-};
-
-/* Name and password (RFC 1929 section 2). */
-static enum reading read_login(struct cursor *c, struct login *out) {
-    uint8_t version = cursor_u8(c), length = cursor_u8(c);
-    const uint8_t *name = cursor_take(c, length);
-    uint8_t secret = cursor_u8(c);
-    cursor_take(c, secret);
-    if (version != VERSION_PASSWORD) return READ_BROKEN;
-    if (c->failed) return READ_SHORT;
-    *out = (struct login){{name, length}, secret > 0};
-    return READ_WHOLE;
-}
-
-/* Version, count, methods (RFC 1928 section 3). */
-static enum reading read_greeting(struct cursor *c, bool *plausible) {
-    uint8_t version = cursor_u8(c), count = cursor_u8(c);
-    const uint8_t *methods = cursor_take(c, count);
-    if (version != VERSION_5) return READ_BROKEN;
-    if (!methods) return READ_SHORT;
-    if (count == 0) return READ_BROKEN;
-    *plausible = count <= 8;
-    for (unsigned i = 0; i < count; i++) {
-        if (methods[i] > 9 && methods[i] < 0x80) *plausible = false; /* of IANA's list none */
-        for (unsigned k = 0; k < i; k++)
-            if (methods[i] == methods[k]) *plausible = false;
-    }
-    return READ_WHOLE;
-}
-
 /* -------------------------------------------------------------- recognition */
 
 static bool usual_port(const struct probe *probe) {
@@ -169,22 +42,22 @@ static bool usual_port(const struct probe *probe) {
 static enum recognised recognise_client_5(const struct probe *probe) {
     struct cursor c = cursor_over(probe->data, probe->length);
     bool plausible = false;
-    enum reading greeting = read_greeting(&c, &plausible);
+    enum socks_reading greeting = socks_read_greeting(&c, &plausible);
     if (greeting == READ_SHORT) return probe->length > 12 ? RECOGNISED_NO : RECOGNISED_MAYBE;
     if (greeting == READ_BROKEN || !plausible) return RECOGNISED_NO;
     if (cursor_left(&c) == 0) return usual_port(probe) ? RECOGNISED_YES : RECOGNISED_MAYBE;
-    struct request request;
-    struct login login;
-    enum reading next =
-        c.at[0] == VERSION_5 ? read_request_5(&c, &request) : read_login(&c, &login); /* each must fit */
+    struct socks_request request;
+    struct socks_login login;
+    enum socks_reading next = c.at[0] == VERSION_5 ? socks_read_request_5(&c, &request)
+                                                   : socks_read_login(&c, &login); /* each must fit */
     if (next == READ_BROKEN) return RECOGNISED_NO;
     return next == READ_WHOLE ? RECOGNISED_YES : RECOGNISED_MAYBE;
 }
 
 static enum recognised recognise_client_4(const struct probe *probe) {
     struct cursor c = cursor_over(probe->data, probe->length);
-    struct request request;
-    enum reading answer = read_request_4(&c, &request);
+    struct socks_request request;
+    enum socks_reading answer = socks_read_request_4(&c, &request);
     if (answer == READ_SHORT) return RECOGNISED_MAYBE;
     bool nowhere = request.target.port == 0 ||
                    (probe->length >= 5 && probe->data[4] == 0 && request.target.name.length == 0);
@@ -209,8 +82,8 @@ static enum recognised recognise_server_5(const struct probe *probe) {
     if (p[0] != VERSION_5) return RECOGNISED_NO;
     if (c.at - p < 3) return RECOGNISED_MAYBE;
     if (p[1] > 8 || p[2] != 0) return RECOGNISED_NO;
-    struct endpoint bound;
-    enum reading rest = read_endpoint(&c, &bound);
+    struct socks_endpoint bound;
+    enum socks_reading rest = socks_read_endpoint(&c, &bound);
     if (rest == READ_BROKEN) return RECOGNISED_NO;
     return rest == READ_WHOLE ? RECOGNISED_YES : RECOGNISED_MAYBE;
 }
@@ -293,7 +166,11 @@ static uint8_t keep_text(char *to, struct slice text) {
     return (uint8_t)length;
 }
 
-static uint8_t keep_endpoint(char *to, const struct endpoint *endpoint) {
+static uint8_t lower(uint8_t byte) {
+    return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+}
+
+static uint8_t keep_endpoint(char *to, const struct socks_endpoint *endpoint) {
     if (endpoint->name.length) {
         uint8_t length = keep_text(to, endpoint->name);
         for (uint8_t i = 0; i < length; i++) to[i] = (char)lower((uint8_t)to[i]);
@@ -305,7 +182,7 @@ static uint8_t keep_endpoint(char *to, const struct endpoint *endpoint) {
     return (uint8_t)length;
 }
 
-static void keep_request(struct socks *s, const struct request *request) {
+static void keep_request(struct socks *s, const struct socks_request *request) {
     s->command = request->command;
     s->host_length = keep_endpoint(s->host, &request->target);
     s->port = request->target.port;
@@ -338,31 +215,33 @@ static int64_t give_up(struct conversation *c, const char *anomaly) {
 /* -------------------------------------------------------------------- client */
 
 /* One message of the client. */
-static enum reading client_message(struct socks *s, struct cursor *c) {
-    struct request request;
-    struct login login;
-    enum reading answer;
+static enum socks_reading client_message(struct conversation *conversation, struct cursor *c) {
+    struct socks *s = conversation->state;
+    struct socks_request request;
+    struct socks_login login;
+    enum socks_reading answer;
     bool plausible;
     if (s->phase[TO_SERVER] == PHASE_BEGIN && s->version == 0) s->version = c->at[0];
     if (s->version == VERSION_4) {
-        answer = read_request_4(c, &request);
+        answer = socks_read_request_4(c, &request);
         if (answer == READ_WHOLE) keep_request(s, &request);
         if (answer == READ_WHOLE) s->phase[TO_SERVER] = PHASE_OVER;
         return answer;
     }
     if (s->phase[TO_SERVER] == PHASE_BEGIN) {
-        answer = read_greeting(c, &plausible);
+        answer = socks_read_greeting(c, &plausible);
         if (answer == READ_WHOLE) s->phase[TO_SERVER] = PHASE_MIDDLE;
         return answer;
     }
     if (c->at[0] == VERSION_PASSWORD) {
-        answer = read_login(c, &login);
+        answer = socks_read_login(c, &login);
         if (answer != READ_WHOLE) return answer;
         s->user_length = keep_text(s->user, login.user);
         s->password |= login.password;
+        conversation_hide_head(conversation, TO_SERVER);
         return READ_WHOLE;
     }
-    answer = read_request_5(c, &request);
+    answer = socks_read_request_5(c, &request);
     if (answer == READ_WHOLE) keep_request(s, &request);
     if (answer == READ_WHOLE) s->phase[TO_SERVER] = PHASE_OVER;
     return answer;
@@ -373,7 +252,7 @@ static int64_t client_stream(struct conversation *c, const uint8_t *data, uint32
     struct cursor cursor = cursor_over(data, length);
     while (cursor_left(&cursor) > 0 && s->phase[TO_SERVER] != PHASE_OVER) {
         const uint8_t *start = cursor.at;
-        enum reading answer = client_message(s, &cursor);
+        enum socks_reading answer = client_message(c, &cursor);
         if (answer == READ_SHORT) return start - data;
         if (answer == READ_WHOLE) continue;
         /* GSSAPI and what nobody knows: their messages are not read, so neither is what they protect. */
@@ -394,7 +273,8 @@ static int64_t client_stream(struct conversation *c, const uint8_t *data, uint32
 
 /* The answer to the request, or its second one: BIND has one when the proxy listens and one when somebody
  * came. */
-static bool answered(struct conversation *c, uint8_t code, uint8_t granted, const struct endpoint *bound) {
+static bool answered(struct conversation *c, uint8_t code, uint8_t granted,
+                     const struct socks_endpoint *bound) {
     struct socks *s = c->state;
     s->reply = reply_word(s->version, code);
     if (s->answers == 0) {
@@ -410,7 +290,7 @@ static bool answered(struct conversation *c, uint8_t code, uint8_t granted, cons
 }
 
 /* Reads one message. `*go_on` is false when nothing more is worth reading. */
-static enum reading server_message_5(struct conversation *c, struct cursor *cursor, bool *go_on) {
+static enum socks_reading server_message_5(struct conversation *c, struct cursor *cursor, bool *go_on) {
     struct socks *s = c->state;
     if (s->phase[TO_CLIENT] == PHASE_BEGIN) {
         uint8_t version = cursor_u8(cursor), method = cursor_u8(cursor);
@@ -437,20 +317,20 @@ static enum reading server_message_5(struct conversation *c, struct cursor *curs
         }
         return READ_WHOLE;
     }
-    struct endpoint bound;
+    struct socks_endpoint bound;
     const uint8_t *p = cursor_take(cursor, 3);
     if (!p) return READ_SHORT;
     if (p[0] != VERSION_5 || p[2] != 0) return READ_BROKEN;
-    enum reading answer = read_endpoint(cursor, &bound);
+    enum socks_reading answer = socks_read_endpoint(cursor, &bound);
     if (answer == READ_WHOLE) *go_on = answered(c, p[1], 0, &bound);
     return answer;
 }
 
-static enum reading server_message_4(struct conversation *c, struct cursor *cursor, bool *go_on) {
+static enum socks_reading server_message_4(struct conversation *c, struct cursor *cursor, bool *go_on) {
     const uint8_t *p = cursor_take(cursor, 8);
     if (!p) return READ_SHORT;
     if (p[0] != 0) return READ_BROKEN;
-    struct endpoint bound = {.port = load_be16(p + 2)};
+    struct socks_endpoint bound = {.port = load_be16(p + 2)};
     ip_from_v4(&bound.address, p + 4);
     *go_on = answered(c, p[1], 90, &bound);
     return READ_WHOLE;
@@ -468,8 +348,8 @@ static int64_t server_stream(struct conversation *c, const uint8_t *data, uint32
     while (cursor_left(&cursor) > 0) {
         const uint8_t *start = cursor.at;
         bool go_on = true;
-        enum reading answer = s->version == VERSION_5 ? server_message_5(c, &cursor, &go_on)
-                                                      : server_message_4(c, &cursor, &go_on);
+        enum socks_reading answer = s->version == VERSION_5 ? server_message_5(c, &cursor, &go_on)
+                                                            : server_message_4(c, &cursor, &go_on);
         if (answer == READ_SHORT) return start - data;
         if (answer == READ_BROKEN) {
             if (s->choice_seen && s->method != METHOD_NONE && s->method != METHOD_PASSWORD)

@@ -90,8 +90,8 @@ static bool read_client_extension(uint16_t type, struct cursor c, struct client_
     case EXTENSION_SUPPORTED_VERSIONS:
         return read_supported_versions(&c, hello);
     case EXTENSION_POINT_FORMATS:
-        hello->point_formats = slice_take(&c, cursor_u8(&c));
-        return !c.failed;
+        hello->point_formats = slice_take(&c, cursor_u8(&c)); /* for JA3 alone: it need not be sound */
+        return true;
     case EXTENSION_QUIC:
     case EXTENSION_QUIC_DRAFT:
         hello->quic =

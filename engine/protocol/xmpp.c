@@ -35,7 +35,7 @@ static enum recognised begins(struct slice s, const char *text) {
 }
 
 static enum recognised xmpp_recognise(const struct probe *probe) {
-    static const char *const strong[] = {"<stream:", NULL};
+    static const char *const strong[] = {"<stream:", "</stream:stream>", NULL};
     static const char *const weak[] = {"<iq ", "<message ", "<presence ", "<presence>", "<presence/", NULL};
     struct slice s = {probe->data, probe->length};
     enum recognised best = RECOGNISED_NO;
@@ -163,6 +163,10 @@ static bool server_tag(struct conversation *c, struct xmpp *x, struct slice tag,
             report(c, x);
     } else if (slice_equals(name, "jid") && !empty) {
         x->wanted[TO_CLIENT] = WANTED_JID;
+    } else if (slice_equals(name, "message") || slice_equals(name, "presence") || slice_equals(name, "iq")) {
+        /* In the middle of a stream: what the server hands out is addressed to the client. */
+        struct slice to = attribute(tag, "to");
+        if (!x->kind && to.length > 0 && memchr(to.at, '@', to.length)) text_value_set(&x->jid, to);
     }
     return false;
 }
@@ -253,7 +257,9 @@ static bool xmpp_gap(struct conversation *c, enum direction direction, uint64_t 
 
 static void xmpp_end(struct conversation *c) {
     struct xmpp *x = c->state;
-    if (!x->reported) report(c, x);
+    bool something = x->kind || x->to.length > 0 || x->server.length > 0 || x->mechanism.length > 0 ||
+                     x->jid.length > 0 || x->starttls;
+    if (!x->reported && something) report(c, x);
 }
 
 const struct protocol protocol_xmpp = {

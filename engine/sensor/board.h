@@ -49,6 +49,7 @@ struct board_alert {
     nanoseconds time;
     uint8_t severity; /* enum severity */
     char detector[64], title[BOARD_TEXT], who[64], where[BOARD_TEXT], why[512], attack[64];
+    char program[64]; /* whose traffic it was, "" unknown */
 };
 
 struct board_worker {
@@ -69,10 +70,10 @@ struct board {
     double packet_rate, bit_rate, drop_rate, event_rate; /* a second, over the last ten seconds */
     struct flow_counters flow;                           /* over all workers */
     struct endpoint_figures host; /* host logs, as the first worker reads them; events over all */
-    uint64_t resident;                                   /* bytes of memory of the process */
-    uint32_t descriptors;                                /* open */
-    double cpu_seconds;                                  /* user and system, of the process */
-    uint64_t alerts[5];                                  /* by severity, [1] high … [4] info */
+    uint64_t resident;            /* bytes of memory of the process */
+    uint32_t descriptors;         /* open */
+    double cpu_seconds;           /* user and system, of the process */
+    uint64_t alerts[5];           /* by severity, [1] high … [4] info */
     uint64_t reloads, reloads_failed;
     nanoseconds last_reload; /* or the last try; 0: never */
     bool last_reload_failed;

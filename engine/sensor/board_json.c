@@ -226,6 +226,7 @@ void board_json_alerts(struct buffer *b, const struct board *board, uint32_t lim
         json_pair_text(b, "title", a->title);
         json_pair_text(b, "who", a->who);
         json_pair_text(b, "where", a->where);
+        if (a->program[0]) json_pair_text(b, "program", a->program);
         json_pair_text(b, "why", a->why);
         json_pair_text(b, "attack", a->attack);
         buffer_char(b, '}');

@@ -419,7 +419,8 @@ static int check_host_logs(const struct live_options *options, struct error *err
         const char *path = hosts_path(options->host_logs.words[i]);
         struct stat status;
         if (strcmp(path, "-") != 0 && (stat(path, &status) < 0 || S_ISREG(status.st_mode))) continue;
-        error_set(err, "--host-log %s is no regular file and can be read once only: run one worker (-w 1)", path);
+        error_set(err, "--host-log %s is no regular file and can be read once only: run one worker (-w 1)",
+                  path);
         return error_is_usage(err);
     }
     return 0;

@@ -59,6 +59,8 @@ static void flows_add(struct flow_counters *sum, const struct flow_counters *f) 
     sum->gap_bytes += f->gap_bytes;
     sum->retransmits += f->retransmits;
     sum->overlaps += f->overlaps;
+    sum->rebinds += f->rebinds;
+    sum->rebind_evicted += f->rebind_evicted;
     sum->fragments += f->fragments;
     sum->fragments_joined += f->fragments_joined;
     sum->fragment_overlaps += f->fragment_overlaps;
@@ -284,6 +286,7 @@ void sensor_note_alert(struct sensor *sensor, const struct alert *alert) {
     text_copy(to->where, sizeof to->where, alert->where);
     text_copy(to->why, sizeof to->why, alert->why);
     text_copy(to->attack, sizeof to->attack, alert->attack);
+    if (alert->has_head) text_copy(to->program, sizeof to->program, alert->head.program);
     pthread_mutex_unlock(&sensor->board_mutex);
 }
 

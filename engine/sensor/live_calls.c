@@ -52,6 +52,12 @@ static void flow_put(struct buffer *b, const struct flow_view *flow) {
         json_quote(b, flow->name, flow->name_length);
     }
     if (flow->interface && flow->interface[0]) json_pair_text(b, "in_iface", flow->interface);
+    if (flow->program) {
+        json_key(b, "process");
+        buffer_char(b, '{');
+        json_pair_text(b, "program", flow->program);
+        buffer_char(b, '}');
+    }
     json_key(b, "flow");
     buffer_char(b, '{');
     json_pair_u64(b, "pkts_toserver", flow->packets_to_server);

@@ -275,6 +275,10 @@ static void put_flows(struct buffer *b, const struct flow_counters *f) {
     counter(b, "stream_gap_bytes_total", "Bytes missing in TCP streams.", f->gap_bytes);
     counter(b, "stream_retransmits_total", "TCP segments that brought nothing new.", f->retransmits);
     counter(b, "stream_overlaps_total", "TCP segments that overlapped others.", f->overlaps);
+    counter(b, "flow_rebinds_total", "Times a QUIC connection went on from another address or port.",
+            f->rebinds);
+    counter(b, "flow_rebind_evicted_total",
+            "QUIC connection ids and addresses forgotten because a bound was reached.", f->rebind_evicted);
     counter(b, "reassembly_dropped_bytes_total",
             "Bytes of TCP streams let go of because a bound was reached.", f->reassembly_dropped);
     counter(b, "fragments_unjoined_total", "IP fragments not put together.", f->fragments);

@@ -24,7 +24,7 @@ enum {
     FILE_SMALLEST = 128 * 1024, /* its bound, that is */
     AT_ONCE_MOST = 1024,
     BURST = 64, /* files: flows share no packets, so even that many write little more than the ring holds */
-    PACKET_OVERHEAD = 56, /* of an enhanced packet block with flags and padding */
+    PACKET_OVERHEAD = 112, /* of an enhanced packet block with flags, who sent it, and padding */
     NUMBER_SIZE = 64,
 };
 static const nanoseconds window_most = 366 * 86400 * NS_PER_SECOND;

@@ -29,6 +29,16 @@ static void put_field(struct buffer *b, const char *label, const char *text, siz
     cut_after(b, begin, most);
 }
 
+static void put_program(struct buffer *b, const struct alert *alert) {
+    struct buffer text = {0};
+    if (alert->has_head) program_sentence(&text, &alert->head);
+    if (text.length) {
+        buffer_char(&text, '\0');
+        if (!text.failed) put_field(b, "program", text.at, FIELD_MOST);
+    }
+    buffer_free(&text);
+}
+
 void comment_alert(struct buffer *b, const struct alert *alert) {
     char time[TIMESTAMP_LENGTH + 1];
     time_format_eve(alert->time, time);
@@ -41,6 +51,7 @@ void comment_alert(struct buffer *b, const struct alert *alert) {
     put_field(b, "ATT&CK", alert->attack, FIELD_MOST);
     put_field(b, "who", alert->who, FIELD_MOST);
     put_field(b, "where", alert->where, FIELD_MOST);
+    put_program(b, alert);
     put_field(b, "why", alert->why, FIELD_MOST);
     put_field(b, "next", alert->next, FIELD_MOST);
     put_field(b, "evidence", alert->evidence, EVIDENCE_MOST);

@@ -4,8 +4,10 @@
 
 #include "base/pages.h"
 
+#include <stdalign.h>
 #include <string.h>
 
+enum { DIRECTION_BITS = 3, HAS_ORIGIN = 0x80 }; /* in an entry's `direction` */
 enum { UNIT = 8, BYTES_PER_BUCKET = 512, BUCKETS_LEAST = 64, BUCKETS_MOST = 1 << 20 };
 
 static uint64_t rounded(uint64_t bytes) {
@@ -79,9 +81,17 @@ static uint32_t chain(struct recall_ring *ring, uint64_t place, uint64_t flow_id
     return previous >= ring->tail ? (uint32_t)((place - previous) / UNIT) : 0;
 }
 
+/* Without the name of a function that dropped the packet: it lives no longer than the burst. */
+static void origin_put(struct ring_entry *entry, const struct packet_origin *origin) {
+    struct packet_origin kept = *origin;
+    kept.drop_function = "";
+    memcpy(entry->bytes, &kept, sizeof kept);
+}
+
 void ring_add(struct recall_ring *ring, const struct packet *packet, const struct ip *src,
               const struct ip *dst, uint64_t flow_id) {
-    uint64_t size = rounded(sizeof(struct ring_entry) + (uint64_t)packet->captured);
+    uint32_t origin = packet->origin ? sizeof *packet->origin : 0;
+    uint64_t size = rounded(sizeof(struct ring_entry) + origin + (uint64_t)packet->captured);
     if (size > ring->capacity / 2) {
         ring->too_large++;
         return;
@@ -99,8 +109,9 @@ void ring_add(struct recall_ring *ring, const struct packet *packet, const struc
     entry->dst = *dst;
     entry->link_type = packet->link_type;
     entry->interface = packet->interface;
-    entry->direction = packet->direction;
-    memcpy(entry->bytes, packet->bytes, packet->captured);
+    entry->direction = (uint8_t)(packet->direction | (origin ? HAS_ORIGIN : 0));
+    if (origin) origin_put(entry, packet->origin);
+    memcpy(entry->bytes + origin, packet->bytes, packet->captured);
 }
 
 /* ── looking back ────────────────────────────────────────────────── */
@@ -207,11 +218,17 @@ const struct ring_entry *ring_next(const struct recall_ring *ring, const struct 
 }
 
 struct packet ring_packet(const struct ring_entry *entry) {
-    return (struct packet){.bytes = entry->bytes,
+    const struct packet_origin *origin =
+        entry->direction & HAS_ORIGIN ? (const struct packet_origin *)(const void *)entry->bytes : NULL;
+    return (struct packet){.bytes = entry->bytes + (origin ? sizeof *origin : 0),
                            .captured = entry->captured,
                            .original = entry->original,
                            .time = entry->time,
                            .link_type = entry->link_type,
                            .interface = entry->interface,
-                           .direction = entry->direction};
+                           .direction = entry->direction & DIRECTION_BITS,
+                           .origin = origin};
 }
+
+_Static_assert(offsetof(struct ring_entry, bytes) % alignof(struct packet_origin) == 0,
+               "origins lie where bytes begin");

@@ -26,8 +26,8 @@ struct ring_entry {
     struct ip src, dst;
     uint16_t link_type;
     uint8_t interface, direction;
-    uint32_t link; /* of ring_find(): where the next one found lies, plus 1, in units of 8 bytes; 0: none */
-    uint8_t bytes[];
+    uint32_t link;   /* of ring_find(): where the next one found lies, plus 1, in units of 8 bytes; 0: none */
+    uint8_t bytes[]; /* the packet's; before them its origin, if it has one */
 };
 
 enum { RING_SMALLEST = 64 * 1024 };
@@ -76,7 +76,8 @@ struct ring_found {
 struct ring_found ring_find(struct recall_ring *ring, const struct ring_wish *wish);
 const struct ring_entry *ring_next(const struct recall_ring *ring, const struct ring_entry *entry);
 
-/* The entry as a packet whose bytes are in the ring. */
+/* The entry as a packet whose bytes and origin are in the ring; processes are the capture's or tap's, which
+ * must outlive it. */
 struct packet ring_packet(const struct ring_entry *entry);
 
 #endif

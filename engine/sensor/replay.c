@@ -50,8 +50,8 @@ static uint32_t worker_count(const struct replay_options *options) {
     for (size_t i = 0; i < options->host_logs.count; i++) {
         const char *path = hosts_path(options->host_logs.words[i]);
         if (strcmp(path, "-") != 0 && (can_be_shared(path) || access(path, F_OK) != 0)) continue;
-        log_line(LOG_WARNING, "%s is no regular file and can be read once only: one worker instead of %u", path,
-                 options->workers);
+        log_line(LOG_WARNING, "%s is no regular file and can be read once only: one worker instead of %u",
+                 path, options->workers);
         return 1;
     }
     for (size_t i = 0; i < options->capture_count; i++) {

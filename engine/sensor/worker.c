@@ -350,9 +350,9 @@ static void packet_unwrap(struct worker *worker, const struct packet *frame, str
     struct packet packet = *frame, inside;
     struct tunnel tunnel, around;
     bool joined = false, more = true;
-    /* macOS looks for the owner of a later fragment by ports that are not there: flow/programs.h. */
-    if (decoded.fragment_offset > 0 && frame->direction != PACKET_OUT) packet.origin = NULL;
     while (more) {
+        /* macOS looks for the owner of a later fragment by ports that are not there: flow/programs.h. */
+        if (decoded.fragment_offset > 0 && packet.direction != PACKET_OUT) packet.origin = NULL;
         if (decoded.kind == DECODED_TRANSPORT && decoded.fragment)
             joined = fragment_join(worker, &packet, &decoded) || joined;
         more = tunnel_possible(&decoded) && tunnel_open(&packet, &decoded, &inside, &tunnel);

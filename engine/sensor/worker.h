@@ -83,8 +83,8 @@ void worker_advance(struct worker *worker, nanoseconds now, bool start);
 bool worker_started(const struct worker *worker);
 nanoseconds worker_clock(const struct worker *worker);
 
-/* Followed host logs: reads what has come, and lets it happen. The clock starts at `now` if it has to. True if
- * there may be more at once. */
+/* Followed host logs: reads what has come, and lets it happen. The clock starts at `now` if it has to. True
+ * if there may be more at once. */
 bool worker_follow(struct worker *worker, nanoseconds now);
 
 /* The capture has been read to its end: what host logs tell of the time after it happens now, under the

@@ -18,7 +18,7 @@ struct worker;
 
 struct rig_options {
     struct script_options scripts;
-    uint32_t batch_limit;      /* events, 1 to BATCH_EVENTS; 0: as replay has it by default */
+    uint32_t batch_limit; /* events, 1 to BATCH_EVENTS; 0: as replay has it by default */
     struct endpoint_logs host_logs;
     const char *filter;        /* pcap-filter(7), or NULL */
     const char *home_networks; /* comma separated CIDR blocks, or NULL for the usual ones */

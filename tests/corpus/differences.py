@@ -10,6 +10,7 @@ import tshark_view
 NETWORK = tshark_view.NETWORK
 SUBMISSION = {"smtp", "pop", "imap", "ftp", "ldap", "xmpp", "nntp", "mysql", "pgsql", "rdp", "tpkt"}
 CLASSES = {1, 3, 4, 254, 255}  # IN, CH, HS, NONE, ANY
+DISSECTORS = {"ja3": "tls", "ja3s": "tls"}  # tshark's name of what reads a kind, where it is another
 NOT_WAITING = ("-o", "http.desegment_headers:FALSE", "-o", "http.desegment_body:FALSE",
                "-o", "tcp.reassemble_out_of_order:FALSE")
 # What no rule can tell: (capture, item), each with its reason.
@@ -82,9 +83,9 @@ def quoted_by_icmp(d):
     return every(d.frames, lambda f: any(p in ("icmp", "icmpv6") for p in below_first_network(f.chain)))
 
 
-def inside_a_tunnel(d):
-    """lunette does not yet read on inside tunnels (IP in IP, GRE, GTP, VXLAN, Geneve, CAPWAP)"""
-    return every(d.frames, lambda f: any(p in NETWORK for p in below_first_network(f.chain)))
+def inside_wireless(d):
+    """lunette does not read on inside CAPWAP, which carries frames of IEEE 802.11, nor in samples that sFlow took"""
+    return every(d.frames, lambda f: any(p in ("capwap.data", "sflow") for p in f.chain))
 
 
 def behind_a_proxy_greeting(d):
@@ -141,7 +142,11 @@ def not_looked_for_on_that_port(d):
     """tshark picks the dissector by port, and agrees when told which one it is"""
     if not d.ours_alone or d.kind == "flow":
         return False
-    return d.item in d.capture.told_the_protocol(d.flow, d.kind).items[d.kind]
+    protocol = DISSECTORS.get(d.kind, d.kind)
+    if protocol == "tls" and d.flow[0] == "UDP":
+        protocol = "quic"
+    told = d.capture.told_the_protocol(d.flow, protocol)
+    return told is not None and d.item in told.items[d.kind]
 
 
 def message_not_whole(d):
@@ -165,7 +170,7 @@ def oddity(d):
     return (d.capture.path.name, d.what) in ODDITIES
 
 
-RULES = [quoted_by_icmp, inside_a_tunnel, behind_a_proxy_greeting, after_starttls, link_type_unread, first_fragment_alone,
+RULES = [quoted_by_icmp, inside_wireless, behind_a_proxy_greeting, after_starttls, link_type_unread, first_fragment_alone,
          transport_header_broken, name_unreadable, no_dns_but_for_the_port, target_with_blanks, not_looked_for_on_that_port,
          message_not_whole, hello_not_whole, fragments_alone, oddity]
 

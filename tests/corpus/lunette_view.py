@@ -7,7 +7,7 @@ from captures import replay
 from tshark_view import KINDS, in_order
 
 # The event that a kind is in, where it has another name.
-EVENTS = {"http2": "http"}
+EVENTS = {"http2": "http", "ja3": "tls", "ja3s": "tls"}
 
 
 def look(capture):
@@ -35,6 +35,10 @@ def found_in(record):
         yield "dns", re.sub(r"(\\[0-9]{3})+", "?", body["rrname"])
     if kind == "tls" and "sni" in body:
         yield "tls", body["sni"]
+    if kind == "tls":
+        yield from ((name, body[name]["hash"]) for name in ("ja3", "ja3s") if name in body)
+    if kind == "quic":
+        yield "quic", body["version_number"]
     if kind == "http" and "http_method" in body:
         yield "http2" if "stream_id" in body else "http", (body["http_method"], body.get("hostname", ""), body.get("url", ""))
     if kind == "socks" and "host" in body:

@@ -43,7 +43,7 @@ def test_they_see_the_same():
     if os.environ.get("LUNETTE_SANITIZE") == "1":
         pytest.skip("the other build compares")
     tshark_view.require()
-    compared = [c for c in two_at_a_time(compare, captures("ndpi", "ja4")) if c]
+    compared = [c for c in two_at_a_time(compare, captures("ndpi", "ja4", "apple")) if c]
     agreed = sum((collections.Counter(a) for a, _ in compared), collections.Counter())
     found = [pair for _, pairs in compared for pair in pairs]
     total, left = (collections.Counter(d.kind for d, rule in found if every or not rule) for every in (True, False))

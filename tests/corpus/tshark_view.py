@@ -3,7 +3,8 @@
 One run of tshark prints a line a frame. An item found in it keeps the frames it was found in, with what explains
 differences: the chain of protocols, whether the frame was a fragment or malformed.
 
-A flow is (protocol, one end, other end), by the outermost IP header, its ends in order."""
+A flow is (protocol, one end, other end), its ends in order. A frame has one for each layer of IP in it; what is found
+in it belongs to the innermost."""
 import collections
 import dataclasses
 import re
@@ -13,25 +14,28 @@ import subprocess
 import pytest
 
 FIELDS = """frame.number frame.protocols ip.src ip.dst ipv6.src ipv6.dst ip.flags.mf ip.frag_offset
-    tcp.srcport tcp.dstport udp.srcport udp.dstport tcp.analysis.lost_segment tcp.analysis.ack_lost_segment _ws.malformed
+    tcp.srcport tcp.dstport udp.srcport udp.dstport gre.proto _ws.malformed
+    tcp.analysis.lost_segment tcp.analysis.ack_lost_segment
     dns.qry.name dns.qry.class dns.count.queries tls.handshake.extensions_server_name
     http.request.method http.request.uri http.request.version http.host ssh.protocol
     socks.command socks.remote_name socks.v4a_dns_name socks.dst socks.dstV6 socks.port socks.dstport
-    http2.headers.method http2.headers.authority http2.headers.path""".split()
+    http2.headers.method http2.headers.authority http2.headers.path
+    tls.handshake.type tls.handshake.ja3 tls.handshake.ja3s quic.version gquic.version""".split()
 # What makes it fair: streams and datagrams put together, sums not held against offloading network cards.
 OPTIONS = """tcp.desegment_tcp_streams:TRUE tcp.reassemble_out_of_order:TRUE tcp.analyze_sequence_numbers:TRUE
     tcp.check_checksum:FALSE udp.check_checksum:FALSE ip.check_checksum:FALSE ip.defragment:TRUE ipv6.defragment:TRUE
     tls.desegment_ssl_records:TRUE http.desegment_headers:TRUE http.desegment_body:TRUE""".split()
 BETWEEN = "\x1f"  # of several values of a field in one frame
 NETWORK = ("ip", "ipv6")
-KINDS = ("flow", "dns", "tls", "http", "ssh", "socks", "http2")
+TRANSPORT = NETWORK + ("tcp", "udp", "icmp", "icmpv6", "gre", "sctp", "esp", "ah")
+KINDS = ("flow", "dns", "tls", "http", "ssh", "socks", "http2", "ja3", "ja3s", "quic")
 
 
 @dataclasses.dataclass
 class Frame:
     number: int
     chain: list  # of protocols, outermost first
-    flow: tuple  # or None
+    flow: tuple  # the innermost, or None
     hosts: tuple  # the outermost addresses, in order, or ()
     fragment: bool
     malformed: bool
@@ -54,17 +58,27 @@ def in_order(*ends):
     return tuple(sorted(ends))
 
 
-def outermost_flow(chain, values):
-    """(flow or None, hosts) of the outermost IP header."""
-    layers = [p for p in chain if p in NETWORK + ("tcp", "udp", "icmp", "icmpv6", "gre", "sctp", "esp", "ah")]
-    if not layers or layers[0] not in NETWORK or not values[layers[0] + ".src"]:
-        return None, ()
-    source, target = values[layers[0] + ".src"][0], values[layers[0] + ".dst"][0]
-    transport = layers[1] if len(layers) > 1 else ""
-    if transport not in ("tcp", "udp") or not values[transport + ".srcport"]:
-        return None, in_order(source, target)
-    ports = [int(values[transport + side][0]) for side in (".srcport", ".dstport")]
-    return (transport.upper(), *in_order((source, ports[0]), (target, ports[1]))), in_order(source, target)
+def layers(chain, values):
+    """[(transport or "", source, target, its ports or None) …] of a frame's layers of IP, outermost first, down to what an
+    ICMP error quotes."""
+    left, found = {name: list(of) for name, of in values.items()}, []
+    for at, protocol in enumerate(chain):
+        if protocol in ("icmp", "icmpv6"):
+            break
+        if protocol not in NETWORK or not left[protocol + ".src"]:
+            continue
+        ends = left[protocol + ".src"].pop(0), left[protocol + ".dst"].pop(0)
+        transport = next((p for p in chain[at + 1:] if p in TRANSPORT), "")
+        ports = None
+        if transport in ("tcp", "udp") and left[transport + ".srcport"]:
+            ports = [int(left[transport + side].pop(0)) for side in (".srcport", ".dstport")]
+        found.append((transport, *ends, ports))
+    return found
+
+
+def flow_of(transport, source, target, ports):
+    """The flow of a layer, or None if it is neither TCP nor UDP with ports."""
+    return (transport.upper(), *in_order((source, ports[0]), (target, ports[1]))) if ports else None
 
 
 def plain_name(name):
@@ -102,12 +116,22 @@ def streams_begun(values):
         yield method, without_port(host), path
 
 
+def quic_versions(values):
+    """Versions as numbers, of long headers; 0 is none, but a Version Negotiation packet's mark."""
+    numbers = {int(version, 16) for version in values["quic.version"]}
+    numbers |= {int.from_bytes(version.encode(), "big") for version in values["gquic.version"]}
+    return numbers - {0}
+
+
 def found_in(chain, values):
     """(kind, what) of everything we compare in a frame, apart from its flow. Of DNS's relatives only DNS itself."""
     if "dns" in chain:
         yield from (("dns", plain_name(name)) for name in values["dns.qry.name"])
-    if "tls" in chain and "tcp" in chain:
+    if "tls" in chain and ("tcp" in chain or "quic" in chain):
         yield from (("tls", name.lower()) for name in values["tls.handshake.extensions_server_name"])
+        yield from (("ja3", hash) for hash in values["tls.handshake.ja3"])
+        yield from (("ja3s", hash) for hash in values["tls.handshake.ja3s"])
+    yield from (("quic", version) for version in quic_versions(values))
     if "http" in chain:
         yield from (("http", request) for request in requests(values))
     yield from (("ssh", banner) for banner in values["ssh.protocol"])
@@ -126,13 +150,15 @@ def parse(text):
             continue
         values = {field: [v for v in text.split(BETWEEN) if v] for field, text in zip(FIELDS, columns)}
         chain = columns[1].split(":")
-        flow, hosts = outermost_flow(chain, values)
+        found = layers(chain, values)
+        flows = [flow_of(*layer) for layer in found]
+        flow, hosts = flows[-1] if flows else None, in_order(*found[0][1:3]) if found else ()
         fragment = values["ip.flags.mf"][:1] in (["1"], ["True"]) or values["ip.frag_offset"][:1] not in ([], ["0"])
         hole = bool(values["tcp.analysis.lost_segment"] or values["tcp.analysis.ack_lost_segment"])
         frame = Frame(int(columns[0]), chain, flow, hosts, fragment, bool(values["_ws.malformed"]), hole, values)
         view.frames.append(frame)
-        if flow:
-            view.items["flow"][flow].append(frame)
+        for flow_around in filter(None, flows):
+            view.items["flow"][flow_around].append(frame)
         for kind, what in found_in(chain, values):
             if kind == "socks" and flow in socks:
                 continue

@@ -92,11 +92,37 @@ static inline struct ip host_ip(uint8_t host) {
     return ip;
 }
 
+/* Two packets of three say who sent them. */
+static const struct packet_process people[2] = {{.pid = 512, .name = "curl", .path = ""},
+                                                {.pid = 88, .name = "mDNSResponder", .path = "/usr/sbin/x"}};
+static inline struct packet_origin origin_of(uint32_t number) {
+    return (struct packet_origin){.process = &people[number % 2],
+                                  .effective = number % 4 == 1 ? &people[0] : NULL,
+                                  .service_class = ORIGIN_NO_CLASS,
+                                  .flow_id = number,
+                                  .drop_function = "gone with the burst"};
+}
+
+static inline void expect_origin(const struct packet *packet, uint32_t number) {
+    const struct packet_origin *got = packet->origin, wanted = origin_of(number);
+    assert_int_equal(got != NULL, number % 3 != 0);
+    if (!got) return;
+    assert_int_equal(got->process->pid, wanted.process->pid);
+    assert_string_equal(got->process->name, wanted.process->name);
+    assert_string_equal(got->process->path, wanted.process->path);
+    assert_int_equal(got->effective != NULL, wanted.effective != NULL);
+    if (got->effective) assert_string_equal(got->effective->name, wanted.effective->name);
+    assert_int_equal(got->service_class, ORIGIN_NO_CLASS);
+    assert_int_equal(got->flow_id, number);
+}
+
 static inline void give_made(struct lab *lab, const struct made *made) {
     static uint8_t bytes[1 << 20];
     assert_true(lab->count < MADE_MOST && made->captured <= sizeof bytes);
     fill_packet(bytes, made->captured, lab->count);
+    const struct packet_origin origin = origin_of(lab->count);
     const struct packet packet = {.bytes = bytes,
+                                  .origin = lab->count % 3 ? &origin : NULL,
                                   .captured = made->captured,
                                   .original = made->original,
                                   .time = made->time,
@@ -163,6 +189,7 @@ static inline uint32_t read_numbers(const struct lab *lab, const char *path, uin
             if (n == lab->count) fail_msg("a packet that was never given");
             const struct made *made = &lab->made[n];
             check_packet(&burst[i], made->captured, n);
+            expect_origin(&burst[i], n);
             assert_int_equal(burst[i].original, made->original);
             assert_int_equal(burst[i].link_type, made->link_type);
             assert_int_equal(burst[i].direction, made->direction);

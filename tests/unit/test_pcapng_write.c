@@ -202,9 +202,81 @@ static void a_full_disk_leaves_whole_blocks(void **state) {
     }
 }
 
+/* More processes than the writer remembers, each with one that it acts for; what is said of packets comes
+ * back. */
+static void who_sent_it_comes_back(void **state) {
+    (void)state;
+    enum { PEOPLE = 150, PACKETS = 2000 };
+    static uint8_t buffer[4096], bytes[64];
+    static char texts[PEOPLE][2][400];
+    static struct packet_process people[PEOPLE];
+    for (int i = 0; i < PEOPLE; i++) {
+        snprintf(texts[i][0], sizeof texts[i][0], "process %0*d", i % 200, i);
+        snprintf(texts[i][1], sizeof texts[i][1], i % 3 ? "" : "/usr/libexec/%d", i);
+        people[i] = (struct packet_process){
+            .pid = i, .name = texts[i][0], .path = texts[i][1], .has_uuid = i % 2, .uuid = {(uint8_t)i, 7}};
+    }
+    int fd = new_file("who.pcapng");
+    struct pcapng_writer w;
+    pcapng_begin(&w, fd, buffer, sizeof buffer, &section, name_of, NULL);
+    for (uint32_t i = 0; i < PACKETS; i++) {
+        const struct packet_origin origin = {.process = i % 5 ? &people[i * 7 % PEOPLE] : NULL,
+                                             .effective = i % 4 ? NULL : &people[i * 11 % PEOPLE],
+                                             .service_class = i % 3 ? ORIGIN_NO_CLASS : i % 1000,
+                                             .flow_id = i % 6 * 0x10000001u,
+                                             .flags = i % 64,
+                                             .drop_reason = i % 50 ? 0 : 0x02020005,
+                                             .drop_line = i % 50 ? 0 : 815,
+                                             .drop_function = ""};
+        struct packet p = a_packet(bytes, sizeof bytes, i);
+        if (i % 9) p.origin = &origin;
+        uint64_t before = w.size, most = pcapng_packet_most(&w, &p, 0);
+        assert_int_equal(pcapng_packet(&w, &p, text("")), 0);
+        assert_in_range(w.size - before, 1, most);
+    }
+    assert_int_equal(pcapng_flush(&w), 0);
+    close(fd);
+
+    struct capture *c = open_one(path_of("who.pcapng"));
+    struct packet burst[PACKET_BURST];
+    uint32_t i = 0;
+    for (int got; (got = capture_next_burst(c, burst)) > 0;)
+        for (int k = 0; k < got; k++, i++) {
+            const struct packet_origin *o = burst[k].origin;
+            if (i % 9 == 0) {
+                assert_null(o);
+                continue;
+            }
+            const struct packet_process *process = i % 5 ? &people[i * 7 % PEOPLE] : NULL;
+            const struct packet_process *effective = i % 4 ? NULL : &people[i * 11 % PEOPLE];
+            const struct packet_process *pairs[2][2] = {{o ? o->process : NULL, process},
+                                                        {o ? o->effective : NULL, effective}};
+            for (int pair = 0; pair < 2; pair++) {
+                const struct packet_process *got_it = pairs[pair][0], *wanted = pairs[pair][1];
+                assert_int_equal(got_it != NULL, wanted != NULL);
+                if (!wanted) continue;
+                assert_int_equal(got_it->pid, wanted->pid);
+                assert_string_equal(got_it->name, wanted->name);
+                assert_string_equal(got_it->path, wanted->path);
+                assert_int_equal(got_it->has_uuid, wanted->has_uuid);
+                if (wanted->has_uuid) assert_memory_equal(got_it->uuid, wanted->uuid, 16);
+            }
+            if (!o) continue;
+            assert_int_equal(o->service_class, i % 3 ? ORIGIN_NO_CLASS : i % 1000);
+            assert_int_equal(o->flow_id, i % 6 * 0x10000001u);
+            assert_int_equal(o->flags, i % 64);
+            assert_int_equal(o->drop_reason, i % 50 ? 0 : 0x02020005);
+            assert_int_equal(o->drop_line, i % 50 ? 0 : 815);
+        }
+    assert_int_equal(i, PACKETS);
+    assert_null(capture_warning(c, 0));
+    capture_close(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_reader_gets_the_packets_back),
+        cmocka_unit_test(who_sent_it_comes_back),
         cmocka_unit_test(tshark_reads_the_same),
         cmocka_unit_test(a_comment_longer_than_an_option_is_cut),
         cmocka_unit_test(too_many_interfaces_are_refused),

@@ -1,0 +1,332 @@
+/* SMB over TCP: versions 2 and 3 ([MS-SMB2]), of version 1 no more than the negotiation ([MS-CIFS]
+ * section 2.2.4.52).
+ *
+ * What is told: which dialect both sides agree on, who logs in, which shares are opened. Messages are framed
+ * by four bytes (RFC 1002 section 4.3.1, without its sessions: [MS-SMB2] section 2.1) and may be compounded.
+ * An event is made at the answer to a negotiation, a login and a tree connect. The login's names are in clear
+ * in NTLM's third message
+ * ([MS-NLMP] section 2.2.1.3), wherever in the security blob it lies. Encrypted and compressed messages pass
+ * unread. */
+#include "protocol/protocols.h"
+#include "protocol/text_words.h"
+
+enum {
+    FRAME = 4,
+    SMB2_HEADER = 64,
+    SMB1_HEADER = 32,
+    LOOK_MOST = 8 * 1024,   /* of a message: more than any of those that are read */
+    FRAME_MOST = 0x1ffffff, /* 24 bits, and a bit of old */
+    PENDING_MOST = 8,
+    DIALECTS_MOST = 16,
+    FLAG_RESPONSE = 1,
+    NEGOTIATE = 0,
+    SESSION_SETUP = 1,
+    TREE_CONNECT = 3,
+    SMB1_NEGOTIATE = 0x72,
+};
+#define STATUS_MORE_PROCESSING 0xc0000016u
+
+/* A request that waits for its answer. */
+struct pending {
+    uint64_t id;
+    bool open;
+    uint8_t command;
+    struct text_value path;
+};
+
+struct smb {
+    struct pending pending[PENDING_MOST];
+    struct text_value user, domain, host;
+    uint16_t dialects[DIALECTS_MOST];
+    uint8_t dialect_count;
+    uint8_t next; /* place of the next pending request */
+    bool old_asked;
+};
+
+static uint32_t magic_of(const uint8_t *p) {
+    return load_be32(p);
+}
+enum { MAGIC_1 = 0x534d42 }; /* "SMB" behind a byte that tells the version */
+
+static bool is_magic(const uint8_t *p) {
+    return (magic_of(p) & 0xffffff) == MAGIC_1 && p[0] >= 0xfc;
+}
+
+static enum recognised smb_recognise(const struct probe *probe) {
+    const uint8_t *p = probe->data;
+    bool session = p[0] == 0x81 || p[0] == 0x82 || p[0] == 0x83; /* NetBIOS sets a session up before */
+    if (p[0] != 0 && !(session && (probe->server_port == 139 || probe->client_port == 139)))
+        return RECOGNISED_NO;
+    if (session) return RECOGNISED_YES;
+    if (probe->length < FRAME + 4) return RECOGNISED_MAYBE;
+    return is_magic(p + FRAME) ? RECOGNISED_YES : RECOGNISED_NO;
+}
+
+/* ------------------------------------------------------------------- events */
+
+static const char *dialect_word(uint16_t dialect) {
+    switch (dialect) {
+    case 0x0202:
+        return "2.0.2";
+    case 0x0210:
+        return "2.1";
+    case 0x02ff:
+        return "2.?";
+    case 0x0300:
+        return "3.0";
+    case 0x0302:
+        return "3.0.2";
+    case 0x0311:
+        return "3.1.1";
+    default:
+        return "other";
+    }
+}
+
+static struct event_smb *begin(struct conversation *c, const char *command, uint32_t status) {
+    struct event_smb *event = conversation_event(c, EVENT_smb);
+    if (!event) return NULL;
+    event->body.command = command;
+    event->body.status = status;
+    return event;
+}
+
+static void report_negotiation(struct conversation *c, const struct smb *s, uint32_t status,
+                               const char *dialect, bool signing) {
+    struct event_smb *event = begin(c, "negotiate", status);
+    if (!event) return;
+    struct batch *batch = conversation_batch(c);
+    struct text_ref names[DIALECTS_MOST];
+    for (uint8_t i = 0; i < s->dialect_count; i++)
+        names[i] = batch_string(batch, dialect_word(s->dialects[i]));
+    event->body.offered = batch_list(batch, names, s->dialect_count);
+    event->body.dialect = dialect;
+    event->body.signing_required = signing;
+    batch_commit(batch);
+}
+
+static void report_login(struct conversation *c, const struct smb *s, uint32_t status) {
+    struct event_smb *event = begin(c, "session_setup", status);
+    if (!event) return;
+    struct batch *batch = conversation_batch(c);
+    event->body.user = text_value_ref(batch, &s->user);
+    event->body.domain = text_value_ref(batch, &s->domain);
+    event->body.host = text_value_ref(batch, &s->host);
+    batch_commit(batch);
+}
+
+static void report_tree(struct conversation *c, const struct pending *request, uint32_t status,
+                        uint8_t kind) {
+    static const char *const kinds[] = {NULL, "disk", "pipe", "print"};
+    struct event_smb *event = begin(c, "tree_connect", status);
+    if (!event) return;
+    event->body.path = text_value_ref(conversation_batch(c), &request->path);
+    event->body.share = status == 0 && kind < 4 ? kinds[kind] : NULL;
+    batch_commit(conversation_batch(c));
+}
+
+/* ------------------------------------------------------------------ requests */
+
+/* UTF-16 to UTF-8, as much as fits; half a pair is U+FFFD. */
+static void take_utf16(struct text_value *out, const uint8_t *p, uint32_t length) {
+    out->length = 0;
+    for (uint32_t i = 0; i + 2 <= length; i += 2) {
+        uint32_t code = load_le16(p + i);
+        if ((code & 0xfc00) == 0xd800 && i + 4 <= length && (load_le16(p + i + 2) & 0xfc00) == 0xdc00) {
+            code = 0x10000 + ((code & 0x3ff) << 10) + (load_le16(p + i + 2) & 0x3ffu);
+            i += 2;
+        } else if ((code & 0xf800) == 0xd800) {
+            code = 0xfffd;
+        }
+        char bytes[4];
+        uint8_t n = 0;
+        if (code < 0x80) {
+            bytes[n++] = (char)code;
+        } else if (code < 0x800) {
+            bytes[n++] = (char)(0xc0 | code >> 6);
+        } else if (code < 0x10000) {
+            bytes[n++] = (char)(0xe0 | code >> 12);
+            bytes[n++] = (char)(0x80 | (code >> 6 & 0x3f));
+        } else {
+            bytes[n++] = (char)(0xf0 | code >> 18);
+            bytes[n++] = (char)(0x80 | (code >> 12 & 0x3f));
+            bytes[n++] = (char)(0x80 | (code >> 6 & 0x3f));
+        }
+        if (code >= 0x80) bytes[n++] = (char)(0x80 | (code & 0x3f));
+        if (out->length + n > TEXT_VALUE_MOST) return;
+        memcpy(out->bytes + out->length, bytes, n);
+        out->length = (uint8_t)(out->length + n);
+    }
+}
+
+/* A field of NTLM's third message: length, room, offset from the message's begin. */
+static void take_ntlm(struct text_value *out, struct slice message, uint32_t at, bool unicode) {
+    uint32_t length = load_le16(message.at + at), offset = load_le32(message.at + at + 4);
+    if (offset > message.length || length > message.length - offset) return;
+    if (unicode)
+        take_utf16(out, message.at + offset, length);
+    else
+        text_value_set(out, (struct slice){message.at + offset, length});
+}
+
+static void find_names(struct smb *s, struct slice blob) {
+    static const uint8_t third[] = {'N', 'T', 'L', 'M', 'S', 'S', 'P', 0, 3, 0, 0, 0};
+    const uint8_t *at = blob.length ? memmem(blob.at, blob.length, third, sizeof third) : NULL;
+    if (!at) return;
+    struct slice message = {at, blob.length - (uint32_t)(at - blob.at)};
+    if (message.length < 64) return;
+    bool unicode = at[60] & 1;
+    take_ntlm(&s->domain, message, 28, unicode);
+    take_ntlm(&s->user, message, 36, unicode);
+    take_ntlm(&s->host, message, 44, unicode);
+}
+
+static void take_dialects(struct smb *s, struct cursor body) {
+    const uint8_t *fixed = cursor_take(&body, 36);
+    if (!fixed) return;
+    uint16_t count = load_le16(fixed + 2);
+    s->dialect_count = 0;
+    for (uint16_t i = 0; i < count && i < DIALECTS_MOST; i++) {
+        const uint8_t *dialect = cursor_take(&body, 2);
+        if (!dialect) return;
+        s->dialects[s->dialect_count++] = load_le16(dialect);
+    }
+}
+
+/* `header` has the whole message behind it, as far as it is here; `offset` is counted from it. */
+static struct slice at_offset(struct slice header, uint32_t offset, uint32_t length) {
+    if (offset > header.length) return (struct slice){NULL, 0};
+    uint32_t here = header.length - offset;
+    return (struct slice){header.at + offset, length < here ? length : here};
+}
+
+static void take_request(struct smb *s, uint16_t command, uint64_t id, struct slice header) {
+    struct cursor body = cursor_over(header.at + SMB2_HEADER, header.length - SMB2_HEADER);
+    const uint8_t *p = body.at;
+    if (command != NEGOTIATE && command != SESSION_SETUP && command != TREE_CONNECT) return;
+    struct pending *request = &s->pending[s->next];
+    s->next = (uint8_t)((s->next + 1) % PENDING_MOST);
+    request->open = true;
+    request->id = id;
+    request->command = (uint8_t)command;
+    request->path.length = 0;
+    if (command == NEGOTIATE) {
+        take_dialects(s, body);
+    } else if (command == SESSION_SETUP && cursor_left(&body) >= 24) {
+        find_names(s, at_offset(header, load_le16(p + 12), load_le16(p + 14)));
+    } else if (command == TREE_CONNECT && cursor_left(&body) >= 8) {
+        struct slice path = at_offset(header, load_le16(p + 4), load_le16(p + 6));
+        take_utf16(&request->path, path.at, path.length);
+    }
+}
+
+static struct pending *find_request(struct smb *s, uint16_t command, uint64_t id) {
+    for (unsigned i = 0; i < PENDING_MOST; i++)
+        if (s->pending[i].open && s->pending[i].id == id && s->pending[i].command == command)
+            return &s->pending[i];
+    return NULL;
+}
+
+/* ----------------------------------------------------------------- responses */
+
+static void take_response(struct conversation *c, struct smb *s, uint16_t command, uint64_t id,
+                          uint32_t status, struct slice header) {
+    struct pending none = {.open = false};
+    struct pending *request = find_request(s, command, id);
+    const uint8_t *p = header.at + SMB2_HEADER;
+    uint32_t left = header.length - SMB2_HEADER;
+    if (command == NEGOTIATE && left >= 6) {
+        bool signing = load_le16(p + 2) & 2;
+        report_negotiation(c, s, status, status == 0 ? dialect_word(load_le16(p + 4)) : NULL, signing);
+    } else if (command == SESSION_SETUP && status != STATUS_MORE_PROCESSING) {
+        report_login(c, s, status);
+    } else if (command == TREE_CONNECT) {
+        report_tree(c, request ? request : &none, status, left >= 3 ? p[2] : 0);
+    }
+    if (request) request->open = false;
+}
+
+/* One message, or several that are compounded. */
+static bool take_messages(struct conversation *c, struct smb *s, struct slice all) {
+    while (all.length >= SMB2_HEADER) {
+        const uint8_t *h = all.at;
+        if (load_le16(h + 4) != SMB2_HEADER) return false;
+        uint16_t command = load_le16(h + 12);
+        uint32_t next = load_le32(h + 20), status = load_le32(h + 8);
+        uint64_t id = load_le64(h + 24);
+        struct slice one = {h, next >= SMB2_HEADER && next < all.length ? next : all.length};
+        if (load_le32(h + 16) & FLAG_RESPONSE)
+            take_response(c, s, command, id, status, one);
+        else
+            take_request(s, command, id, one);
+        if (next == 0 || next >= all.length) return true;
+        if (next < SMB2_HEADER) return false;
+        all = (struct slice){all.at + next, all.length - next};
+    }
+    return true;
+}
+
+/* Version 1: what matters is that somebody still speaks it, or asks by it for version 2. */
+static void take_old(struct conversation *c, struct smb *s, struct slice message) {
+    if (message.length < SMB1_HEADER || message.at[4] != SMB1_NEGOTIATE) return;
+    bool response = message.at[9] & 0x80;
+    if (!response) {
+        s->old_asked = true;
+    } else if (s->old_asked) {
+        s->old_asked = false;
+        report_negotiation(c, s, load_le32(message.at + 5), "1", false);
+    }
+}
+
+/* ----------------------------------------------------------------- protocol */
+
+static int64_t smb_stream(struct conversation *c, enum direction direction, const uint8_t *data,
+                          uint32_t length) {
+    (void)direction;
+    struct smb *s = c->state;
+    uint32_t used = 0;
+    while (length - used >= FRAME) {
+        const uint8_t *p = data + used;
+        uint32_t size = load_be32(p) & 0xffffff, left = length - used - FRAME;
+        if (p[0] != 0) { /* NetBIOS: session requests and answers, keep-alives */
+            if (p[0] < 0x81 || p[0] > 0x85) {
+                conversation_anomaly(c, "bad_frame");
+                return STREAM_OVER;
+            }
+            if (left < size) return (int64_t)used + FRAME + size;
+            used += FRAME + size;
+            continue;
+        }
+        if (left < size && left < LOOK_MOST) break;
+        struct slice message = {p + FRAME, left < size ? left : size};
+        if (message.length >= 4) {
+            if (!is_magic(message.at)) {
+                conversation_anomaly(c, "bad_message");
+                return STREAM_OVER;
+            }
+            if (message.at[0] == 0xff) take_old(c, s, message);
+            if (message.at[0] == 0xfe && !take_messages(c, s, message))
+                conversation_anomaly(c, "bad_message");
+            if (message.at[0] == 0xfd) return STREAM_OVER; /* encrypted from here on */
+        }
+        if (left < size) return (int64_t)used + FRAME + size;
+        used += FRAME + size;
+    }
+    return used;
+}
+
+static bool smb_gap(struct conversation *c, enum direction direction, uint64_t missing) {
+    (void)c;
+    (void)direction;
+    (void)missing;
+    return false;
+}
+
+const struct protocol protocol_smb = {
+    .name = "smb",
+    .transports = TRANSPORT_TCP,
+    .state_size = sizeof(struct smb),
+    .recognise = smb_recognise,
+    .stream = smb_stream,
+    .gap = smb_gap,
+};
