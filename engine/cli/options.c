@@ -37,14 +37,15 @@ static const struct option_spec table[OPTION_COUNT] = {
          "taken for yours by default",
          .check = check_network},
     [OPTION_HOST_LOG] =
-        {"host-log", 0, KIND_LIST, ALL, GROUP_WHAT, "[ADDRESS,...=]FILE",
+        {"host-log", 0, KIND_LIST, ALL, GROUP_WHAT, "[ADDR=]FILE",
          "what a Mac tells of its programs: a log of eslogger, log --style ndjson, osquery or Santa; of the "
-         "Mac with these addresses, else of the capturing one; repeatable. `live` follows it as it grows",
+         "Mac with that address (or several, with commas), else of the capturing one; repeatable. `live` "
+         "follows it as it grows",
          .path = A_HOST_LOG, .check = hosts_check_log},
-    [OPTION_HOST_CLOCK_OFFSET] = {"host-clock-offset", 0, KIND_LIST, ALL, GROUP_WHAT, "[ADDRESS=]SECONDS",
-                                  "added to the times in host logs, such as -1.5: of the Mac with that "
-                                  "address, else of all; repeatable",
-                                  .check = hosts_check_offset},
+    [OPTION_HOST_CLOCK_OFFSET] =
+        {"host-clock-offset", 0, KIND_LIST, ALL, GROUP_WHAT, "S",
+         "seconds added to the times in host logs, such as -1.5; ADDR=S for those of one Mac; repeatable",
+         .check = hosts_check_offset},
     [OPTION_WORKERS] = {"workers", 'w', KIND_NUMBER, ALL, GROUP_WHAT, "N",
                         "threads, each with its share of the local hosts", .initial = "1", .least = 1,
                         .most = 64},

@@ -50,7 +50,7 @@ static void head_fill(struct event_head_body *head, const struct host *host, con
 static struct text_ref host_name(struct batch *batch, const struct host *host, const struct news *news) {
     char text[IP_TEXT_SIZE];
     if (news->host.at) return text_of(batch, news->host);
-    if (!host->address_count) return (struct text_ref){0, 0};
+    if (!host->address_count) return batch_string(batch, "capturing host");
     return batch_text(batch, text, (size_t)ip_format(&host->addresses[0], text));
 }
 

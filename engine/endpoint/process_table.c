@@ -284,7 +284,7 @@ static struct process *exec_take(struct process_table *table, uint32_t host, con
     process->by_exec = process->start_told = true;
     complete(table, process, image);
     arguments_take(process, news->arguments);
-    if (kept.parent_pid > 0 && (process->parent_pid <= 0 || process->parent_pid == kept.parent_pid)) {
+    if (kept.parent_pid > 0 && (process->parent_pid <= LAUNCHD || process->parent_pid == kept.parent_pid)) {
         process->parent_pid = kept.parent_pid;
         memcpy(process->ancestors, kept.ancestors, sizeof kept.ancestors);
     }

@@ -82,7 +82,7 @@ def test_live_has_what_an_operator_looks_for():
     wanted = """interface script no-scripts set output rotate-size rotate-every rotate-keep spool spool-size record filter
         workers dealing ring snap-length no-promiscuous home-net max-flows script-memory script-time batch user no-seccomp control
         metrics state state-every stats-every no-watch pcap-on-alert pcap-before pcap-after pcap-file-size pcap-files
-        pcap-ring log-level log-format log no-alerts quiet summary color config check-config no-supervisor stall-limit"""
+        pcap-ring host-log host-clock-offset log-level log-format log no-alerts quiet summary color config check-config no-supervisor stall-limit"""
     assert set(wanted.split()) <= set(options_of("live"))
     assert {"pace", "control", "metrics", "state", "no-watch", "stats-every", "pcap-on-alert"} <= set(options_of("replay"))
 
@@ -421,6 +421,8 @@ def test_a_mistake_is_one_even_where_the_command_line_says_otherwise(config):
     ('control = "c.sock"', "control", '"CONF/c.sock"'),
     ('control = "none"', "control", '"none"'),
     ('log = "l"', "log", '"CONF/l"'),
+    ('host_log = { "es.json", "192.168.1.2,fd00::2=es.json", "10.0.0.1=/abs/es.json", "-" }', "host_log",
+     '{ "CONF/es.json", "192.168.1.2,fd00::2=CONF/es.json", "10.0.0.1=/abs/es.json", "-" }'),
     ('script = { "own" }', "script", '{ "CONF/own" }'),
     ('user = "nobody"', "user", '"nobody"'),
 ])
