@@ -16,6 +16,7 @@
 enum {
     DATAGRAMS_MOST = 64, /* then we have seen enough of a handshake that does not come to an end */
     CHLO_DATAGRAMS_MOST = 8,
+    DRAFT_29 = (int)0xff00001d,
     INITIAL_ID_LEAST = 8, /* of the id that a client makes up: RFC 9000 section 7.2 */
     IDS_LARGEST = QUIC_ID_LARGEST,
 };
@@ -56,7 +57,7 @@ static bool negotiation_plausible(const struct quic_packet *p) {
         return false;
     for (uint32_t at = 0; at < p->rest.length; at += 4) {
         const struct quic_version *version = quic_version_find(load_be32(p->rest.at + at));
-        if (version && version->number != 1) return true; /* "1" alone is four bytes that mean little */
+        if (version && version->number > 1) return true; /* "1" alone is four bytes that mean little */
         if (version && p->dcid.length + p->scid.length >= INITIAL_ID_LEAST) return true;
     }
     return false;
@@ -68,9 +69,7 @@ static bool packet_plausible(const struct quic_packet *p, const struct probe *pr
     case QUIC_NEGOTIATION:
         return negotiation_plausible(p);
     case QUIC_UNKNOWN:
-        return quic_version_reserved(p->number) && probe->original >= QUIC_INITIAL_LEAST &&
-               p->dcid.length >= INITIAL_ID_LEAST && p->dcid.length <= IDS_LARGEST &&
-               p->scid.length <= IDS_LARGEST;
+        return false;
     case QUIC_RETRY:
         return p->token.length > 0 && p->scid.length > 0;
     case QUIC_INITIAL:
@@ -90,6 +89,7 @@ static enum recognised quic_recognise(const struct probe *probe) {
     if (!quic_header_is_long(bytes.at[0])) return google_public(bytes) ? RECOGNISED_YES : RECOGNISED_NO;
     if (google_long(bytes)) return RECOGNISED_YES;
     if (!quic_packet_read(bytes, &packet)) return RECOGNISED_NO;
+    if (packet.version && !(bytes.at[0] & 0x40)) return RECOGNISED_NO;
     return packet_plausible(&packet, probe) ? RECOGNISED_YES : RECOGNISED_NO;
 }
 
@@ -272,14 +272,17 @@ static void begin_anew(struct conversation *c, struct quic *q, const struct quic
     q->has_initial = true;
 }
 
-static bool tried_in_vain(const struct quic *q, struct slice id) {
-    return q->has_failed && q->failed.length == id.length && memcmp(q->failed.bytes, id.at, id.length) == 0;
+static bool tried_in_vain(const struct quic *q, const struct quic_packet *packet) {
+    struct slice id = packet->dcid;
+    return q->has_failed && q->failed_number == packet->number && q->failed.length == id.length &&
+           memcmp(q->failed.bytes, id.at, id.length) == 0;
 }
 
-static void note_in_vain(struct quic *q, struct slice id) {
+static void note_in_vain(struct quic *q, const struct quic_packet *packet) {
     q->has_failed = true;
-    q->failed.length = (uint8_t)id.length;
-    if (id.length > 0) memcpy(q->failed.bytes, id.at, id.length);
+    q->failed_number = packet->number;
+    q->failed.length = (uint8_t)packet->dcid.length;
+    if (packet->dcid.length > 0) memcpy(q->failed.bytes, packet->dcid.at, packet->dcid.length);
 }
 
 /* Opens an Initial packet and tells whose it is. */
@@ -295,11 +298,15 @@ static struct slice open_initial(struct conversation *c, struct quic *q, enum di
         if (frames.at) return frames;
     }
     /* Not by the keys at hand: a first packet, or the first to the id that a Retry gave. */
-    if (tried_in_vain(q, packet->dcid) && packet->version == q->version) return frames;
+    if (tried_in_vain(q, packet)) return frames;
     if (!quic_initial_keys(crypt, packet->version, packet->dcid, keys)) return frames;
     frames = quic_open(crypt, &keys[TO_SERVER], packet);
+    if (!frames.at && quic_version_reserved(packet->number)) {
+        if (!quic_initial_keys(crypt, quic_version_find(DRAFT_29), packet->dcid, keys)) return frames;
+        frames = quic_open(crypt, &keys[TO_SERVER], packet);
+    }
     if (!frames.at) {
-        note_in_vain(q, packet->dcid);
+        note_in_vain(q, packet);
         return frames;
     }
     if (q->has_keys) begin_anew(c, q, packet);
@@ -401,7 +408,7 @@ static void quic_datagram(struct conversation *c, enum direction direction, stru
         struct quic_packet packet;
         if (!quic_header_is_long(left.at[0])) {
             /* The handshake is behind both when 1-RTT packets come by themselves. */
-            if (left.at == payload.at && (left.at[0] & 0x40) && q->hello) conversation_over(c);
+            if (left.at == payload.at && q->hello) conversation_over(c);
             break;
         }
         if (!quic_packet_read(left, &packet)) break;

@@ -66,8 +66,8 @@ bool quic_packet_read(struct slice bytes, struct quic_packet *out) {
         out->rest = all(&c);
         out->length = out->rest.length;
     } else {
-        if (!(first & 0x40) || out->dcid.length > QUIC_ID_LARGEST || out->scid.length > QUIC_ID_LARGEST)
-            return false;
+        /* The fixed bit is not asked for: peers may agree to leave it to chance (RFC 9287). */
+        if (out->dcid.length > QUIC_ID_LARGEST || out->scid.length > QUIC_ID_LARGEST) return false;
         out->type = type_of(first, out->version);
         if (!read_rest(&c, out)) return false;
     }

@@ -30,6 +30,7 @@ struct quic {
     uint8_t client_side;      /* direction of the client's packets, once there are keys */
     struct quic_keys keys[2]; /* TO_SERVER opens the client's packets, whichever way they go */
     struct quic_id failed;    /* the last id whose keys were of no use */
+    uint32_t failed_number;   /* and the version that they were made for */
     bool has_failed;
 
     struct quic_stream streams[2]; /* the client's and the server's messages */

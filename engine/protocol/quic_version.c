@@ -90,7 +90,11 @@ static const struct quic_version versions[] = {
     {0x51303234u, "Q024", QUIC_GOOGLE, false, NULL},
 };
 
+/* To make a server negotiate, a client seals its packet as the version that it would rather speak. */
+static const struct quic_version reserved = {0, "reserved", QUIC_IETF, false, salts[SALT_1]};
+
 const struct quic_version *quic_version_find(uint32_t number) {
+    if (quic_version_reserved(number)) return &reserved;
     for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++)
         if (versions[i].number == number) return &versions[i];
     return NULL;

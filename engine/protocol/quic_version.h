@@ -26,12 +26,12 @@ struct quic_version {
     const uint8_t *salt; /* of the Initial secret, QUIC_SALT_BYTES; NULL if nothing is protected */
 };
 
-/* NULL: unknown. */
-const struct quic_version *quic_version_find(uint32_t number);
-
 /* One of those that nobody speaks, sent to make servers negotiate: 0x?a?a?a?a (RFC 9000 section 15). */
 static inline bool quic_version_reserved(uint32_t number) {
     return (number & 0x0f0f0f0f) == 0x0a0a0a0a;
 }
+
+/* NULL: unknown. A reserved number gives the version "reserved", whose packets are sealed as version 1's. */
+const struct quic_version *quic_version_find(uint32_t number);
 
 #endif

@@ -69,7 +69,7 @@ void tls_event_client(struct batch *batch, struct event_tls_body *body, const st
     tls_event_part_of_client(batch, body, hello);
     body->has_client_hello = true;
     if (ja4[0]) body->ja4 = batch_string(batch, ja4);
-    if (!hello->cut) {
+    if (hello->sound && !hello->cut) {
         char text[JA3_TEXT];
         put_fingerprint(batch, text, ja3_text(hello, text), &body->ja3, &body->ja3_full);
     }

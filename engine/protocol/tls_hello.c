@@ -132,8 +132,7 @@ static bool read_client_extensions(struct cursor *c, struct client_hello *hello)
     return sound && !block.failed && !c->failed;
 }
 
-bool client_hello_parse(struct slice body, struct client_hello *out) {
-    memset(out, 0, sizeof *out);
+static bool read_client_hello(struct slice body, struct client_hello *out) {
     struct cursor c = cursor_over(body.at, body.length);
     out->legacy_version = cursor_be16(&c);
     cursor_take(&c, sizeof retry_random);
@@ -143,6 +142,12 @@ bool client_hello_parse(struct slice body, struct client_hello *out) {
     if (c.failed) return false;
     if (cursor_left(&c) == 0) return sound; /* extensions came with TLS 1.0's RFC 3546 and may be left out */
     return read_client_extensions(&c, out) && sound && cursor_left(&c) == 0;
+}
+
+bool client_hello_parse(struct slice body, struct client_hello *out) {
+    memset(out, 0, sizeof *out);
+    out->sound = read_client_hello(body, out);
+    return out->sound;
 }
 
 static void lower_case(uint8_t *at, uint32_t length) {

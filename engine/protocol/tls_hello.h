@@ -24,7 +24,8 @@ struct client_hello {
     bool has_sni; /* the extension is there, whatever is in it */
     bool ech;
     bool early_data;
-    bool cut; /* a list was longer than what is kept */
+    bool cut;   /* a list was longer than what is kept */
+    bool sound; /* well formed and whole */
     struct slice session_id;
     struct slice sni;     /* the host name; lower case in a kept copy */
     struct slice alpn;    /* protocol names, each behind its length byte */

@@ -9,6 +9,7 @@ import os
 import pytest
 
 import differences
+import fingerprint_rules
 import lunette_view
 import tshark_view
 from captures import captures, needs_lunette, two_at_a_time
@@ -31,7 +32,7 @@ def compare(path):
         agreed[kind] = len(theirs.items[kind].keys() & ours[kind].keys())
         for item in sorted(theirs.items[kind].keys() ^ ours[kind].keys(), key=str):
             difference = differences.Difference(capture, kind, item, theirs.items[kind].get(item, []))
-            found.append((difference, differences.reason(difference)))
+            found.append((difference, differences.reason(difference) or fingerprint_rules.reason(difference)))
     return agreed, found
 
 

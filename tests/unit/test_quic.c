@@ -411,6 +411,7 @@ static void dns_over_quic_is_told(void **state) {
     drive_expect(d, "encrypted_dns.kind=doq");
     drive_expect(d, "encrypted_dns.resolver=example.com");
     drive_expect(d, "encrypted_dns.evidence=port");
+    drive_close(d);
     drive_free(d);
 }
 
