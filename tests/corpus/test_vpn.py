@@ -136,3 +136,18 @@ def test_tshark_sees_it_between_the_same_two(name, filter, kind):
     ours = {frozenset([(r["src_ip"], str(r.get("src_port", ""))), (r["dest_ip"], str(r.get("dest_port", "")))])
             for r in map(json.loads, done.stdout.splitlines()) if r["vpn"]["kind"] == kind}
     assert ours == tshark_flows(path, filter)
+
+
+@pytest.mark.parametrize("name", ["dtls.pcap", "dtls2.pcap", "dtls_certificate.pcapng", "dtls_certificate_fragments.pcap", "dtls_old_version.pcapng",
+                                  "dtls_session_id_and_coockie_both.pcap", "anyconnect-vpn.pcap"])
+def test_dtls_agrees_with_tshark_about_the_cipher(name):
+    """Which cipher did each server choose, over DTLS?"""
+    path = capture("ndpi/" + name)
+    if not shutil.which("tshark"):
+        pytest.skip("tshark is not installed")
+    done = subprocess.run(["tshark", "-r", str(path), "-Y", "dtls.handshake.type == 2", "-T", "fields", "-e", "udp.srcport", "-e", "udp.dstport",
+                           "-e", "dtls.handshake.ciphersuite"], capture_output=True, text=True, check=True)
+    theirs = {(r[1], r[0], int(r[2].split(",")[0], 16)) for r in (line.split("\t") for line in done.stdout.splitlines()) if r[2]}
+    records = [json.loads(line) for line in replay("--no-scripts", "-q", "-o", "-", "--record", "tls", path).stdout.splitlines()]
+    ours = {(str(r["src_port"]), str(r["dest_port"]), r["tls"]["cipher"]) for r in records if r["proto"] == "UDP" and r["tls"].get("cipher")}
+    assert ours == theirs

@@ -381,6 +381,64 @@ static void tunnels_in_clear_http_are_told(void **state) {
     }
 }
 
+/* ----------------------------------------------------------------- DTLS */
+
+/* RFC 6347 section 4.2: a ClientHello with a cookie of four bytes, two ciphers, the name example.org; the
+ * part from `at` of `here` bytes, in a record of its own. Returns the datagram's length. */
+static uint32_t dtls_hello(uint8_t *out, const char *version, uint32_t at, uint32_t here) {
+    uint8_t body[96];
+    uint32_t n = put(body, version, 2);
+    memset(body + n, 0x42, 32);
+    n += 32;
+    n += put(body + n, "\0\4cook", 6);
+    n += put(body + n, "\0\4\xc0\x2b\xc0\x2f\1\0", 8);
+    n += put(body + n,
+             "\0\x14\0\0\0\x10\0\x0e\0\0\x0b"
+             "example.org",
+             22);
+    if (here > n - at) here = n - at;
+    memset(out, 0, 25);
+    out[0] = 22;
+    memcpy(out + 1, version, 2);
+    out[12] = (uint8_t)(12 + here);
+    out[13] = 1;
+    out[16] = (uint8_t)n;
+    out[21] = (uint8_t)at;
+    out[24] = (uint8_t)here;
+    memcpy(out + 25, body + at, here);
+    return 25 + here;
+}
+
+static void a_dtls_hello_is_one_of_tls_without_its_cookie(void **state) {
+    (void)state;
+    for (uint32_t cut = 1; cut < 70; cut++) {
+        struct drive *d = drive_on(&protocol_dtls, 17, 443);
+        d->wants[EVENT_tls] = true;
+        uint8_t datagram[128];
+        drive_send(d, TO_SERVER, datagram, dtls_hello(datagram, "\xfe\xfd", 0, cut));
+        drive_send(d, TO_SERVER, datagram, dtls_hello(datagram, "\xfe\xfd", cut, 1000));
+        drive_close(d);
+        drive_expect(d, "tls.sni=example.org");
+        drive_expect(d, "tls.version=DTLS 1.2");
+        drive_expect(d, "tls.ciphers=c02b,c02f");
+        assert_true(text_has(d, "tls.ja4=dd2d020100_"));
+        assert_int_equal(d->events[EVENT_tls], 1);
+        assert_int_equal(d->events[EVENT_vpn], 0);
+        drive_free(d);
+    }
+}
+
+static void dtls_from_before_its_rfc_is_anyconnect(void **state) {
+    (void)state;
+    struct drive *d = drive_on(&protocol_dtls, 17, 443);
+    uint8_t datagram[128];
+    drive_send(d, TO_SERVER, datagram, dtls_hello(datagram, "\1\0", 0, 1000));
+    drive_close(d);
+    drive_expect(d, "vpn.kind=anyconnect");
+    drive_expect(d, "vpn.confidence=likely");
+    drive_free(d);
+}
+
 /* ----------------------------------------------------------------- noise */
 
 static uint64_t next_random(uint64_t *seed) {
@@ -456,6 +514,8 @@ int main(void) {
         cmocka_unit_test(zerotier_is_told_by_addresses_that_answer),
         cmocka_unit_test(softether_asks_what_it_appears_as),
         cmocka_unit_test(tunnels_in_clear_http_are_told),
+        cmocka_unit_test(a_dtls_hello_is_one_of_tls_without_its_cookie),
+        cmocka_unit_test(dtls_from_before_its_rfc_is_anyconnect),
         cmocka_unit_test(noise_is_not_taken_for_a_tunnel),
         cmocka_unit_test(spoilt_messages_do_no_harm),
     };
