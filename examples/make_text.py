@@ -119,7 +119,7 @@ def xmpp(mac, at):
         (">", head % "to='chat.example'"),
         ("<", head % "from='chat.example' id='2'" + "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features>"),
         (">", "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>annas-mac</resource></bind></iq>"),
-        ("<", "<iq type='result' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>anna@chat.example/annas-mac</jid></bind></iq>"),
+        ("<", "<iq type='result' id='b' to='anna@chat.example/annas-mac'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>anna@chat.example/annas-mac</jid></bind></iq>"),
         (">", "</stream:stream>"),
         ("<", "</stream:stream>")])
 

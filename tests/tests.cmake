@@ -4,7 +4,7 @@
 #   tests/**/test_*.lua      run by luajit
 #   tests/*/test_*.py        run by pytest; env LUNETTE names the program
 #   NAME_test.lua            beside detectors in examples/detectors and scripts/: run by `lunette test`, all at once
-#   tests/live/tool_*.c      built for them, linked with the engine; env LUNETTE_TOOLS names the folder
+#   tests/*/tool_*.c         built for them, linked with the engine; env LUNETTE_TOOLS names the folder
 #   tests/unit/layering.py   the order of the engine's folders
 #
 # All run in the repository's root. Exit code 77 means skipped. A tool that is not installed makes its tests skipped,
@@ -48,8 +48,8 @@ foreach(source IN LISTS unit_tests)
     lunette_test("unit/${name}" "$<TARGET_FILE:${name}>")
 endforeach()
 
-# ----------------------------------------------- programs that live tests drive
-file(GLOB live_tools CONFIGURE_DEPENDS "${root}/tests/live/tool_*.c")
+# ---------------------------------------------- programs that other tests drive
+file(GLOB live_tools CONFIGURE_DEPENDS "${root}/tests/*/tool_*.c")
 foreach(source IN LISTS live_tools)
     get_filename_component(name "${source}" NAME_WE)
     add_executable("${name}" "${source}")

@@ -60,6 +60,11 @@ void *batch_begin(struct batch *batch, enum event_kind kind) {
     return head;
 }
 
+void batch_drop(struct batch *batch) {
+    batch->open_kind = EVENT_head;
+    batch->text_used = batch->text_mark;
+}
+
 void batch_commit(struct batch *batch) {
     enum event_kind kind = (enum event_kind)batch->open_kind;
     uint32_t index = batch->used[kind];

@@ -64,6 +64,9 @@ void batch_free(struct batch *batch);
 /* An event of that kind with everything zero but clock, or NULL if nobody wants one. */
 void *batch_begin(struct batch *batch, enum event_kind kind);
 
+/* Gives up the open event: it was never made. */
+void batch_drop(struct batch *batch);
+
 /* The event at a place in the batch's order. */
 const void *batch_event(const struct batch *batch, uint32_t place);
 

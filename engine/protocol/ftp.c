@@ -7,7 +7,7 @@
 
 #include "protocol/text_line.h"
 
-enum { PORT_FTP = 21, WAITING_MOST = 8 };
+enum { PORT_FTP = 21, WAITING_MOST = 8, LINE_PROBE = 512 };
 
 enum command {
     COMMAND_NONE,
@@ -54,9 +54,8 @@ static enum recognised client_looks(const struct probe *probe) {
     struct slice rest = text_first_line(probe, &whole);
     if (!slice_printable(rest) && probe->server_port != PORT_FTP) return RECOGNISED_NO;
     struct slice word = word_take(&rest);
-    if (!whole)
-        return word.length <= 4 || word_among(word, own) || word_among(word, shared) ? RECOGNISED_MAYBE
-                                                                                     : RECOGNISED_NO;
+    bool known = word.length <= 4 || word_among(word, own) || word_among(word, shared);
+    if (!whole) return known && probe->length < LINE_PROBE ? RECOGNISED_MAYBE : RECOGNISED_NO;
     bool is_own = word_among(word, own), is_shared = word_among(word, shared);
     if (!is_own && !is_shared) return RECOGNISED_NO;
     if (probe->server_port == PORT_FTP) return RECOGNISED_YES;

@@ -3,6 +3,7 @@
 
 #include "protocol/http_head.h"
 #include "protocol/proxy_config.h"
+#include "protocol/vpn.h"
 
 #include <stdlib.h>
 #include <strings.h>
@@ -30,7 +31,8 @@ static const uint16_t field_limits[HTTP_TEXTS] = {
 
 bool http_transaction_wanted(const struct conversation *c) {
     return conversation_wants(c, EVENT_http) || conversation_wants(c, EVENT_websocket) ||
-           conversation_wants(c, EVENT_proxy_config) || conversation_wants(c, EVENT_encrypted_dns);
+           conversation_wants(c, EVENT_proxy_config) || conversation_wants(c, EVENT_encrypted_dns) ||
+           conversation_wants(c, EVENT_vpn);
 }
 
 struct http_transaction *http_transaction_new(uint16_t text_limit) {
@@ -160,6 +162,8 @@ static void fill_grpc(struct batch *batch, struct event_http_body *body, const s
 void http_transaction_report(struct conversation *c, const struct http_transaction *t) {
     if (t->silent) return;
     proxy_config_fetched(c, t);
+    vpn_in_http(c, http_transaction_get(t, HTTP_TEXT_METHOD), http_transaction_get(t, HTTP_TEXT_URL),
+                http_transaction_get(t, HTTP_TEXT_UPGRADE), t->status);
     struct event_http *event = conversation_event(c, EVENT_http);
     if (!event) return;
     struct batch *batch = conversation_batch(c);

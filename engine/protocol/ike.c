@@ -37,6 +37,7 @@ enum {
     SEQUENCE_STEP = 256,
     COUNTED_WANTED = 3, /* packets in a row of one side */
     DOUBT_MOST = 64,
+    VENDOR_KEPT = 32,
 };
 
 enum { PROTO_ESP = 50, PROTO_AH = 51 };
@@ -47,7 +48,7 @@ struct ike {
     bool said[2]; /* an IKE message of that direction fitted */
     uint8_t initiator[COOKIE], responder[COOKIE];
     uint8_t vendor_length[VPN_VENDORS];
-    uint8_t vendors[VPN_VENDORS][20];
+    uint8_t vendors[VPN_VENDORS][VENDOR_KEPT];
     uint8_t vendor_count;
     uint16_t seen;
     uint32_t spi[2], sequence[2]; /* of ESP or AH, by direction */
@@ -79,6 +80,15 @@ static bool header_valid(struct slice m, uint32_t original) {
     return cookie_set(p) && load_be32(p + 24) == original;
 }
 
+static void note_vendor(struct ike *ike, struct slice id) {
+    if (id.length > VENDOR_KEPT) id.length = VENDOR_KEPT;
+    for (unsigned i = 0; i < ike->vendor_count; i++)
+        if (ike->vendor_length[i] == id.length && memcmp(ike->vendors[i], id.at, id.length) == 0) return;
+    if (ike->vendor_count == VPN_VENDORS) return;
+    memcpy(ike->vendors[ike->vendor_count], id.at, id.length);
+    ike->vendor_length[ike->vendor_count++] = (uint8_t)id.length;
+}
+
 /* Do payloads in clear follow one another to the end of the message? Vendor ids are noted in `ike` if given.
  */
 static bool payloads_walk(struct slice m, struct ike *ike) {
@@ -93,11 +103,7 @@ static bool payloads_walk(struct slice m, struct ike *ike) {
         const uint8_t *body = cursor_take(&c, size - PAYLOAD_HEADER);
         if (!body) return false;
         bool vendor = next == (version == V1 ? V1_VENDOR : V2_VENDOR);
-        if (vendor && ike && ike->vendor_count < VPN_VENDORS) {
-            uint32_t kept = size - PAYLOAD_HEADER < 20 ? size - PAYLOAD_HEADER : 20;
-            memcpy(ike->vendors[ike->vendor_count], body, kept);
-            ike->vendor_length[ike->vendor_count++] = (uint8_t)kept;
-        }
+        if (vendor && ike) note_vendor(ike, (struct slice){body, size - PAYLOAD_HEADER});
         next = h[0];
     }
     return next == 0 && cursor_left(&c) == 0;

@@ -8,7 +8,7 @@
 #include "protocol/sasl.h"
 #include "protocol/text_line.h"
 
-enum { PORT_IMAP = 143, TAG_MOST = 32 };
+enum { PORT_IMAP = 143, TAG_MOST = 32, LINE_PROBE = 256 };
 
 enum command { COMMAND_OTHER, COMMAND_LOGIN, COMMAND_AUTHENTICATE, COMMAND_STARTTLS };
 
@@ -37,7 +37,7 @@ static enum recognised client_looks(const struct probe *probe) {
     bool whole;
     struct slice rest = text_first_line(probe, &whole), tag = word_take(&rest), word = word_take(&rest);
     if (!slice_printable(tag) || tag.length == 0 || tag.length > TAG_MOST) return RECOGNISED_NO;
-    if (!whole && word.length < 13) return RECOGNISED_MAYBE;
+    if (!whole) return word.length < 13 && probe->length < LINE_PROBE ? RECOGNISED_MAYBE : RECOGNISED_NO;
     if (!word_among(word, commands)) return RECOGNISED_NO;
     if (probe->other.length > 2 && memcmp(probe->other.at, "* ", 2) == 0) return RECOGNISED_YES;
     bool strong = word_is(word, "CAPABILITY") || word_is(word, "AUTHENTICATE") || word_is(word, "STARTTLS");

@@ -8,8 +8,8 @@
 
 enum { JA4_LENGTH = 36 };
 
-/* Writes the fingerprint and a NUL. `transport` is 't' for TCP, 'q' for QUIC. Returns false, and writes an
- * empty string, if libcrypto has no SHA-256. */
+/* Writes the fingerprint and a NUL. `transport` is 't' for TCP, 'q' for QUIC, 'd' for DTLS. Returns false,
+ * and writes an empty string, if libcrypto has no SHA-256. */
 bool ja4_of(const struct client_hello *hello, char transport, char out[JA4_LENGTH + 1]);
 
 #endif

@@ -290,10 +290,10 @@ static void openvpn_end(struct conversation *c) {
                                   .transport = transport_word(c),
                                   .mode = mode_word(o->wrapping),
                                   .phase = "handshake"};
-    vpn_evidence(
-        &finding,
-        "P_CONTROL_HARD_RESET_CLIENT_V%u in the form of %s, %u times, without an answer that was understood",
-        number_of(o->opcode), finding.mode, o->resets);
+    vpn_evidence(&finding,
+                 "P_CONTROL_HARD_RESET_CLIENT_V%u %s, sent %s, without an answer that was understood",
+                 number_of(o->opcode), o->wrapping == WRAP_PLAIN ? "without HMAC" : finding.mode,
+                 o->resets > 1 ? "again and again" : "once");
     conversation_confirm(c);
     vpn_report(c, &finding);
 }

@@ -7,7 +7,7 @@
 #include "protocol/sasl.h"
 #include "protocol/text_line.h"
 
-enum { PORT_POP3 = 110 };
+enum { PORT_POP3 = 110, LINE_PROBE = 256 };
 
 enum command {
     COMMAND_NONE,
@@ -38,7 +38,8 @@ static enum recognised client_looks(const struct probe *probe) {
     bool whole;
     struct slice rest = text_first_line(probe, &whole);
     struct slice word = word_take(&rest);
-    if (!whole) return word.length <= 4 ? RECOGNISED_MAYBE : RECOGNISED_NO;
+    bool short_text = word.length <= 4 && probe->length < LINE_PROBE && slice_printable(word);
+    if (!whole) return short_text ? RECOGNISED_MAYBE : RECOGNISED_NO;
     if (!word_among(word, commands)) return RECOGNISED_NO;
     if (probe->other.length >= 3 && memcmp(probe->other.at, "+OK", 3) == 0) return RECOGNISED_YES;
     if (probe->server_port == PORT_POP3) return RECOGNISED_YES;

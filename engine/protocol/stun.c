@@ -266,7 +266,11 @@ static int64_t stun_stream(struct conversation *c, enum direction direction, con
     while (length - used >= 4) {
         const uint8_t *p = data + used;
         uint32_t left = length - used, size = load_be16(p + 2);
-        if (p[0] >= 0x40 && p[0] < 0x80) return (int64_t)used + 4 + ((size + 3) & ~3u);
+        if (p[0] >= 0x40 && p[0] < 0x80) {
+            used += 4 + ((size + 3) & ~3u);
+            if (used >= length) return used;
+            continue;
+        }
         if (!header_fits(p)) {
             conversation_anomaly(c, "bad_message");
             return STREAM_OVER;

@@ -12,6 +12,7 @@
 #include "protocol/ja4.h"
 #include "protocol/tls_event.h"
 #include "protocol/tls_record.h"
+#include "protocol/vpn.h"
 
 #include <stdlib.h>
 
@@ -84,6 +85,7 @@ static void tls_report(struct conversation *c, struct tls *t) {
     if (t->reported) return;
     t->reported = true;
     if (!t->hello && !t->has_server_hello) return;
+    if (t->has_client_hello) vpn_in_tls(c, t->hello, t->leaf, c->shared);
     struct event_tls *event = conversation_event(c, EVENT_tls);
     if (!event) return;
     struct batch *batch = conversation_batch(c);
@@ -262,11 +264,15 @@ static void on_record(struct tls *t, enum direction direction, uint8_t type) {
     }
 }
 
+static bool wants_certificate(const struct conversation *c) {
+    return conversation_wants(c, EVENT_tls) || conversation_wants(c, EVENT_vpn);
+}
+
 /* Bodies that are of use in this direction, as bits. */
 static uint32_t wanted_messages(const struct conversation *c, const struct tls *t, enum direction direction) {
     uint32_t hellos = 1u << TLS_CLIENT_HELLO | 1u << TLS_SERVER_HELLO;
     bool server = t->client_known && direction != t->client_side;
-    return hellos | (server && conversation_wants(c, EVENT_tls) ? 1u << TLS_CERTIFICATE : 0);
+    return hellos | (server && wants_certificate(c) ? 1u << TLS_CERTIFICATE : 0);
 }
 
 /* ------------------------------------------------------------------ protocol */
@@ -317,7 +323,7 @@ static int64_t tls_stream(struct conversation *c, enum direction direction, cons
     struct tls *t = c->state;
     uint32_t used = read_items(c, t, direction, data, length);
     if (t->reported) return STREAM_OVER;
-    if (t->has_client_hello && !conversation_wants(c, EVENT_tls)) return STREAM_OVER; /* the name was all */
+    if (t->has_client_hello && !wants_certificate(c)) return STREAM_OVER; /* the name was all */
     if (t->side_over[direction]) return STREAM_DONE;
     if (direction != t->client_side && server_done(t)) return STREAM_DONE;
     return used;

@@ -19,6 +19,13 @@ const char *tls_version_word(uint16_t version) {
         return "TLS 1.0";
     case 0x0300:
         return "SSLv3";
+    case 0xfeff:
+    case 0x0100: /* from before its RFC: Cisco's */
+        return "DTLS 1.0";
+    case 0xfefd:
+        return "DTLS 1.2";
+    case 0xfefc:
+        return "DTLS 1.3";
     default:
         return NULL;
     }

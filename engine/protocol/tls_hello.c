@@ -186,7 +186,18 @@ uint32_t hello_numbers(struct slice list, uint16_t out[HELLO_NUMBERS]) {
     return count;
 }
 
+/* Of DTLS, whose numbers count down. */
+static uint16_t newest_dtls(const struct client_hello *hello) {
+    uint16_t newest = hello->legacy_version;
+    for (uint32_t i = 0; i + 1 < hello->versions.length; i += 2) {
+        uint16_t value = load_be16(hello->versions.at + i);
+        if (value >> 8 == 0xfe && value < newest) newest = value;
+    }
+    return newest;
+}
+
 uint16_t client_hello_version(const struct client_hello *hello) {
+    if (hello->legacy_version >> 8 == 0xfe) return newest_dtls(hello);
     uint16_t highest = 0;
     for (uint32_t i = 0; i + 1 < hello->versions.length; i += 2) {
         uint16_t value = load_be16(hello->versions.at + i);

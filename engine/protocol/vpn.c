@@ -22,8 +22,15 @@ static struct text_ref hex_text(struct batch *batch, struct slice bytes) {
     return batch_text(batch, text, 2 * (size_t)length);
 }
 
+static bool is_text(struct slice bytes) {
+    for (uint32_t i = 0; i < bytes.length; i++)
+        if (bytes.at[i] < 0x20 || bytes.at[i] > 0x7e) return false;
+    return bytes.length > 0;
+}
+
 static struct text_ref vendor_text(struct batch *batch, struct slice id) {
     const char *name = ike_vendor_name(id);
+    if (!name && is_text(id)) return batch_text(batch, id.at, id.length);
     return name ? batch_string(batch, name) : hex_text(batch, id);
 }
 

@@ -25,6 +25,15 @@ __attribute__((format(printf, 2, 3))) void vpn_evidence(struct vpn_finding *find
 /* Makes the event, at the conversation's time. */
 void vpn_report(struct conversation *c, const struct vpn_finding *finding);
 
+/* vpn_carried.c: looks for tunnels in what a TLS handshake (a whole ClientHello; the server's certificate,
+ * which may be empty) and an HTTP request say. Cheap where there is none. */
+struct client_hello;
+struct certificate_cache;
+void vpn_in_tls(struct conversation *c, const struct client_hello *hello, struct slice leaf,
+                struct certificate_cache *cache);
+void vpn_in_http(struct conversation *c, struct slice method, struct slice url, struct slice upgrade,
+                 uint16_t status);
+
 /* ike_vendor.c: the name of a vendor id's bytes, NULL if it has none here. */
 const char *ike_vendor_name(struct slice id);
 

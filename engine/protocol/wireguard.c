@@ -108,9 +108,9 @@ static void report(struct conversation *c, struct vpn_finding *finding) {
 /* ------------------------------------------------------------------ WireGuard */
 
 static void report_answered(struct conversation *c, const struct wireguard *w, enum direction initiator,
-                            uint32_t length, uint32_t original) {
+                            uint8_t type, uint32_t original) {
     uint32_t sent = w->initiation_length[initiator];
-    bool longer = sent != INITIATION_LENGTH || original != RESPONSE_LENGTH;
+    bool longer = sent != INITIATION_LENGTH || (type == RESPONSE && original != RESPONSE_LENGTH);
     struct vpn_finding finding = {.kind = "wireguard",
                                   .phase = "handshake",
                                   .product = w->warp ? "Cloudflare WARP" : NULL,
@@ -118,9 +118,9 @@ static void report_answered(struct conversation *c, const struct wireguard *w, e
                                   .both_sides = true};
     vpn_evidence(
         &finding,
-        "handshake initiation of %u bytes, type 1, answered by a response of %u bytes, type 2, that repeats "
+        "handshake initiation of %u bytes, type 1, answered by a %s of %u bytes, type %u, that repeats "
         "its index %08x%s",
-        sent, length, w->index[initiator],
+        sent, type == RESPONSE ? "response" : "cookie reply", original, type, w->index[initiator],
         longer ? "; WireGuard's own have 148 and 92 bytes: a variant such as TunnelBear's" : "");
     report(c, &finding);
 }
@@ -177,10 +177,10 @@ static void wireguard_datagram(struct conversation *c, enum direction direction,
     } else if (type == RESPONSE) {
         w->index[direction] = load_le32(p + 4);
         if (w->initiated[!direction] && load_le32(p + 8) == w->index[!direction])
-            report_answered(c, w, !direction, original, original);
+            report_answered(c, w, !direction, type, original);
     } else if (type == COOKIE) {
         if (w->initiated[!direction] && load_le32(p + 4) == w->index[!direction])
-            report_answered(c, w, !direction, original, original);
+            report_answered(c, w, !direction, type, original);
     } else if (type == DATA) {
         on_data(c, w, direction, p);
     }
@@ -209,7 +209,7 @@ static void report_disco(struct conversation *c, const struct wireguard *w) {
     finding.both_sides = w->disco[0] && w->disco[1];
     finding.certain = finding.both_sides;
     vpn_evidence(&finding,
-                 "%u discovery messages from the client and %u from the server, each with Tailscale's magic "
+                 "discovery messages, %u of the client and %u of the server, each with Tailscale's magic "
                  "54 53 f0 9f 92 ac, a key and a nonce",
                  w->disco[TO_SERVER], w->disco[TO_CLIENT]);
     report(c, &finding);

@@ -24,7 +24,7 @@ FIELDS = """frame.number frame.time_epoch frame.protocols frame.len frame.cap_le
     ip.src ipv6.src udp.srcport udp.dstport tcp.srcport tcp.dstport
     dhcp.option.dhcp dhcp.option.hostname dhcp.option.request_list_item dhcp.option.type dhcp.cookie
     dhcpv6.msgtype dhcpv6.xid dhcpv6.requested_option_code dhcpv6.client_domain dhcpv6.iaaddr.ip
-    dns.qry.name dns.resp.name http.request.method http.response.code http.location http.server http.user_agent
+    dns.qry.name dns.resp.name dns.resp.type http.request.method http.response.code http.location http.server http.user_agent
     nat-pmp.opcode nat-pmp.result_code nat-pmp.internal_port nat-pmp.external_port nat-pmp.pml nat-pmp.external_ip
     ip.version ip.ttl ip.hdr_len ip.flags.df ip.flags.rb ip.id ip.dsfield.ecn ipv6.hlim ipv6.flow ipv6.tclass.ecn
     tcp.options tcp.window_size_value tcp.flags tcp.seq_raw tcp.ack_raw tcp.urgent_pointer tcp.len""".split()
@@ -115,7 +115,6 @@ def p0f(v):
 
 
 def theirs_in(chain, v):
-    last = chain[-1]
     if "dhcp" in chain:
         if v["dhcp.option.dhcp"]:
             kind = number(v["dhcp.option.dhcp"])
@@ -138,7 +137,7 @@ def theirs_in(chain, v):
         kind = {"M-SEARCH": "search", "NOTIFY": "notify"}.get("".join(v["http.request.method"]), "response" if v["http.response.code"] else None)
         if kind:
             yield "ssdp", (kind, *("".join(v["http." + field][:1]) for field in ("location", "server", "user_agent")))
-    if last == "nat-pmp":
+    if v["nat-pmp.opcode"]:
         yield "natpmp", tuple("".join(v["nat-pmp." + field][:1]) for field in ("opcode", "result_code", "internal_port", "external_port", "pml", "external_ip"))
     if "tcp" in chain and v["tcp.flags"] and number(v["tcp.flags"]) & 0x16 == 2 and v["tcp.window_size_value"]:
         yield "syn", p0f(v)
@@ -229,12 +228,29 @@ def cut_by_the_capture(d):
     return any(int(v["frame.cap_len"][0]) < int(v["frame.len"][0]) for _, v in d.near)
 
 
+def owner_of_srv(d):
+    """tshark has the owners of SRV records in other fields, and lists them nowhere as names"""
+    return d.kind == "mdns told" and not d.frame and any("33" in v["dns.resp.type"] for _, v in d.near)
+
+
+def answer_to_another_port(d):
+    """tshark looks for SSDP on port 1900 alone; lunette knows an answer by its headers"""
+    return d.kind == "ssdp" and not d.frame and 1900 not in d.item[0][1:]
+
+
+def more_names_than_are_listed(d):
+    """lunette lists at most 64 names and questions of a message"""
+    names = [v["dns.resp.name"] + v["dns.qry.name"] for _, v in d.near]
+    return d.kind.startswith("mdns") and d.frame and any(len(n) > NAMES_MOST for n in names)
+
+
 def malformed(d):
     """tshark calls the packet malformed: the two stop at different places"""
     return any(v["_ws.malformed"] or "_ws.malformed" in chain for chain, v in d.near)
 
 
-RULES = [inside_another_packet, no_first_packet, cut_by_the_capture, malformed]
+RULES = [inside_another_packet, no_first_packet, owner_of_srv, answer_to_another_port, more_names_than_are_listed, cut_by_the_capture,
+         malformed]
 
 
 class Difference:

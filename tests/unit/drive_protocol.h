@@ -63,6 +63,7 @@ static inline void drive_print_field(struct drive *d, const char *kind, const st
     if (field->size <= 8) memcpy(&number, at, field->size);
     bool absent = field->type == FIELD_word                                ? !*(const char *const *)at
                   : field->type == FIELD_list || field->type == FIELD_u16s ? list->count == 0
+                  : field->type == FIELD_ip ? memcmp(at, &(struct ip){{0}}, sizeof(struct ip)) == 0
                   : field->type == FIELD_str || field->type == FIELD_bytes
                       ? ((const struct text_ref *)at)->at == 0
                       : number == 0;
@@ -81,6 +82,8 @@ static inline void drive_print_field(struct drive *d, const char *kind, const st
         }
     if (field->type <= FIELD_u64 || field->type == FIELD_bool || field->type == FIELD_time)
         drive_print(d, "%llu", (unsigned long long)number);
+    char address[IP_TEXT_SIZE];
+    if (field->type == FIELD_ip) drive_print(d, "%.*s", ip_format(at, address), address);
     if (field->type == FIELD_f64) drive_print(d, "%.6f", *(const double *)at);
     drive_print(d, "\n");
 }
