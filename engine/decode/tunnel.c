@@ -189,6 +189,7 @@ bool tunnel_open(const struct packet *packet, struct decoded *outer, struct pack
     inner->captured = inside.packet.captured;
     inner->original = inside.packet.wire;
     inner->link_type = inside.link_type;
+    inner->origin = NULL; /* the kernel named the owner of the socket outside */
     return true;
 }
 

@@ -89,9 +89,9 @@ static inline bool tunnel_possible(const struct decoded *d) {
 }
 
 /* Looks into a whole datagram (`outer->fragment` is left alone). If it is a tunnel's, says so in
- * outer->carries; if a packet is inside, gives it, borrowed from the outer one, with its tunnel, and returns
- * true. An oddity is noted in `outer`; a packet inside the last of TUNNELS_MOST tunnels is one, and is not
- * opened. */
+ * outer->carries; if a packet is inside, gives it (without a process: the outer socket's is not its own),
+ * borrowed from the outer one, with its tunnel, and returns true. An oddity is noted in `outer`; a packet
+ * inside the last of TUNNELS_MOST tunnels is one, and is not opened. */
 bool tunnel_open(const struct packet *packet, struct decoded *outer, struct packet *inner,
                  struct tunnel *tunnel);
 
