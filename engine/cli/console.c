@@ -19,6 +19,8 @@ static const char about[] =
     "      --set=NAME.KEY=VALUE     set a detector's tunable; repeatable\n"
     "  -f, --filter=EXPRESSION      a pcap-filter(7) expression\n"
     "      --home-net=CIDR,...      your networks, instead of the private and link-local ranges\n"
+    "      --host-log=[ADDR=]FILE   what a Mac tells of its programs, as for replay; repeatable\n"
+    "      --host-clock-offset=S    seconds added to the times in it\n"
     "      --script-memory=MIB      memory bound of each detector, and of the prompt\n"
     "      --script-time=SECONDS    processor time of one entry into a detector\n"
     "      --color=WHEN             auto, always or never\n"
@@ -28,9 +30,10 @@ static const char about[] =
     "\n"
     "Exit code: 0 fine, 2 wrong use.\n";
 
-static const enum option_id taken[] = {OPTION_SCRIPT,   OPTION_SET,           OPTION_FILTER,
-                                       OPTION_HOME_NET, OPTION_SCRIPT_MEMORY, OPTION_SCRIPT_TIME,
-                                       OPTION_COLOR,    OPTION_HELP};
+static const enum option_id taken[] = {OPTION_SCRIPT,        OPTION_SET,         OPTION_FILTER,
+                                       OPTION_HOME_NET,      OPTION_HOST_LOG,    OPTION_HOST_CLOCK_OFFSET,
+                                       OPTION_SCRIPT_MEMORY, OPTION_SCRIPT_TIME, OPTION_COLOR,
+                                       OPTION_HELP};
 
 static int run(const struct invocation *invocation, const struct values *values, struct error *err) {
     struct rig_values rig;

@@ -24,6 +24,8 @@ static const char about[] =
     "      --json                   all as one JSON document\n"
     "  -f, --filter=EXPRESSION      a pcap-filter(7) expression\n"
     "      --home-net=CIDR,...      your networks, instead of the private and link-local ranges\n"
+    "      --host-log=[ADDR=]FILE   what a Mac tells of its programs, as for replay; repeatable\n"
+    "      --host-clock-offset=S    seconds added to the times in it\n"
     "      --batch=EVENTS           events that are handled at once\n"
     "      --script-memory=MIB      memory bound of each detector\n"
     "      --script-time=SECONDS    processor time of one entry into a detector\n"
@@ -31,9 +33,10 @@ static const char about[] =
     "\n"
     "Exit code: 0 fine, 1 a detector did not load or failed on the way, 2 wrong use.\n";
 
-static const enum option_id taken[] = {OPTION_SCRIPT,      OPTION_SET,   OPTION_FILTER,
-                                       OPTION_HOME_NET,    OPTION_BATCH, OPTION_SCRIPT_MEMORY,
-                                       OPTION_SCRIPT_TIME, OPTION_HELP};
+static const enum option_id taken[] = {OPTION_SCRIPT,   OPTION_SET,           OPTION_FILTER,
+                                       OPTION_HOME_NET, OPTION_HOST_LOG,      OPTION_HOST_CLOCK_OFFSET,
+                                       OPTION_BATCH,    OPTION_SCRIPT_MEMORY, OPTION_SCRIPT_TIME,
+                                       OPTION_HELP};
 
 static int top_of(const char *text, uint32_t *top, struct error *err) {
     char *end = NULL;

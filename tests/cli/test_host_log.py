@@ -143,6 +143,23 @@ def test_osquery_tells_of_sockets_where_the_capture_does_not(tmp_path):
     assert curl_flow(both)["flow"]["ancestors"] == ["sh", "Microsoft Word", "launchd"]
 
 
+def test_the_unified_log_and_santa(tmp_path):
+    """The unified log knows whose pid it is, and no more; Santa knows the parent as well."""
+    log, santa = tmp_path / "log", tmp_path / "santa.log"
+    log.write_text('Filtering the log data using "processID == 812"\n' + json.dumps(
+        {"timestamp": "2024-06-13 11:20:04.055000+0200", "processID": 812, "userID": 501, "processImagePath": "/usr/bin/curl",
+         "processImageUUID": "0D1B2C3D-0000-3000-8000-000000000001", "eventMessage": "x", "traceID": 2 ** 64 - 1}) + '\n{"count":1,"finished":1}\n')
+    lines = records("--host-log", log, "--record", "flow,process")
+    told, = of("process", lines)
+    assert told["endpoint"]["action"] == "seen" and told["endpoint"]["uuid"].startswith("0D1B2C3D") and told["endpoint"]["source"] == "log"
+    assert curl_flow(lines)["process"]["path"] == "/usr/bin/curl" and "parent" not in curl_flow(lines)["process"]
+    santa.write_text("[2024-06-13T09:20:03.000Z] I santad: action=EXEC|decision=ALLOW|pid=811|ppid=700|uid=501|user=anna|path=/bin/sh|args=sh\n"
+                     "[2024-06-13T09:20:04.011Z] I santad: action=FORK|pid=812|ppid=811|uid=501\n"
+                     "[2024-06-13T09:20:04.012Z] I santad: action=EXEC|decision=ALLOW|pid=812|ppid=811|uid=501|user=anna|path=/usr/bin/curl|args=curl -s x\n")
+    flow = curl_flow(records("--host-log", santa, "--record", "flow"))
+    assert flow["process"]["parent"] == "sh" and flow["flow"]["arguments"] == "curl -s x"
+
+
 def _has(program):
     return any(os.access(os.path.join(folder, program), os.X_OK) for folder in os.environ["PATH"].split(":"))
 
