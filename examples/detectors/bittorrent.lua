@@ -9,7 +9,7 @@ local lunette = require "lunette"
 lunette.detector { title = "BitTorrent", category = "Policy" }
 local tunables = lunette.tunables { quiet_hours = 24 }
 
-lunette.event("hello", { torrent = "str", peer = "str", program = "str", by_client = "bool" }, "A peer said which torrent it shares")
+lunette.event("hello", { torrent = "str", peer = "str", software = "str", by_client = "bool" }, "A peer said which torrent it shares")
 lunette.event("message", { kind = "u8", length = "u32", by_client = "bool" }, "A message between peers")
 
 local HELLO = "\19BitTorrent protocol"
@@ -34,7 +34,7 @@ local function parser(side)
         local peer = r:bytes(20)
         seen.program = program(peer)
         s.state[side] = seen
-        lunette.emit("hello", { torrent = seen.torrent, peer = hex(peer), program = seen.program, by_client = side == "client" })
+        lunette.emit("hello", { torrent = seen.torrent, peer = hex(peer), software = seen.program, by_client = side == "client" })
         while true do
             local length = r:u32be()
             if length > 0 then -- else it says that the peer is still there
