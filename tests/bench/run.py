@@ -66,10 +66,16 @@ class Bench:
     def __init__(self, options, work):
         self.options, self.work = options, pathlib.Path(work)
         self.build = pathlib.Path(options.build).resolve()
+        self.before = pathlib.Path(options.before).resolve() if options.before else None
         self.found = {}
 
     def program(self, name):
         return str(self.build / "bench" / name)
+
+    def compare(self, medians):
+        """What became of it since the other build: the ratio of each program's medians."""
+        for name in [name for name in medians if f"{name}: before" in medians]:
+            print(f"{name}: {medians[name] / medians[f'{name}: before']:.2f} × before")
 
     def make(self, name, *arguments):
         path = self.work / name
@@ -94,6 +100,10 @@ class Bench:
             "tcpdump -nn --count": ["tcpdump", "-nn", "-r", mix, "--count"],
             "ndpiReader -q": ["ndpiReader", "-i", mix, "-q"],
         }
+        if self.before:
+            for name, command in list(jobs.items()):
+                if command[0] == lunette[0]:
+                    jobs[f"{name}: before"] = [str(self.before / "lunette"), *command[1:]]
         for peer in ("tcpdump", "ndpiReader"):
             if not shutil.which(peer):
                 print(f"skipped: {peer} is not installed")
@@ -117,6 +127,7 @@ class Bench:
         if tcpdump:
             ratio = medians["lunette, three detectors"] / tcpdump
             print(f"at most 1.5 × tcpdump with three detectors: {ratio:.2f}, {MARK[ratio <= 1.5]}")
+        self.compare(medians)
 
     # --------------------------------------------------------------------- packets and flows
 
@@ -125,14 +136,16 @@ class Bench:
         for name, flows, packets in FLOW_CASES:
             path = self.make(f"flows-{flows}.pcap", "--flows", flows, "--packets", packets)
             jobs[name] = [self.program("bench_flow"), str(path), str(1 << 20)]
+            if self.before:
+                jobs[f"{name} before"] = [str(self.before / "bench" / "bench_flow"), *jobs[name][1:]]
         results = in_turns(jobs, self.options.repeats, figures)
         middle = {case: {name: statistics.median(one[name] for one in runs) for name in runs[0]}
                   for case, runs in results.items()}
         self.found["flows"] = middle
         print(f"\nCPU ns a packet, random flow per packet, 96-byte packets, median of {self.options.repeats}")
-        print(f"{'flows at once':54}" + "".join(f"{case:>8}" for case in middle))
+        print(f"{'flows at once':54}" + "".join(f"{case:>14}" for case in middle))
         for name in next(iter(middle.values())):
-            print(f"{name:54}" + "".join(f"{middle[case][name]:8.1f}" for case in middle))
+            print(f"{name:54}" + "".join(f"{middle[case][name]:14.1f}" for case in middle))
         for name in ("reading + decoding + flows", "reading + decoding + flows + protocols"):
             settled = [middle[case][name + ", second half"] for case, _, _ in FLOW_CASES]
             ratio = settled[-1] / settled[0]
@@ -155,6 +168,7 @@ class Bench:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=ROOT / "build", help="build folder with target bench's programs")
+    parser.add_argument("--before", help="build folder of an older state: its programs take turns with this one's")
     parser.add_argument("--bytes", type=float, default=1e9, help="size of the mix (default 1e9)")
     parser.add_argument("--repeats", type=int, default=5, help="measured turns (default 5, at least 3)")
     parser.add_argument("--work", help="keep the made captures in this folder and use them again")
