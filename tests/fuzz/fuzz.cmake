@@ -1,4 +1,4 @@
-# LUNETTE_FUZZ=ON: the engine under libFuzzer, ASan and UBSan, with a target for each parser, for packets and for captures
+# LUNETTE_FUZZ=ON: the engine under libFuzzer, ASan and UBSan, with a target for each parser, for packets, captures and host logs
 # (README.md). Needs clang; builds nothing else.
 if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
     message(FATAL_ERROR "LUNETTE_FUZZ needs clang: cmake -DCMAKE_C_COMPILER=clang …")
@@ -35,6 +35,7 @@ foreach(parser IN LISTS parsers)
 endforeach()
 lunette_fuzz_target(packets fuzz_packets.c)
 lunette_fuzz_target(capture fuzz_capture.c)
+lunette_fuzz_target(host_log fuzz_host_log.c)
 
 add_executable(make_seeds EXCLUDE_FROM_ALL "${fuzz_folder}/make_seeds.c")
 target_link_libraries(make_seeds PRIVATE lunette_engine)

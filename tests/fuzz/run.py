@@ -34,6 +34,11 @@ def make_seeds(fuzz):
     seeds = fuzz / "seeds"
     if not seeds.exists():
         subprocess.run([fuzz / "make_seeds", seeds, *captures()], check=True)
+        (seeds / "host_log").mkdir()
+        for path in (ROOT / "tests/fuzz/host_log.seeds", *(ROOT / "examples").glob("*.jsonl")):
+            lines = path.read_bytes().splitlines(keepends=True)
+            for at in range(0, min(len(lines), 40), 4):
+                (seeds / "host_log" / f"{path.name}-{at}").write_bytes(b"".join(lines[at:at + 4]))
         small = [p for p in captures() if p.stat().st_size < 65536]
         (seeds / "capture").mkdir()
         for path in small:
