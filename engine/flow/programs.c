@@ -21,6 +21,7 @@ static struct flow_programs *programs_of(struct flow_room *room, struct flow *fl
     if (!facts->programs) return NULL;
     struct flow_programs *made = slab_at(&room->programs, facts->programs);
     for (int side = 0; side < 2; side++) made->party[side].pid = made->party[side].effective_pid = -1;
+    made->service_class = ORIGIN_NO_CLASS;
     return made;
 }
 
@@ -184,6 +185,18 @@ void programs_packet(struct flow_room *room, struct flow *flow, unsigned side, c
     if (room->around.programs) ask(room, flow, packet->time);
 }
 
+void programs_marks(struct flow_room *room, struct flow *flow, const struct packet_origin *origin) {
+    bool says = origin->service_class != ORIGIN_NO_CLASS || origin->flow_id || origin->drop_reason;
+    struct flow_programs *programs = says && room->around.words ? programs_of(room, flow) : NULL;
+    if (!programs) return;
+    if (origin->service_class != ORIGIN_NO_CLASS) programs->service_class = origin->service_class;
+    if (origin->flow_id) programs->kernel_flow = origin->flow_id;
+    if (!origin->drop_reason) return;
+    programs->drops++;
+    programs->drop_reason = origin->drop_reason;
+    programs->drop_function = word(room, origin->drop_function);
+}
+
 void programs_finish(struct flow_room *room, struct flow *flow) {
     struct flow_programs *programs = room->around.programs ? programs_if(room, flow) : NULL;
     if (programs && !programs->known) programs->known = ask_once(room, flow, programs, flow->last);
@@ -249,10 +262,31 @@ static void fill_told(struct batch *batch, const struct program *told, struct ev
     if (told->arguments) body->arguments = batch_string(batch, told->arguments);
 }
 
+/* SO_TC_* of xnu's bsd/sys/socket_private.h. */
+static const char *class_word(uint32_t service_class) {
+    static const struct {
+        uint32_t number;
+        const char *word;
+    } classes[] = {{0, "BE"},   {100, "BK_SYS"}, {200, "BK"}, {300, "RD"}, {400, "OAM"},
+                   {500, "AV"}, {600, "RV"},     {700, "VI"}, {800, "VO"}, {900, "CTL"}};
+    for (unsigned i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (classes[i].number == service_class) return classes[i].word;
+    return service_class == ORIGIN_NO_CLASS ? NULL : "other";
+}
+
+static void fill_marks(const struct flow_programs *programs, struct event_flow_body *body) {
+    body->service_class = class_word(programs->service_class);
+    body->kernel_flow = programs->kernel_flow;
+    body->kernel_drops = programs->drops;
+    body->drop_reason = programs->drop_reason;
+    body->drop_function = programs->drop_function;
+}
+
 void programs_fill_record(const struct flow_room *room, const struct flow *flow,
                           struct event_flow_body *body) {
     struct batch *batch = room->around.batch;
     const struct flow_programs *programs = programs_if(room, flow);
+    if (programs) fill_marks(programs, body);
     const struct flow_party *party = programs ? party_of(flow, programs) : NULL;
     if (!party) return;
     if (party->has_uuid) body->process_uuid = uuid_text(batch, party->uuid);

@@ -34,6 +34,11 @@ enum party_trust { TRUST_NOBODY, TRUST_LOG, TRUST_INCOMING, TRUST_OUTGOING };
 struct flow_programs {
     struct flow_party party[2]; /* by side */
     struct program told;        /* of the program that the flow is for */
+    uint32_t service_class;     /* SO_TC_* of the latest packet that says, ORIGIN_NO_CLASS if none did */
+    uint32_t kernel_flow;       /* the kernel's own number of the flow, 0 if it was not told */
+    uint32_t drops;             /* packets that the kernel dropped (droptap) */
+    uint32_t drop_reason;       /* of the latest */
+    const char *drop_function;  /* a word, or NULL */
     nanoseconds ask_next;
     uint8_t asked; /* times since there was something new to ask for */
     bool known;    /* `told` is filled in */
@@ -42,6 +47,9 @@ struct flow_programs {
 /* A packet that `side` sent. Cheap enough to be called for each packet that has an origin. */
 void programs_packet(struct flow_room *room, struct flow *flow, unsigned side, const struct packet *packet,
                      const struct decoded *decoded);
+
+/* What the kernel says of a packet beside its process: once for each packet that has an origin. */
+void programs_marks(struct flow_room *room, struct flow *flow, const struct packet_origin *origin);
 
 /* The flow ends: the last time to ask. */
 void programs_finish(struct flow_room *room, struct flow *flow);

@@ -340,6 +340,7 @@ static void burst(struct flow_room *room, const struct packet *packets, const st
         struct flow *flow = flow_of(room, &lookups[i], d, time);
         if (packets[i].origin || room->around.programs)
             programs_packet(room, flow, lookups[i].side, &packets[i], d);
+        if (packets[i].origin) programs_marks(room, flow, packets[i].origin);
         flow_update(room, flow, lookups[i].side, d, time);
         if (on_packet) on_packet(context, flow, &packets[i], d, flow_direction(flow, lookups[i].side));
     }

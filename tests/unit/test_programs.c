@@ -352,6 +352,31 @@ static void hostile_names_are_made_fit(void **state) {
     lab_end(&lab);
 }
 
+/* Class and number are the latest told; each dropped packet counts once, the one that began the flow too. */
+static void what_the_kernel_says_beside_it(void **state) {
+    (void)state;
+    struct lab lab;
+    lab_begin(&lab, false);
+    const struct packet_origin marks[] = {
+        {.service_class = 200, .flow_id = 0x1234, .drop_function = ""},
+        {.service_class = ORIGIN_NO_CLASS, .drop_reason = 0x02030014, .drop_function = "ip_output_list"},
+        {.service_class = 900, .drop_reason = 0x0201000b, .drop_function = ""},
+    };
+    for (int i = 0; i < 3; i++) {
+        struct decoded d = from_mac("a");
+        world_packet(lab.w, i, &d);
+        lab.w->packets[lab.w->waiting - 1].origin = &marks[i];
+        world_flush(lab.w);
+    }
+    const struct event_flow_body *body = &only_flow(&lab)->body;
+    expect_text(body->service_class, "CTL");
+    assert_int_equal(body->kernel_flow, 0x1234);
+    assert_int_equal(body->kernel_drops, 2);
+    assert_int_equal(body->drop_reason, 0x0201000b);
+    expect_text(body->drop_function, NULL);
+    lab_end(&lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_packet_tells),
@@ -367,6 +392,7 @@ int main(void) {
         cmocka_unit_test(a_log_knows_the_socket),
         cmocka_unit_test(places_are_used_again),
         cmocka_unit_test(hostile_names_are_made_fit),
+        cmocka_unit_test(what_the_kernel_says_beside_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
