@@ -150,6 +150,7 @@ static bool digit(uint8_t byte) {
 }
 
 bool text_reply_read(struct text_reply *reply, struct slice line) {
+    reply->text = (struct slice){line.at, 0}; /* what it borrowed from an earlier line is gone */
     bool numbered = line.length >= 3 && digit(line.at[0]) && digit(line.at[1]) && digit(line.at[2]);
     uint16_t code =
         numbered ? (uint16_t)((line.at[0] - '0') * 100 + (line.at[1] - '0') * 10 + line.at[2] - '0') : 0;

@@ -25,6 +25,19 @@ static const struct said session[] = {
     {TO_CLIENT, "500 no\r\n250 ok\r\n", 0},
 };
 
+/* Found by fuzzing: the text of an earlier reply was taken for a banner when its bytes were long gone. */
+static void a_line_that_is_no_reply_says_nothing(void **state) {
+    (void)state;
+    static const struct said odd[] = {
+        {TO_SERVER, "USER anna\r\n", 0},
+        {TO_CLIENT, "220 hello\r\n", 0},
+        {TO_CLIENT, "nothing of FTP\r\n", 0},
+    };
+    struct drive *d = ftp(odd, COUNT(odd));
+    assert_false(drive_has(d, "ftp.banner=hello"));
+    drive_free(d);
+}
+
 static void logins_and_transfers_are_told(void **state) {
     (void)state;
     struct drive *d = ftp(session, COUNT(session));
@@ -110,6 +123,7 @@ static void noise_does_no_harm(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_that_is_no_reply_says_nothing),
         cmocka_unit_test(logins_and_transfers_are_told),
         cmocka_unit_test(auth_hands_both_sides_over),
         cmocka_unit_test(a_session_without_commands_is_one_event),
