@@ -39,10 +39,14 @@ static void move_text(struct span *text, void *context) {
     *at += text->length;
 }
 
-struct news *news_copy(const struct news *news) {
+size_t news_size(const struct news *news) {
     size_t bytes = sizeof *news;
     each_text((struct news *)news, add_length, &bytes); /* reads only */
-    struct news *copy = malloc(bytes);
+    return bytes;
+}
+
+struct news *news_copy(const struct news *news) {
+    struct news *copy = malloc(news_size(news));
     if (!copy) return NULL;
     *copy = *news;
     char *at = (char *)(copy + 1);

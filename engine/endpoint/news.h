@@ -70,8 +70,9 @@ static inline struct span span_of(const char *at, size_t length) {
     return (struct span){at, (uint32_t)(length < NEWS_TEXT_MOST ? length : NEWS_TEXT_MOST)};
 }
 
-/* A copy of its own, for free(). NULL without memory. */
+/* A copy of its own, for free(), and how many bytes it takes. NULL without memory. */
 struct news *news_copy(const struct news *news);
+size_t news_size(const struct news *news);
 
 /* "exec" …, NULL of those that are no event; "eslogger" … */
 const char *news_action_name(enum news_action action);

@@ -24,6 +24,7 @@ int pending_add(struct pending *pending, struct pending_news news) {
         pending->room = room;
     }
     news.order = pending->given++;
+    pending->bytes += news_size(news.news);
     uint32_t at = pending->count++;
     heap[at] = news;
     for (; at > 0 && is_before(&heap[at], &heap[(at - 1) / 2]); at = (at - 1) / 2)
@@ -34,6 +35,7 @@ int pending_add(struct pending *pending, struct pending_news news) {
 struct pending_news pending_take(struct pending *pending) {
     struct pending_news *heap = pending->heap, first = heap[0];
     uint32_t at = 0, count = --pending->count;
+    pending->bytes -= news_size(first.news);
     heap[0] = heap[count];
     for (;;) {
         uint32_t child = 2 * at + 1;

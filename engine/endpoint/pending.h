@@ -5,7 +5,8 @@
 
 #include "endpoint/news.h"
 
-enum { PENDING_MOST = 16384 };
+/* News, and bytes of them: an exec may have arguments of 32 KiB. */
+enum { PENDING_MOST = 16384, PENDING_BYTES = 32 << 20 };
 
 struct pending_news {
     nanoseconds time; /* the host's clock set right */
@@ -18,11 +19,12 @@ struct pending_news {
 struct pending {
     struct pending_news *heap; /* the earliest first; owned */
     uint32_t count, room;
+    size_t bytes;   /* of all news that wait */
     uint64_t given; /* number of the next */
 };
 
 static inline bool pending_is_full(const struct pending *pending) {
-    return pending->count >= PENDING_MOST;
+    return pending->count >= PENDING_MOST || pending->bytes >= PENDING_BYTES;
 }
 
 /* Takes the news over. -1 without memory, or when it is full: then it stays the caller's. */

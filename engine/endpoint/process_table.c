@@ -106,11 +106,28 @@ static void end_at(struct process_table *table, struct process *process, nanosec
     row_join(table, process);
 }
 
+/* Linked both ways: a program that runs exec in a loop fills the table from one bucket, where the one that
+ * gives way is always the last. */
+static void bucket_join(struct process_table *table, struct process *process, uint32_t newer) {
+    uint32_t number = number_of(table, process);
+    uint32_t *at = newer ? &table->slots[newer].older : bucket_of(table, process->host, process->pid);
+    process->newer = newer;
+    process->older = *at;
+    if (process->older) table->slots[process->older].newer = number;
+    *at = number;
+}
+
+static void bucket_leave(struct process_table *table, const struct process *process) {
+    if (process->older) table->slots[process->older].newer = process->newer;
+    if (process->newer)
+        table->slots[process->newer].older = process->older;
+    else
+        *bucket_of(table, process->host, process->pid) = process->older;
+}
+
 static void forget(struct process_table *table, struct process *process) {
     uint32_t number = number_of(table, process);
-    uint32_t *at = bucket_of(table, process->host, process->pid);
-    while (*at != number) at = &table->slots[*at].older;
-    *at = process->older;
+    bucket_leave(table, process);
     row_leave(table, process);
     free(process->arguments);
     *process = (struct process){.later = table->free_first};
@@ -143,11 +160,13 @@ static struct process *begin(struct process_table *table, uint32_t host, int32_t
     process->uid = NEWS_NO_UID;
     process->start = start;
     row_join(table, process);
-    uint32_t *at = bucket_of(table, host, pid), following = 0;
-    for (; *at && table->slots[*at].start > start; at = &table->slots[*at].older)
-        if (table->slots[*at].pid == pid && table->slots[*at].host == host) following = *at;
-    process->older = *at;
-    *at = number_of(table, process);
+    uint32_t newer = 0, following = 0;
+    for (uint32_t i = *bucket_of(table, host, pid); i && table->slots[i].start > start;
+         i = table->slots[i].older) {
+        if (table->slots[i].pid == pid && table->slots[i].host == host) following = i;
+        newer = i;
+    }
+    bucket_join(table, process, newer);
     for (uint32_t i = process->older; i; i = table->slots[i].older) {
         struct process *before = &table->slots[i];
         if (before->pid != pid || before->host != host) continue;

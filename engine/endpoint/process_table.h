@@ -26,7 +26,7 @@ struct process {
     const char *ancestors[PROGRAM_ANCESTORS];
     char *arguments; /* joined by spaces; owned, NULL if not told */
     /* the table's own */
-    uint32_t older;          /* instances of this bucket, by start, the latest first */
+    uint32_t older, newer;   /* instances of this bucket, by start, the latest first */
     uint32_t earlier, later; /* in the order in which they give way */
     bool used, ended;
     bool start_told; /* else it was there for a while when it was seen */

@@ -14,6 +14,9 @@ static const nanoseconds SLACK = 5 * NS_PER_SECOND;
 /* Ends are often not told. */
 static const nanoseconds LASTS = 86400 * NS_PER_SECOND;
 
+/* Entries of a bucket that are looked at: a port that is bound and closed all day has many. */
+enum { STEPS_MOST = 256 };
+
 struct entry {
     struct socket_name name;
     uint32_t host;
@@ -83,7 +86,7 @@ static bool fits(const struct entry *entry, uint32_t host, const struct socket_n
 static struct entry *held_by(const struct sockets *sockets, uint32_t host, const struct socket_name *name,
                              int32_t pid) {
     struct entry *entry = entry_of(sockets, *bucket_of(sockets, host, name));
-    for (; entry; entry = entry_of(sockets, entry->older))
+    for (int i = 0; entry && i < STEPS_MOST; i++, entry = entry_of(sockets, entry->older))
         if (entry->pid == pid && entry->to == INT64_MAX && fits(entry, host, name)) return entry;
     return NULL;
 }
@@ -111,7 +114,7 @@ void sockets_close(struct sockets *sockets, uint32_t host, const struct socket_n
 static const struct entry *find(const struct sockets *sockets, uint32_t host, const struct socket_name *name,
                                 nanoseconds time) {
     const struct entry *entry = entry_of(sockets, *bucket_of(sockets, host, name));
-    for (; entry; entry = entry_of(sockets, entry->older)) {
+    for (int i = 0; entry && i < STEPS_MOST; i++, entry = entry_of(sockets, entry->older)) {
         if (!fits(entry, host, name) || entry->from - SLACK > time) continue;
         nanoseconds to = entry->to == INT64_MAX ? entry->from + LASTS : entry->to;
         if (time <= to + SLACK) return entry;

@@ -19,7 +19,7 @@ void sockets_open(struct sockets *sockets, uint32_t host, const struct socket_na
 void sockets_close(struct sockets *sockets, uint32_t host, const struct socket_name *name, int32_t pid,
                    nanoseconds time);
 
-/* Who had it at that time; -1 if nobody is known. */
+/* Who had it at that time, of the latest that had such a one; -1 if nobody is known. */
 int32_t sockets_find(const struct sockets *sockets, uint32_t host, const struct socket_name *name,
                      nanoseconds time, const char **path);
 

@@ -75,7 +75,7 @@ struct flow {
     uint32_t isn[2];              /* TCP: sequence number before the first byte of each side */
     uint8_t icmp_type, icmp_code; /* of the first packet, as its client would send it */
     uint8_t protocol;             /* 1 + index in room->protocols, 0: unknown */
-    uint8_t given_up;             /* the like: a protocol that took the flow and gave it up */
+    uint8_t unused;
 };
 _Static_assert(sizeof(struct flow) == 256, "four cache lines");
 
@@ -101,6 +101,7 @@ struct flow_facts {
     char *proxy_target;    /* owned, not terminated */
     const char *proxy;     /* static, NULL: passes none */
     uint64_t anomalies[2]; /* set of room->anomalies whose event was made */
+    uint64_t given_up;     /* set of room->protocols that took the flow and gave it up */
     struct tunnel *tunnel; /* owned: what the first packet came in. NULL outside tunnels */
     const char *carries;   /* static: the tunnel whose outer flow this is, NULL if it is none */
 };

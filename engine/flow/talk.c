@@ -411,8 +411,8 @@ static void talk_segment(struct flow_room *room, struct flow *flow, enum directi
 
 /* Asks all protocols about a datagram. Returns the talk of the one that says yes, or NULL. */
 static struct talk *recognise_datagram(struct flow_room *room, struct flow *flow, const struct probe *probe) {
-    uint64_t candidates = room->candidates[probe->transport];
-    if (flow->given_up) candidates &= ~(1ULL << (flow->given_up - 1));
+    const struct flow_facts *facts = flow_facts_if(room, flow);
+    uint64_t candidates = room->candidates[probe->transport] & ~(facts ? facts->given_up : 0);
     int number = ask(room, &candidates, probe);
     if (number < 0) return NULL;
     struct talk *talk = talk_begin(room, flow);
@@ -424,11 +424,13 @@ static struct talk *recognise_datagram(struct flow_room *room, struct flow *flow
 
 /* The parser said that the flow is none of its own: others may be asked, it will not. */
 static void give_up(struct flow_room *room, struct flow *flow) {
-    uint8_t number = flow->protocol;
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    unsigned number = flow->protocol - 1u;
     talk_discard(room, flow);
-    flow->marks &= (uint16_t)~MARK_SILENT;
     flow->protocol = 0;
-    flow->given_up = number;
+    if (!facts) return; /* without memory to remember it nobody is asked any more */
+    flow->marks &= (uint16_t)~MARK_SILENT;
+    facts->given_up |= 1ULL << number;
 }
 
 static bool datagram_readable(const struct flow *flow, const struct decoded *d) {

@@ -75,6 +75,10 @@ uint16_t tunnels_number(struct tunnels *t, const struct tunnel *tunnel, uint16_t
             struct tunnel_number *n = at(t, place);
             if (n->identity != tunnel->identity || n->vlan != vlan) continue;
             n->burst = t->burst;
+            if (n->flows == 0) { /* or the oldest might be in use while others are not */
+                idle_take(t, place);
+                idle_put(t, place);
+            }
             return (uint16_t)(FIRST + place - 1);
         }
         uint16_t place = place_free(t);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/log_file.h"
+#include "endpoint/pending.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -273,8 +274,31 @@ static void words_of_the_command_line(void **state) {
     hosts_clear(&hosts);
 }
 
+/* News that wait are bounded by their bytes too. */
+static void many_long_news(void **state) {
+    (void)state;
+    static char arguments[NEWS_ARGUMENTS_TEXT];
+    struct pending pending = {.heap = NULL};
+    struct news news;
+    news_clear(&news);
+    news.arguments = (struct span){arguments, sizeof arguments};
+    while (!pending_is_full(&pending)) {
+        struct pending_news waiting = {.time = 1000 - pending.count, .news = news_copy(&news)};
+        assert_non_null(waiting.news);
+        assert_int_equal(pending_add(&pending, waiting), 0);
+    }
+    assert_true(pending.count < PENDING_MOST);
+    assert_true(pending.bytes <= PENDING_BYTES + 2 * sizeof arguments);
+    free(pending_take(&pending).news);
+    assert_false(pending_is_full(&pending));
+    while (pending_first(&pending)) free(pending_take(&pending).news);
+    assert_int_equal(pending.bytes, 0);
+    pending_clear(&pending);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_long_news),
         cmocka_unit_test_setup_teardown(in_order_of_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_late, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clocks_are_set_right, set_up, tear_down),

@@ -236,6 +236,26 @@ static void the_dead_give_way(void **state) {
     lab_free(lab);
 }
 
+/* A program that runs exec in a loop: its old images go, nobody else's. */
+static void one_pid_fills_the_table(void **state) {
+    (void)state;
+    struct lab *lab = lab_new(64);
+    execs(lab, 0, 0, 10, 1, "/stays");
+    for (int i = 0; i < 1000; i++) execs(lab, 0, 1 + i, 700, 1, i % 2 ? "/odd" : "/even");
+    assert_int_equal(process_table_figures(lab->table)->now, 64);
+    assert_path(lab, 10, 1001, "/stays");
+    assert_path(lab, 700, 1000.5, "/odd");
+    assert_path(lab, 700, 999.5, "/even");
+    assert_path(lab, 700, 940.5, "/odd"); /* the oldest but one that is left */
+    assert_path(lab, 700, 900, NULL);
+    execs(lab, 0, 950.5, 700, 1, "/late"); /* in its place */
+    assert_path(lab, 700, 950.7, "/late");
+    assert_path(lab, 700, 951.5, "/even");
+    for (int i = 0; i < 64; i++) execs(lab, 0, 2000 + i, 800 + i, 1, "/others");
+    assert_path(lab, 700, 1000.5, NULL);
+    lab_free(lab);
+}
+
 /* Whatever comes: bounds hold, and every instance that is found covers the time. */
 static void anything_goes(void **state) {
     (void)state;
@@ -313,8 +333,8 @@ int main(void) {
         cmocka_unit_test(pids_are_used_again), cmocka_unit_test(hosts_are_apart),
         cmocka_unit_test(parents_may_be_gone), cmocka_unit_test(told_twice),
         cmocka_unit_test(told_late),           cmocka_unit_test(seen_only),
-        cmocka_unit_test(the_dead_give_way),   cmocka_unit_test(anything_goes),
-        cmocka_unit_test(sockets_are_found),
+        cmocka_unit_test(the_dead_give_way),   cmocka_unit_test(one_pid_fills_the_table),
+        cmocka_unit_test(anything_goes),       cmocka_unit_test(sockets_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -606,6 +606,37 @@ static void more_tunnels_than_numbers(void **state) {
     tunnels_release(&t);
 }
 
+/* Numbers without flows go round: a burst that brings a packet of the oldest and one of a new tunnel finds
+ * the next oldest for that, whichever comes first. */
+static void numbers_in_use_do_not_bar_others(void **state) {
+    (void)state;
+    struct tunnels t = {.seed = 12345};
+    struct tunnel tunnel = {.kind = TUNNEL_VXLAN, .depth = 1};
+    uint16_t first = 0;
+    for (unsigned i = 1; i <= TUNNELS_TOLD_APART; i++) {
+        tunnel.identity = i;
+        t.burst++;
+        uint16_t number = tunnels_number(&t, &tunnel, 0);
+        if (i == 1) first = number;
+        tunnels_enter(&t, number);
+        tunnels_leave(&t, number);
+    }
+    t.burst++;
+    tunnel.identity = 1;
+    assert_int_equal(tunnels_number(&t, &tunnel, 0), first);
+    tunnel.identity = TUNNELS_TOLD_APART + 1;
+    uint16_t new = tunnels_number(&t, &tunnel, 0);
+    assert_int_not_equal(new, first);
+    assert_int_equal(t.refused, 0);
+    tunnel.identity = 3; /* it was the second oldest that went */
+    tunnels_number(&t, &tunnel, 0);
+    tunnel.identity = 2;
+    uint16_t again = tunnels_number(&t, &tunnel, 0);
+    assert_int_not_equal(again, new);
+    assert_int_equal(t.refused, 0);
+    tunnels_release(&t);
+}
+
 /* ------------------------------------------------------------------- fragments */
 
 /* A piece of the datagram inside, in VXLAN of that network. */
@@ -667,6 +698,7 @@ int main(void) {
         cmocka_unit_test(what_counts_and_what_does_not),
         cmocka_unit_test(flows_inside_meet_and_do_not_mix),
         cmocka_unit_test(more_tunnels_than_numbers),
+        cmocka_unit_test(numbers_in_use_do_not_bar_others),
         cmocka_unit_test(fragments_inside_are_joined_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
