@@ -43,6 +43,7 @@ enum {
 struct reading6 {
     struct dhcp_reading common;
     struct dhcp_list addresses, prefixes;
+    bool searched; /* the list of domains was read: a message has one */
 };
 
 static const char *message_word(uint8_t type) {
@@ -280,6 +281,8 @@ static void read_option(struct reading6 *r, uint16_t code, const uint8_t *value,
         read_servers(common, value, length);
         break;
     case OPTION_DOMAINS:
+        if (r->searched) break;
+        r->searched = true;
         dhcp_domains(common, &domains, value, length);
         body->search = dhcp_list_done(common, &domains);
         break;
@@ -375,6 +378,7 @@ static void dhcp6_datagram(struct conversation *c, enum direction direction, str
     r.common.cut = payload.length < original;
     r.common.options.length = 0;
     r.addresses.count = r.prefixes.count = 0;
+    r.searched = false;
     read_message(&r, payload);
     if (event) batch_commit(r.common.batch);
     if (r.common.anomaly) conversation_anomaly(c, r.common.anomaly);

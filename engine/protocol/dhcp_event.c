@@ -55,7 +55,8 @@ struct list_ref dhcp_list_done(struct dhcp_reading *r, const struct dhcp_list *l
 
 void dhcp_domains(struct dhcp_reading *r, struct dhcp_list *list, const uint8_t *bytes, uint32_t length) {
     uint32_t at = 0;
-    while (at < length) {
+    /* A name may be two bytes, a pointer to a long one: no more are read than fit into the list. */
+    for (uint32_t names = 0; at < length && names < DHCP_LIST_MAX; names++) {
         struct dns_name name;
         enum dns_name_status status = dns_name_read(bytes, length, &at, &name);
         if (status != DNS_NAME_OK) {

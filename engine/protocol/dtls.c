@@ -8,10 +8,11 @@
  *
  * Versions count down: feff is DTLS 1.0, fefd 1.2, fefc 1.3. The number 0100 is older than the first RFC and
  * lives on with Cisco AnyConnect, whose data channel DTLS is: that is a vpn event too. */
-#include "protocol/protocols.h"
+#include "protocol/dtls.h"
 
 #include "protocol/certificate_cache.h"
 #include "protocol/ja4.h"
+#include "protocol/protocols.h"
 #include "protocol/tls_event.h"
 #include "protocol/tls_hello.h"
 #include "protocol/tls_record.h"
@@ -69,19 +70,23 @@ static bool message_valid(const uint8_t *h, uint32_t record) {
     return length <= 1u << 17 && at + here <= length && MESSAGE_HEADER + here <= record;
 }
 
+bool dtls_begins(struct slice p, uint32_t original) {
+    if (!record_valid(p, original) || p.at[0] != TLS_HANDSHAKE || load_be16(p.at + 3) != 0) return false;
+    uint32_t length = load_be16(p.at + 11);
+    if (p.length < RECORD_HEADER + MESSAGE_HEADER || length < MESSAGE_HEADER) return false;
+    uint8_t type = p.at[RECORD_HEADER];
+    bool begins = type == TLS_CLIENT_HELLO || type == TLS_SERVER_HELLO || type == HELLO_VERIFY_REQUEST ||
+                  type == TLS_CERTIFICATE;
+    return begins && message_valid(p.at + RECORD_HEADER, length);
+}
+
 /* The first datagrams of a handshake; or, in the middle of a connection, records that fill it exactly. */
 static enum recognised dtls_recognise(const struct probe *probe) {
     struct slice p = {probe->data, probe->length};
     if (!record_valid(p, probe->original)) return RECOGNISED_NO;
-    uint32_t length = load_be16(p.at + 11);
     uint16_t epoch = load_be16(p.at + 3);
-    if (p.at[0] == TLS_HANDSHAKE && epoch == 0) {
-        if (p.length < RECORD_HEADER + MESSAGE_HEADER || length < MESSAGE_HEADER) return RECOGNISED_NO;
-        uint8_t type = p.at[RECORD_HEADER];
-        bool begins = type == TLS_CLIENT_HELLO || type == TLS_SERVER_HELLO || type == HELLO_VERIFY_REQUEST ||
-                      type == TLS_CERTIFICATE;
-        return begins && message_valid(p.at + RECORD_HEADER, length) ? RECOGNISED_YES : RECOGNISED_NO;
-    }
+    if (p.at[0] == TLS_HANDSHAKE && epoch == 0)
+        return dtls_begins(p, probe->original) ? RECOGNISED_YES : RECOGNISED_NO;
     bool fills = false;
     for (uint32_t at = 0; record_valid((struct slice){p.at + at, p.length - at}, probe->original - at);) {
         at += RECORD_HEADER + load_be16(p.at + at + 11);
@@ -267,9 +272,8 @@ static void on_record(struct conversation *c, struct dtls *d, enum direction dir
     }
 }
 
-static void dtls_datagram(struct conversation *c, enum direction direction, struct slice payload,
-                          uint32_t original) {
-    struct dtls *d = c->state;
+bool dtls_read(struct conversation *c, struct dtls *d, enum direction direction, struct slice payload,
+               uint32_t original) {
     uint32_t at = 0;
     for (int i = 0; i < RECORDS_MOST && !d->reported; i++) {
         struct slice rest = {payload.at + at, payload.length - at};
@@ -285,18 +289,44 @@ static void dtls_datagram(struct conversation *c, enum direction direction, stru
         at += RECORD_HEADER + length;
     }
     if (++d->datagrams >= DATAGRAMS_MOST) report(c, d);
-    if (d->reported) conversation_over(c);
+    return d->reported;
 }
 
-static void dtls_end(struct conversation *c) {
-    struct dtls *d = c->state;
-    report(c, d);
+static void release(struct dtls *d) {
     pieces_clear(&d->pieces[0]);
     pieces_clear(&d->pieces[1]);
     free(d->hello);
     free(d->leaf);
     d->hello = NULL;
     d->leaf = NULL;
+}
+
+/* ------------------------------------------------------------------ beside another protocol */
+
+struct dtls *dtls_new(void) {
+    return calloc(1, sizeof(struct dtls));
+}
+
+void dtls_finish(struct conversation *c, struct dtls *d) {
+    report(c, d);
+}
+
+void dtls_free(struct dtls *d) {
+    if (!d) return;
+    release(d);
+    free(d);
+}
+
+/* ------------------------------------------------------------------ protocol */
+
+static void dtls_datagram(struct conversation *c, enum direction direction, struct slice payload,
+                          uint32_t original) {
+    if (dtls_read(c, c->state, direction, payload, original)) conversation_over(c);
+}
+
+static void dtls_end(struct conversation *c) {
+    report(c, c->state);
+    release(c->state);
 }
 
 static void *dtls_share(void) {

@@ -152,13 +152,13 @@ static bool on_continuation(struct conversation *c, unsigned sender, const struc
 
 /* ------------------------------------------------------------------- frames */
 
-/* The length of a DATA frame's data; its first byte is here if it is padded. */
+/* The length of a DATA frame's data; its first byte is here if it is padded and not empty. */
 static void on_data(struct conversation *c, unsigned sender, const struct frame *f, const uint8_t *payload) {
     struct http_transaction *t = http2_stream_find(c->state, f->stream);
     if (!t) return;
     uint32_t length = f->length;
     if (f->flags & FLAG_PADDED) {
-        if (payload[0] >= length) {
+        if (length == 0 || payload[0] >= length) {
             conversation_anomaly(c, "bad_padding");
             return;
         }

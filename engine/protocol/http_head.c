@@ -138,6 +138,8 @@ enum http_header_id http_header_id(struct slice name) {
         {"origin", HTTP_ORIGIN},
         {"sec-websocket-protocol", HTTP_WEBSOCKET_PROTOCOL},
         {"sec-websocket-extensions", HTTP_WEBSOCKET_EXTENSIONS},
+        {"authorization", HTTP_AUTHORIZATION},
+        {"proxy-authorization", HTTP_AUTHORIZATION},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (http_word_is(name, known[i].name)) return known[i].id;

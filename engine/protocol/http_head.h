@@ -40,6 +40,7 @@ enum http_header_id {
     HTTP_ORIGIN,
     HTTP_WEBSOCKET_PROTOCOL,
     HTTP_WEBSOCKET_EXTENSIONS,
+    HTTP_AUTHORIZATION, /* the proxy's too */
 };
 
 struct http_header {

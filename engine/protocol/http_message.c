@@ -161,6 +161,8 @@ void http_message_header(struct conversation *c, enum http_role role, struct sli
         side->chunked = http_ends_chunked(header.value);
     }
     if (role == HTTP_REQUESTS && header.id == HTTP_HOST) host_header(c, side, header.value);
+    if (role == HTTP_REQUESTS && header.id == HTTP_AUTHORIZATION)
+        conversation_hide_head(c, (enum direction)state->request_direction);
     struct http_transaction *t = side->transaction;
     if (!t) return;
     if (role == HTTP_REQUESTS)

@@ -103,10 +103,11 @@ static bool ends_with_literal(struct slice line, uint64_t *bytes) {
 
 /* After a line: on with the next, or first past the literal that it ends with. */
 static enum text_step line_done(struct imap *s, enum direction direction, struct slice line) {
-    s->continues[direction] = ends_with_literal(line, &s->reader.count);
+    s->continues[direction] = ends_with_literal(line, &s->reader.count[direction]);
     if (!s->continues[direction]) return TEXT_NEXT;
-    if (direction == TO_SERVER && s->want_user && s->reader.count <= TEXT_VALUE_MOST) return TEXT_COUNTED;
-    return TEXT_SKIP;
+    bool user = direction == TO_SERVER && s->want_user && s->reader.count[direction] <= TEXT_VALUE_MOST;
+    if (direction == TO_SERVER && !user) s->want_user = false; /* the next literal is the password */
+    return user ? TEXT_COUNTED : TEXT_SKIP;
 }
 
 static void imap_counted(struct conversation *c, enum direction direction, struct slice bytes) {

@@ -6,6 +6,7 @@
 #include "protocol/protocols.h"
 
 #include "protocol/ber.h"
+#include "protocol/sasl.h"
 #include "protocol/text_words.h"
 
 enum { LOOK_MOST = 4096, RESULT_IN_PROGRESS = 14, PORT_LDAP = 389, PORT_CATALOG = 3268 };
@@ -143,7 +144,8 @@ static void bind_end(struct conversation *c, struct ldap *l) {
 
 /* ------------------------------------------------------------------ operations */
 
-static void on_bind(struct conversation *c, struct ldap *l, uint32_t id, struct cursor op) {
+static void on_bind(struct conversation *c, struct ldap *l, enum direction direction, uint32_t id,
+                    struct cursor op) {
     bool next_round = l->bind_open && l->answered && l->result == RESULT_IN_PROGRESS;
     if (!next_round) bind_end(c, l);
     l->bind_open = true;
@@ -162,6 +164,8 @@ static void on_bind(struct conversation *c, struct ldap *l, uint32_t id, struct 
     l->password = method == 0x80 && cursor_left(&credentials) > 0;
     struct slice mechanism = {credentials.at, 0};
     if (method == 0xa3) mechanism = ber_expect(&credentials, BER_OCTETS);
+    if (method == 0xa3 && sasl_sends_password(mechanism)) l->password = true;
+    if (l->password) conversation_hide_head(c, direction);
     text_value_set(&l->mechanism, mechanism);
 }
 
@@ -196,7 +200,7 @@ static bool on_operation(struct conversation *c, struct ldap *l, enum direction 
                          uint8_t operation, struct cursor op) {
     switch (operation) {
     case BIND_REQUEST:
-        on_bind(c, l, id, op);
+        on_bind(c, l, direction, id, op);
         break;
     case BIND_RESPONSE:
         on_bind_response(c, l, id, op);

@@ -150,7 +150,8 @@ static bool walk_questions(struct walk *walk) {
             return false;
         }
         if (question.class & TOP_BIT && walk->protocol[0] == 'm') walk->body->unicast = true;
-        if (!walk->batch) continue;
+        /* The event's text has a bound too: what is not listed must not use it up. */
+        if (!walk->batch || walk->questions.count == NAMES_MAX) continue;
         put(&walk->questions, name_text(walk, &question.name));
         put(&walk->types, batch_string(walk->batch, type_word(walk, question.type)));
         uint32_t service = question.type == DNS_PTR ? mdns_service_length(&question.name) : 0;
@@ -163,6 +164,7 @@ static bool walk_questions(struct walk *walk) {
 static void note_address(struct walk *walk, const struct dns_record *record) {
     const uint8_t *data = walk->message->bytes + record->data;
     struct ip address;
+    if (walk->addresses.count == NAMES_MAX) return;
     if (record->type == DNS_A && record->data_length == 4)
         ip_from_v4(&address, data);
     else if (record->type == DNS_AAAA && record->data_length == 16)

@@ -124,7 +124,7 @@ static void note_txt(struct mdns_services *services, struct mdns_service *s, con
 
 static void note_srv(struct mdns_services *services, struct mdns_service *s, const uint8_t *message,
                      const struct dns_record *record) {
-    if (record->data_length < 7) return;
+    if (record->data_length < 7 || s->host.at) return; /* one host each: a repetition says the same */
     struct dns_name host;
     uint32_t at = record->data + 6;
     if (dns_name_read(message, record->data + record->data_length, &at, &host) != DNS_NAME_OK) return;

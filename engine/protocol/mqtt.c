@@ -160,6 +160,7 @@ static void on_connect(struct conversation *c, struct mqtt *m, enum direction di
     }
     if (flags & FLAG_USER) text_value_set(&m->user, read_string(&at));
     m->password = flags & FLAG_PASSWORD;
+    if (m->password) conversation_hide_head(c, direction);
     if (at.failed) conversation_anomaly(c, "bad_connect");
 }
 

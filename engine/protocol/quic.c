@@ -14,6 +14,8 @@
 #include <stdlib.h>
 
 enum {
+    KEYS_MADE_MOST =
+        4, /* of a datagram, whose packets all belong to one connection (RFC 9000 section 12.2) */
     DATAGRAMS_MOST = 64, /* then we have seen enough of a handshake that does not come to an end */
     CHLO_DATAGRAMS_MOST = 8,
     DRAFT_29 = (int)0xff00001d,
@@ -298,7 +300,8 @@ static struct slice open_initial(struct conversation *c, struct quic *q, enum di
         if (frames.at) return frames;
     }
     /* Not by the keys at hand: a first packet, or the first to the id that a Retry gave. */
-    if (tried_in_vain(q, packet)) return frames;
+    if (tried_in_vain(q, packet) || q->keys_made == KEYS_MADE_MOST) return frames;
+    q->keys_made++;
     if (!quic_initial_keys(crypt, packet->version, packet->dcid, keys)) return frames;
     frames = quic_open(crypt, &keys[TO_SERVER], packet);
     if (!frames.at && quic_version_reserved(packet->number)) {
@@ -397,6 +400,7 @@ static void quic_datagram(struct conversation *c, enum direction direction, stru
     (void)original; /* a packet that was cut is told by its length */
     if (payload.length == 0) return;
     if (q->datagrams++ == 0) q->time = c->time;
+    q->keys_made = 0;
     const struct quic_version *google =
         quic_header_is_long(payload.at[0]) ? google_long(payload) : google_public(payload);
     if (google) {

@@ -32,6 +32,7 @@ struct quic {
     struct quic_id failed;    /* the last id whose keys were of no use */
     uint32_t failed_number;   /* and the version that they were made for */
     bool has_failed;
+    uint8_t keys_made; /* for packets of this datagram: each costs eight HMACs */
 
     struct quic_stream streams[2]; /* the client's and the server's messages */
     uint32_t server_used;          /* bytes of the server's messages that are read */

@@ -164,8 +164,8 @@ static void on_auth(struct smtp *s, struct slice rest) {
 
 static enum text_step on_message(struct smtp *s, struct slice rest) {
     struct slice digits = word_take(&rest);
-    s->reader.count = number_take(&digits);
-    s->size += s->reader.count;
+    s->reader.count[TO_SERVER] = number_take(&digits);
+    s->size += s->reader.count[TO_SERVER];
     text_queue_push(&s->queue, word_is(rest, "LAST") ? COMMAND_MESSAGE : COMMAND_BDAT);
     return TEXT_SKIP;
 }

@@ -3,11 +3,14 @@
  * A message begins with two zero bits, has a length that is a multiple of four, and since RFC 5389 a magic
  * cookie that nobody writes by chance. Without the cookie only port 3478 and a message that fits to the byte
  * are believed. On one socket with it go media, DTLS and TURN's channel data, told apart by the first byte
- * (RFC 7983): those are passed over, but for DTLS none of them is told about here.
+ * (RFC 7983). A DTLS handshake is read as DTLS alone would be (dtls.h) and makes a `tls` event of this flow;
+ * the others are passed over.
  *
  * Calls send many messages. There is an event for each kind of success the first time it comes in a flow
  * (what the outside address is, what a relay gave), for each error, and one at the end for a flow that was
  * never answered. */
+#include "protocol/certificate_cache.h"
+#include "protocol/dtls.h"
 #include "protocol/protocols.h"
 #include "protocol/text_words.h"
 
@@ -49,6 +52,8 @@ struct stun {
     uint16_t told;   /* successes by method */
     uint16_t method; /* of the last request */
     bool told_any;
+    struct dtls *dtls; /* owned: a handshake on the same socket, until it is told */
+    bool dtls_told;
 };
 
 /* What one message says. */
@@ -172,7 +177,8 @@ static enum recognised stun_recognise(const struct probe *probe) {
     const uint8_t *p = probe->data;
     bool tcp = probe->transport == TRANSPORT_TCP;
     if (probe->length > 0 && p[0] >= 0x40) return RECOGNISED_NO;
-    if (probe->length < HEADER) return tcp && probe->length < 4 ? RECOGNISED_MAYBE : RECOGNISED_NO;
+    if (probe->length < HEADER)
+        return tcp && (probe->length < 4 || header_fits(p)) ? RECOGNISED_MAYBE : RECOGNISED_NO;
     if (!header_fits(p)) return RECOGNISED_NO;
     uint32_t size = HEADER + load_be16(p + 2);
     if (tcp ? size > 4096 : size != probe->original) return RECOGNISED_NO;
@@ -244,9 +250,24 @@ static void take_message(struct conversation *c, const struct message *m) {
     }
 }
 
+/* RFC 7983: a first byte of 20 to 63 is DTLS's. */
+static bool is_dtls(struct slice payload) {
+    return payload.length > 0 && payload.at[0] >= 20 && payload.at[0] <= 63;
+}
+
+static void beside(struct conversation *c, struct stun *s, enum direction direction, struct slice payload,
+                   uint32_t original) {
+    if (s->dtls_told) return;
+    if (!s->dtls && dtls_begins(payload, original)) s->dtls = dtls_new();
+    if (!s->dtls || !dtls_read(c, s->dtls, direction, payload, original)) return;
+    dtls_free(s->dtls);
+    s->dtls = NULL;
+    s->dtls_told = true;
+}
+
 static void stun_datagram(struct conversation *c, enum direction direction, struct slice payload,
                           uint32_t original) {
-    (void)direction;
+    if (is_dtls(payload)) beside(c, c->state, direction, payload, original);
     if (payload.length < HEADER || !header_fits(payload.at)) return;      /* media, DTLS, channel data */
     if (HEADER + (uint32_t)load_be16(payload.at + 2) != original) return; /* somebody else's on this socket */
     struct message m;
@@ -291,7 +312,18 @@ static int64_t stun_stream(struct conversation *c, enum direction direction, con
 
 static void stun_end(struct conversation *c) {
     struct stun *s = c->state;
+    if (s->dtls) dtls_finish(c, s->dtls);
+    dtls_free(s->dtls);
+    s->dtls = NULL;
     if (!s->told_any) report(c, s, NULL);
+}
+
+static void *stun_share(void) {
+    return certificate_cache_new();
+}
+
+static void stun_unshare(void *shared) {
+    certificate_cache_free(shared);
 }
 
 const struct protocol protocol_stun = {
@@ -301,5 +333,7 @@ const struct protocol protocol_stun = {
     .recognise = stun_recognise,
     .stream = stun_stream,
     .datagram = stun_datagram,
+    .share = stun_share,
+    .unshare = stun_unshare,
     .end = stun_end,
 };

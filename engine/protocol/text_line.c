@@ -80,11 +80,11 @@ static int64_t one_line(struct conversation *c, struct text_reader *reader,
         text_body_begin(reader, direction);
         return GO_ON;
     case TEXT_SKIP:
-        if (reader->count > length - *used) {
+        if (reader->count[direction] > length - *used) {
             uint64_t most = (uint64_t)INT64_MAX - *used;
-            return (int64_t)(*used + (reader->count < most ? reader->count : most));
+            return (int64_t)(*used + (reader->count[direction] < most ? reader->count[direction] : most));
         }
-        *used += (uint32_t)reader->count;
+        *used += (uint32_t)reader->count[direction];
         return GO_ON;
     case TEXT_COUNTED:
         reader->counted[direction] = true;
@@ -101,6 +101,8 @@ static int64_t one_line(struct conversation *c, struct text_reader *reader,
 int64_t text_stream(struct conversation *c, struct text_reader *reader, const struct text_handler *handler,
                     enum direction direction, const uint8_t *data, uint32_t length) {
     uint32_t used = 0;
+    /* All these protocols begin with a login, often within the bytes that a flow's record would show. */
+    if (direction == TO_SERVER && !reader->heard[TO_SERVER]) conversation_hide_head(c, TO_SERVER);
     reader->heard[direction] = true;
     while (used < length) {
         const uint8_t *at = data + used;
@@ -110,10 +112,10 @@ int64_t text_stream(struct conversation *c, struct text_reader *reader, const st
             continue;
         }
         if (reader->counted[direction]) {
-            if (left < reader->count) return used;
+            if (left < reader->count[direction]) return used;
             reader->counted[direction] = false;
-            handler->on_counted(c, direction, (struct slice){at, (uint32_t)reader->count});
-            used += (uint32_t)reader->count;
+            handler->on_counted(c, direction, (struct slice){at, (uint32_t)reader->count[direction]});
+            used += (uint32_t)reader->count[direction];
             continue;
         }
         /* On hold: the other side's answer decides, unless it never says anything. */

@@ -19,17 +19,17 @@
 enum { TEXT_LINE_MOST = 16 * 1024 };
 
 enum text_step {
-    TEXT_NEXT,      /* go on with the next line */
-    TEXT_DOTS,      /* a body follows that ends with a line of one dot; on_body_end tells its size */
-    TEXT_SKIP,      /* reader->count bytes follow that nobody wants */
-    TEXT_COUNTED,   /* reader->count bytes follow, at most TEXT_VALUE_MOST: on_counted wants them */
+    TEXT_NEXT,    /* go on with the next line */
+    TEXT_DOTS,    /* a body follows that ends with a line of one dot; on_body_end tells its size */
+    TEXT_SKIP,    /* reader->count[direction] bytes follow that nobody wants */
+    TEXT_COUNTED, /* reader->count[direction] bytes follow, at most TEXT_VALUE_MOST: on_counted wants them */
     TEXT_HAND_OVER, /* what follows is another protocol's */
     TEXT_OVER,      /* nothing more is wanted in either direction */
 };
 
 struct text_reader {
-    uint64_t count;
-    uint64_t body[2]; /* bytes of the body so far, by direction */
+    uint64_t count[2]; /* of TEXT_SKIP and TEXT_COUNTED, by direction */
+    uint64_t body[2];  /* bytes of the body so far, by direction */
     bool in_body[2];
     uint8_t matched[2]; /* of CR LF . CR LF, by what came last */
     bool torn[2];       /* the rest of a line is to be passed over */

@@ -216,10 +216,12 @@ static uint32_t take(struct conversation *c, struct xmpp *x, enum direction dire
     struct slice tag = {at + 1, (uint32_t)(end - at - 1)};
     bool empty = tag.length > 0 && tag.at[tag.length - 1] == '/';
     struct slice name = tag_name(tag);
-    if (direction == TO_SERVER)
+    if (direction == TO_SERVER) {
         client_tag(x, tag, name, empty);
-    else
+        if (x->password || x->wanted[TO_SERVER] == WANTED_SASL) conversation_hide_head(c, TO_SERVER);
+    } else {
         *over_to_tls = server_tag(c, x, tag, name, empty);
+    }
     return (uint32_t)(end + 1 - at);
 }
 

@@ -123,6 +123,23 @@ static inline void drive_expect_none(const struct drive *d, const char *text) {
     if (strstr(d->text, text)) fail_msg("%s is in:\n%s", text, d->text);
 }
 
+/* The flow's record, which shows the first bytes of both sides, has nothing of a secret either. */
+static inline void drive_expect_hidden(const struct protocol *protocol, enum event_kind kind, uint16_t port,
+                                       const struct said *said, uint32_t count, const char *secret) {
+    for (uint32_t cut = 0; cut < 10; cut += 3) {
+        struct drive *d =
+            drive_new_of((const struct protocol *const[]){&protocol_inner, protocol, NULL}, kind);
+        d->wants[EVENT_flow] = true;
+        d->server_port = port;
+        drive_open(d);
+        for (uint32_t i = 0; i < count; i++) drive_say(d, &said[i], cut);
+        drive_close(d);
+        assert_int_equal(d->events[EVENT_flow], 1);
+        drive_expect_none(d, secret);
+        drive_free(d);
+    }
+}
+
 /* Server Name and all aside: enough of a TLS record to begin with. */
 #define DRIVE_HELLO "\x16\x03\x01\x02\x00\x01"
 

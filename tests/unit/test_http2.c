@@ -329,6 +329,19 @@ static void expect_anomaly(struct wire *up, struct wire *down, const char *name,
     drive_free(d);
 }
 
+/* DATA that is said to be padded, of no length, at the very end of what was captured. */
+static void padded_and_empty(void **state) {
+    (void)state;
+    struct wire *up = client_wire();
+    FRAME(up, HEADERS, END_HEADERS, 1, ROOT);
+    FRAME(up, DATA, PADDED, 1, "");
+    struct drive *d = begin();
+    run(d, up, NULL, 0);
+    expect_count(d, 1, 1);
+    drive_expect(d, "anomaly.name=bad_padding");
+    drive_free(d);
+}
+
 static void what_is_wrong_is_said(void **state) {
     (void)state;
     struct wire *up = client_wire();
@@ -428,6 +441,7 @@ int main(void) {
         cmocka_unit_test(promised_stream),
         cmocka_unit_test(upgrade_of_http_1),
         cmocka_unit_test(gaps),
+        cmocka_unit_test(padded_and_empty),
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(streams_without_end),
         cmocka_unit_test(others_are_not_taken),

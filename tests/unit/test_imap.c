@@ -123,8 +123,42 @@ static void noise_does_no_harm(void **state) {
     drive_noise(&protocol_imap, EVENT_imap, 143, upgrade, COUNT(upgrade));
 }
 
+/* A name too long to be kept is passed over, and the password behind it is not taken for one. */
+static void a_literal_that_is_no_user(void **state) {
+    (void)state;
+    char name[300 + 64];
+    memset(name, 'n', 300);
+    strcpy(name + 300, " {6+}\r\nsecret\r\n");
+    const struct said said[] = {{TO_CLIENT, "* OK IMAP4rev1\r\n", 0},
+                                {TO_SERVER, "A001 LOGIN {300+}\r\n", 0},
+                                {TO_SERVER, name, 0},
+                                {TO_CLIENT, "A001 OK in\r\n", 0}};
+    struct drive *d = imap(said, COUNT(said));
+    drive_expect(d, "imap.password=1");
+    drive_expect_none(d, "secret");
+    drive_free(d);
+    drive_expect_hidden(&protocol_imap, EVENT_imap, 143, said, COUNT(said), "secret");
+}
+
+/* The server may send a literal of its own while the client's is awaited. */
+static void literals_of_both_sides(void **state) {
+    (void)state;
+    const struct said said[] = {{TO_CLIENT, "* OK IMAP4rev1\r\n", 0},
+                                {TO_SERVER, "A001 LOGIN {4}\r\n", 0},
+                                {TO_CLIENT, "* 1 FETCH (BODY {20}\r\n01234567890123456789)\r\n", 0},
+                                {TO_SERVER, "anna {6+}\r\nsecret\r\n", 0},
+                                {TO_CLIENT, "A001 OK in\r\n", 0}};
+    struct drive *d = imap(said, COUNT(said));
+    drive_expect(d, "imap.user=anna");
+    drive_expect(d, "imap.status=ok");
+    drive_expect_none(d, "secret");
+    drive_free(d);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_literal_that_is_no_user),
+        cmocka_unit_test(literals_of_both_sides),
         cmocka_unit_test(a_login_is_told_without_its_secret),
         cmocka_unit_test(literals_are_counted),
         cmocka_unit_test(a_login_in_steps_names_its_user),

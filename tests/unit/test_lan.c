@@ -48,6 +48,31 @@ static void what_is_browsed(void **state) {
     drive_free(d);
 }
 
+/* Thousands of questions for one long name, each two bytes of pointer: what comes behind them is told. */
+static void many_questions_leave_room_for_the_rest(void **state) {
+    (void)state;
+    enum { QUESTIONS = 4000, LABEL = 60 };
+    static uint8_t message[12 + 4 * (1 + LABEL) + 1 + 4 + QUESTIONS * 6 + 16];
+    memset(message, 1, sizeof message); /* control characters: four bytes of text each */
+    memcpy(message,
+           "\0\0\x84\0"
+           "\x0f\xa0"
+           "\0\1\0\0\0\0",
+           12);
+    for (unsigned i = 0; i < 4; i++) message[12 + i * (1 + LABEL)] = LABEL;
+    uint8_t *at = message + 12 + 4 * (1 + LABEL);
+    memcpy(at, "\0\0\xff\0\1", 5);
+    at += 5;
+    for (unsigned i = 1; i < QUESTIONS; i++, at += 6) memcpy(at, "\xc0\x0c\0\xff\0\1", 6);
+    memcpy(at, "\xc0\x0c\0\1\0\1\0\0\0\x78\0\4\xc0\0\2\7", 16);
+    struct drive *d = lan_drive(&protocol_mdns, EVENT_mdns, 5353);
+    drive_send(d, TO_SERVER, message, (size_t)(at + 16 - message));
+    drive_close(d);
+    drive_expect(d, "mdns.addresses=192.0.2.7");
+    assert_int_equal(d->events[EVENT_anomaly], 0);
+    drive_free(d);
+}
+
 /* A Mac's own: PTR to "My Mac", its SRV, TXT with a pair, _device-info, a goodbye. */
 #define ANNOUNCE                                                                                             \
     "\0\0\x84\0\0\0\0\5\0\0\0\0"                                                                             \
@@ -249,6 +274,7 @@ static void broken_messages_do_no_harm(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_browsed),
+        cmocka_unit_test(many_questions_leave_room_for_the_rest),
         cmocka_unit_test(what_is_announced),
         cmocka_unit_test(broken_names_are_anomalies),
         cmocka_unit_test(ports_tell_the_relatives_apart),

@@ -45,6 +45,7 @@ static void binds_and_searches_are_told(void **state) {
     drive_expect(d, "ldap.method=sasl");
     drive_expect(d, "ldap.mechanism=GSS-SPNEGO");
     drive_expect_none(d, "pa55");
+    drive_expect_hidden(&protocol_ldap, EVENT_ldap, 389, session, 6, "pa55");
     drive_expect_none(d, "result=14");
     drive_free(d);
     d = ldap(session + 6, 2);

@@ -57,6 +57,7 @@ static void a_client_is_told_by_its_connect(void **state) {
     drive_expect(d, "mqtt.published=hello");
     drive_expect(d, "mqtt.received=a/b");
     drive_expect(d, "mqtt.messages=3");
+    drive_expect_hidden(&protocol_mqtt, EVENT_mqtt, 1883, session, COUNT(session), "secret");
     drive_expect_none(d, "secret");
     drive_expect_none(d, "world");
     drive_free(d);

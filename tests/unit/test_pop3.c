@@ -35,6 +35,14 @@ static void each_login_is_told(void **state) {
     drive_free(d);
 }
 
+static void passwords_are_in_no_record(void **state) {
+    (void)state;
+    const struct said said[] = {{TO_CLIENT, "+OK hi\r\n", 0},
+                                {TO_SERVER, "USER mrose\r\nPASS secret\r\n", 0},
+                                {TO_CLIENT, "+OK\r\n+OK\r\n", 0}};
+    drive_expect_hidden(&protocol_pop3, EVENT_pop3, 110, said, COUNT(said), "secret");
+}
+
 static void sasl_names_its_user(void **state) {
     (void)state;
     /* RFC 2195: the user is "tim"; the digest behind it is not told. */
@@ -98,7 +106,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_login_is_told),         cmocka_unit_test(sasl_names_its_user),
         cmocka_unit_test(stls_hands_both_sides_over), cmocka_unit_test(redis_is_no_mail),
-        cmocka_unit_test(noise_does_no_harm),
+        cmocka_unit_test(noise_does_no_harm),         cmocka_unit_test(passwords_are_in_no_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,6 +253,32 @@ static void packets_share_a_datagram(void **state) {
     drive_free(d);
 }
 
+/* Keys cost more than anything else here: packets to many ids in one datagram are not tried one by one. */
+static void ids_tried_are_bounded(void **state) {
+    (void)state;
+    struct bytes hello = from_hex(rfc9001_hello), frames = {0};
+    put_crypto(&frames, &hello, 0, 241);
+    put_zeros(&frames, 1170 - frames.length);
+    struct bytes genuine = seal(client_id, client_id, 0, 0, &frames);
+    for (unsigned strangers = 1; strangers <= 40; strangers += 39) {
+        struct bytes datagram = {0};
+        for (unsigned i = 0; i < strangers; i++) {
+            put(&datagram, "\xc0\0\0\0\1\x08", 6);
+            put_byte(&datagram, i);
+            put_zeros(&datagram, 7 + 1 + 1);
+            put_two(&datagram, 20);
+            put_zeros(&datagram, 20);
+        }
+        put(&datagram, genuine.at, genuine.length);
+        struct drive *d = quic_drive();
+        drive_send(d, TO_SERVER, datagram.at, datagram.length);
+        drive_close(d);
+        assert_int_equal(drive_has(d, "quic.decrypted=1"), strangers == 1);
+        if (strangers > 1) drive_expect(d, "quic.why_not=keys");
+        drive_free(d);
+    }
+}
+
 /* RFC 9001 section 5.2: after a Retry keys come from the id that it gave. */
 static void a_retry_gives_new_keys(void **state) {
     (void)state;
@@ -426,6 +452,7 @@ int main(void) {
         cmocka_unit_test(frames_come_in_any_order),
         cmocka_unit_test(packets_share_a_datagram),
         cmocka_unit_test(a_retry_gives_new_keys),
+        cmocka_unit_test(ids_tried_are_bounded),
         cmocka_unit_test(two_connections_on_the_same_ports),
         cmocka_unit_test(a_hello_without_end_is_bounded),
         cmocka_unit_test(google_hello_in_clear),

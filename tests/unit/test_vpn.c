@@ -439,6 +439,37 @@ static void dtls_from_before_its_rfc_is_anyconnect(void **state) {
     drive_free(d);
 }
 
+/* RFC 7983: STUN opens the path, DTLS comes through it, and both sides go on with STUN. */
+static void dtls_behind_stun_is_told_once(void **state) {
+    (void)state;
+    static const uint8_t asks[20] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3};
+    static const struct protocol *const both[] = {&protocol_dtls, &protocol_stun, NULL};
+    for (uint32_t cut = 1; cut < 70; cut += 17) {
+        struct drive *d = drive_new_of(both, EVENT_tls);
+        d->proto = 17;
+        d->server_port = 40000;
+        d->wants[EVENT_stun] = d->wants[EVENT_flow] = true;
+        uint8_t datagram[128];
+        drive_send(d, TO_SERVER, asks, sizeof asks);
+        drive_send(d, TO_SERVER, datagram, dtls_hello(datagram, "\xfe\xfd", 0, cut));
+        drive_send(d, TO_CLIENT, asks, sizeof asks);
+        drive_send(d, TO_SERVER, datagram, dtls_hello(datagram, "\xfe\xfd", cut, 1000));
+        for (unsigned side = 0; side < 2; side++) /* a record of epoch 1: what follows is encrypted */
+            drive_send(d, (enum direction)side, "\x17\xfe\xfd\0\1\0\0\0\0\0\0\0\1x", 14);
+        drive_send(d, TO_SERVER, datagram, dtls_hello(datagram, "\xfe\xfd", 0, 1000)); /* too late to count */
+        drive_close(d);
+        drive_expect(d, "tls.sni=example.org");
+        drive_expect(d, "tls.version=DTLS 1.2");
+        drive_expect(d, "stun.method=binding");
+        drive_expect(d, "flow.app_proto=stun");
+        drive_expect(d, "flow.server_name=example.org");
+        assert_int_equal(d->events[EVENT_tls], 1);
+        assert_int_equal(d->events[EVENT_stun], 1);
+        assert_int_equal(d->events[EVENT_anomaly], 0);
+        drive_free(d);
+    }
+}
+
 /* ----------------------------------------------------------------- noise */
 
 static uint64_t next_random(uint64_t *seed) {
@@ -515,6 +546,7 @@ int main(void) {
         cmocka_unit_test(softether_asks_what_it_appears_as),
         cmocka_unit_test(tunnels_in_clear_http_are_told),
         cmocka_unit_test(a_dtls_hello_is_one_of_tls_without_its_cookie),
+        cmocka_unit_test(dtls_behind_stun_is_told_once),
         cmocka_unit_test(dtls_from_before_its_rfc_is_anyconnect),
         cmocka_unit_test(noise_is_not_taken_for_a_tunnel),
         cmocka_unit_test(spoilt_messages_do_no_harm),
