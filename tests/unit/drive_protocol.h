@@ -120,7 +120,7 @@ static inline struct drive *drive_new_of(const struct protocol *const *protocols
     assert_non_null(d);
     d->text = calloc(1, DRIVE_TEXT);
     assert_non_null(d->text);
-    for (unsigned i = 0; protocols[i] && i < DRIVE_PROTOCOLS; i++) d->protocols[i] = protocols[i];
+    for (unsigned i = 0; i < DRIVE_PROTOCOLS && protocols[i]; i++) d->protocols[i] = protocols[i];
     d->wants[kind] = d->wants[EVENT_anomaly] = true;
     d->now = 1700000000 * NS_PER_SECOND;
     d->client_port = 20000;
