@@ -33,7 +33,8 @@ struct krb5 {
     uint8_t request; /* enum krb5_type that waits for an answer, 0: none */
     int32_t offered; /* first encryption type that the client lists */
     bool has_offered;
-    bool lost[2]; /* by direction: behind a gap, looking for a record */
+    bool begun[2]; /* by direction: a record was read */
+    bool lost[2];  /* behind a gap, or seen from its middle on: looking for a record */
 };
 
 /* What one message says. Slices are borrowed from it. */
@@ -332,16 +333,18 @@ static int64_t krb5_stream(struct conversation *c, enum direction direction, con
     }
     while (length - used >= LENGTH) {
         uint32_t size = load_be32(data + used), left = length - used - LENGTH;
-        if (size < 16 || size > MESSAGE_MOST) {
-            conversation_anomaly(c, "bad_length");
-            return STREAM_OVER;
-        }
-        if (left < size && left < LOOK_MOST) break;
+        bool fits = size >= 16 && size <= MESSAGE_MOST;
+        if (fits && left < size && left < LOOK_MOST) break;
         struct message m;
-        if (!read_message(cursor_over(data + used + LENGTH, left < size ? left : size), &m)) {
-            conversation_anomaly(c, "bad_message");
+        if (!fits || !read_message(cursor_over(data + used + LENGTH, left < size ? left : size), &m)) {
+            if (!k->begun[direction]) { /* the capture begins within a record */
+                k->lost[direction] = true;
+                return length;
+            }
+            conversation_anomaly(c, fits ? "bad_message" : "bad_length");
             return STREAM_OVER;
         }
+        k->begun[direction] = true;
         take_message(c, &m);
         if (left < size) return (int64_t)used + LENGTH + size;
         used += LENGTH + size;
