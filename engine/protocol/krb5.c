@@ -10,14 +10,12 @@
 #include "protocol/text_words.h"
 
 enum {
-    PORT_KERBEROS = 88,
-    MESSAGE_MOST = 64 * 1024,
-    LOOK_MOST = 32 * 1024,
-    LENGTH = 4, /* of TCP's framing */
+    MESSAGE_MOST = 256 * 1024,
+    LOOK_MOST = 60 * 1024, /* of a message; a request's names come behind a ticket, which may be long */
+    LENGTH = 4,            /* of TCP's framing */
     VERSION = 5,
     CONTEXT = 0xa0, /* [0] … [n] */
     GENERAL_STRING = 0x1b,
-    GENERALIZED_TIME = 0x18,
 };
 
 enum krb5_type {
@@ -35,6 +33,8 @@ struct krb5 {
     uint8_t request; /* enum krb5_type that waits for an answer, 0: none */
     int32_t offered; /* first encryption type that the client lists */
     bool has_offered;
+    bool begun[2]; /* by direction: a record was read */
+    bool lost[2];  /* behind a gap, or seen from its middle on: looking for a record */
 };
 
 /* What one message says. Slices are borrowed from it. */
@@ -215,6 +215,8 @@ static const char *encryption_word(int32_t type) {
     switch (type) {
     case 1:
         return "des-cbc-crc";
+    case 2:
+        return "des-cbc-md4";
     case 3:
         return "des-cbc-md5";
     case 16:
@@ -271,19 +273,31 @@ static void report(struct conversation *c, const struct krb5 *k, const struct me
     batch_commit(batch);
 }
 
+static void forget(struct krb5 *k) {
+    k->request = 0;
+    k->has_offered = false;
+    k->realm.length = k->client.length = k->service.length = 0;
+}
+
+static bool same_text(const struct text_value *a, const struct text_value *b) {
+    return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
+}
+
 static void take_message(struct conversation *c, const struct message *m) {
     struct krb5 *k = c->state;
     bool request = m->type == AS_REQ || m->type == TGS_REQ || m->type == AP_REQ;
     if (!request) {
         report(c, k, m);
-        memset(k, 0, sizeof *k);
+        forget(k);
         return;
     }
-    if (k->request && k->request != m->type) report(c, k, NULL);
-    memset(k, 0, sizeof *k);
+    bool again =
+        k->request == m->type && same_text(&k->service, &m->service) && same_text(&k->client, &m->client);
+    if (k->request && !again) report(c, k, NULL);
+    forget(k);
     k->request = m->type;
     k->offered = m->encryption;
-    k->has_offered = m->has_encryption;
+    k->has_offered = m->has_encryption && m->type != AP_REQ; /* there it is the ticket's */
     k->client = m->client;
     k->service = m->service;
     text_value_set(&k->realm, m->realm);
@@ -300,28 +314,49 @@ static void krb5_datagram(struct conversation *c, enum direction direction, stru
         conversation_anomaly(c, "bad_message");
 }
 
+/* Does a record begin here? */
+static bool is_record(const uint8_t *data, uint32_t length) {
+    uint32_t size = length >= LENGTH ? load_be32(data) : 0;
+    if (size < 16 || size > MESSAGE_MOST) return false;
+    struct message m;
+    uint32_t left = length - LENGTH;
+    return read_message(cursor_over(data + LENGTH, left < size ? left : size), &m);
+}
+
 static int64_t krb5_stream(struct conversation *c, enum direction direction, const uint8_t *data,
                            uint32_t length) {
-    (void)direction;
+    struct krb5 *k = c->state;
     uint32_t used = 0;
+    if (k->lost[direction]) { /* records begin with a segment */
+        if (!is_record(data, length)) return length;
+        k->lost[direction] = false;
+    }
     while (length - used >= LENGTH) {
         uint32_t size = load_be32(data + used), left = length - used - LENGTH;
-        if (size < 16 || size > MESSAGE_MOST) {
-            conversation_anomaly(c, "bad_length");
-            return STREAM_OVER;
-        }
-        /* Authorization data makes tickets long; the names come before it. */
-        if (left < size && left < LOOK_MOST) break;
+        bool fits = size >= 16 && size <= MESSAGE_MOST;
+        if (fits && left < size && left < LOOK_MOST) break;
         struct message m;
-        if (!read_message(cursor_over(data + used + LENGTH, left < size ? left : size), &m)) {
-            conversation_anomaly(c, "bad_message");
+        if (!fits || !read_message(cursor_over(data + used + LENGTH, left < size ? left : size), &m)) {
+            if (!k->begun[direction]) { /* the capture begins within a record */
+                k->lost[direction] = true;
+                return length;
+            }
+            conversation_anomaly(c, fits ? "bad_message" : "bad_length");
             return STREAM_OVER;
         }
+        k->begun[direction] = true;
         take_message(c, &m);
         if (left < size) return (int64_t)used + LENGTH + size;
         used += LENGTH + size;
     }
     return used;
+}
+
+static bool krb5_gap(struct conversation *c, enum direction direction, uint64_t missing) {
+    (void)missing;
+    struct krb5 *k = c->state;
+    k->lost[direction] = true;
+    return true;
 }
 
 static void krb5_end(struct conversation *c) {
@@ -335,6 +370,7 @@ const struct protocol protocol_krb5 = {
     .state_size = sizeof(struct krb5),
     .recognise = krb5_recognise,
     .stream = krb5_stream,
+    .gap = krb5_gap,
     .datagram = krb5_datagram,
     .end = krb5_end,
 };

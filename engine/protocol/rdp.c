@@ -43,6 +43,20 @@ static const char *protocol_word(uint32_t selected) {
     }
 }
 
+/* What is negotiated: behind the cookie or the routing token, which end with a line's end, or first. Behind
+ * it may be a correlation id. NULL if it is not there. */
+static const uint8_t *find_negotiation(struct slice rest) {
+    const uint8_t *line = rest.length ? memmem(rest.at, rest.length, "\r\n", 2) : NULL;
+    uint32_t behind = line ? (uint32_t)(line - rest.at) + 2 : 0;
+    for (uint32_t at = 0;; at = behind) {
+        const uint8_t *p = rest.at + at;
+        bool here = rest.length - at >= NEGOTIATION && p[0] >= NEGOTIATION_REQUEST &&
+                    p[0] <= NEGOTIATION_FAILURE && load_le16(p + 2) == NEGOTIATION;
+        if (here) return p;
+        if (at == behind) return NULL;
+    }
+}
+
 static enum recognised rdp_recognise(const struct probe *probe) {
     const uint8_t *p = probe->data;
     uint8_t wanted = probe->direction == TO_SERVER ? CONNECTION_REQUEST : CONNECTION_CONFIRM;
@@ -54,10 +68,7 @@ static enum recognised rdp_recognise(const struct probe *probe) {
     if (probe->length < size) return RECOGNISED_MAYBE;
     /* X.224 carries other things too: it is RDP's by the cookie or by what is negotiated. */
     struct slice rest = {p + TPKT + X224, size - TPKT - X224};
-    bool negotiates = rest.length >= NEGOTIATION &&
-                      rest.at[rest.length - NEGOTIATION] >= NEGOTIATION_REQUEST &&
-                      rest.at[rest.length - NEGOTIATION] <= NEGOTIATION_FAILURE &&
-                      load_le16(rest.at + rest.length - NEGOTIATION + 2) == NEGOTIATION;
+    bool negotiates = find_negotiation(rest);
     bool usual = probe->server_port == 3389 && size == TPKT + X224;
     return negotiates || word_begins(rest, "Cookie: mstshash=") || usual ? RECOGNISED_YES : RECOGNISED_NO;
 }
@@ -85,18 +96,19 @@ static void take_request(struct rdp *r, struct slice rest) {
         if (word_begins(cookie, "mstshash=")) cookie = (struct slice){cookie.at + 9, cookie.length - 9};
         text_value_set(&r->cookie, cookie);
     }
-    const uint8_t *last = rest.length >= NEGOTIATION ? rest.at + rest.length - NEGOTIATION : NULL;
-    if (last && last[0] == NEGOTIATION_REQUEST) r->requested = load_le32(last + 4);
+    const uint8_t *wanted = find_negotiation(rest);
+    if (wanted && wanted[0] == NEGOTIATION_REQUEST) r->requested = load_le32(wanted + 4);
 }
 
 static void take_confirm(struct rdp *r, struct slice rest) {
     r->answered = true;
-    if (rest.length < NEGOTIATION) return; /* a server of old: plain RDP security */
-    r->failed = rest.at[0] == NEGOTIATION_FAILURE;
+    const uint8_t *said = find_negotiation(rest);
+    if (!said) return; /* a server of old: plain RDP security */
+    r->failed = said[0] == NEGOTIATION_FAILURE;
     if (r->failed)
-        r->failure = load_le32(rest.at + 4);
-    else if (rest.at[0] == NEGOTIATION_RESPONSE)
-        r->selected = load_le32(rest.at + 4);
+        r->failure = load_le32(said + 4);
+    else if (said[0] == NEGOTIATION_RESPONSE)
+        r->selected = load_le32(said + 4);
 }
 
 static int64_t rdp_stream(struct conversation *c, enum direction direction, const uint8_t *data,
@@ -104,10 +116,10 @@ static int64_t rdp_stream(struct conversation *c, enum direction direction, cons
     struct rdp *r = c->state;
     bool request = direction == TO_SERVER;
     if (request ? r->asked : r->answered) {
-        /* The client went on in TLS, so the server agreed, though the capture does not hold it. */
-        bool tls = length >= 2 && data[0] == 0x16 && data[1] == 3;
-        if (!tls) return 0; /* waits for the other side */
+        /* Who goes on has been answered, though the capture does not hold it: in TLS, or in RDP's own. */
+        if (length < 2) return 0;
         report(c, r);
+        if (data[0] != 0x16 || data[1] != 3) return STREAM_OVER;
         conversation_hand_over(c);
         return 0;
     }

@@ -2,12 +2,20 @@
  *
  * Both sides begin with twelve bytes, "RFB 003.008" and a line feed; Apple's server says 003.889. Then the
  * server lists how one may prove who one is, the client chooses (in version 3.3 the server alone decides),
- * and for the kinds whose length is known the server says whether that was enough. What is behind it is
- * pixels. */
+ * and for the kinds whose length is known (none, VNC's, Apple's Diffie-Hellman) the server says whether that
+ * was enough. What is behind it is pixels. */
 #include "protocol/protocols.h"
 #include "protocol/text_words.h"
 
-enum { BANNER = 12, TYPES_MOST = 16, TYPE_INVALID = 0, TYPE_NONE = 1, TYPE_VNC = 2, CHALLENGE = 16 };
+enum {
+    BANNER = 12,
+    TYPES_MOST = 16,
+    TYPE_INVALID = 0,
+    TYPE_NONE = 1,
+    TYPE_VNC = 2,
+    TYPE_APPLE_DH = 30,
+    CHALLENGE = 16
+};
 
 enum rfb_step { STEP_BANNER, STEP_TYPES, STEP_CHALLENGE, STEP_RESULT, STEP_OVER };
 
@@ -71,6 +79,7 @@ static const char *type_word(uint8_t type) {
     case 33:
     case 34:
     case 35:
+    case 36:
         return "apple";
     default:
         return "other";
@@ -106,18 +115,22 @@ static void report(struct conversation *c, struct rfb *r) {
 
 /* ------------------------------------------------------------------ stream */
 
-/* Does the connection go by version 3.3, or by 3.7 and later, whose lists the client chooses from? */
-static bool is_old(const struct rfb *r) {
-    static const char first_new[] = "003.007";
+/* The version that the connection goes by: the older of those that were seen. */
+static bool is_before(const struct rfb *r, const char *version) {
     for (int d = 0; d < 2; d++)
-        if (r->has_banner[d] && memcmp(r->banner[d] + 4, first_new, 7) < 0) return true;
+        if (r->has_banner[d] && memcmp(r->banner[d] + 4, version, 7) < 0) return true;
     return false;
+}
+
+/* Does it go by 3.3, or by 3.7 and later, whose lists the client chooses from? */
+static bool is_old(const struct rfb *r) {
+    return is_before(r, "003.007");
 }
 
 static bool has_result(const struct rfb *r) {
     /* 3.7 sends none after the type "none" */
-    return r->chosen == TYPE_VNC || (r->chosen == TYPE_NONE && r->has_banner[TO_SERVER] &&
-                                     memcmp(r->banner[TO_SERVER] + 4, "003.008", 7) >= 0);
+    return r->chosen == TYPE_VNC || r->chosen == TYPE_APPLE_DH ||
+           (r->chosen == TYPE_NONE && !is_before(r, "003.008"));
 }
 
 static void choose(struct rfb *r, uint8_t type) {
@@ -128,25 +141,35 @@ static void choose(struct rfb *r, uint8_t type) {
 /* A number of four bytes and as many of text: why the server refuses. */
 static int64_t take_reason(struct conversation *c, struct rfb *r, const uint8_t *data, uint32_t length) {
     if (length < 4) return 0;
+    r->answered = true;
     uint32_t size = load_be32(data), here = length - 4 < size ? length - 4 : size;
     if (here < size && here < TEXT_VALUE_MOST) return 0;
     text_value_set(&r->reason, (struct slice){data + 4, here});
-    r->answered = true;
     report(c, r);
     return STREAM_OVER;
 }
 
 static int64_t take_types(struct conversation *c, struct rfb *r, const uint8_t *data, uint32_t length) {
-    if (is_old(r)) {
+    /* Where the client was not seen to choose the version, an empty list may be 3.3's number: a reason is
+     * longer. */
+    bool unsure = !r->has_banner[TO_SERVER] && data[0] == 0;
+    if (unsure && length < 4) return 0;
+    if (is_old(r) || (unsure && load_be32(data) != 0)) {
         if (length < 4) return 0;
         uint32_t type = load_be32(data);
-        if (type == TYPE_INVALID) return take_reason(c, r, data + 4, length - 4) ? STREAM_OVER : 0;
+        if (type == TYPE_INVALID) {
+            r->answered = true;
+            return take_reason(c, r, data + 4, length - 4) ? STREAM_OVER : 0;
+        }
         choose(r, type < 256 ? (uint8_t)type : 255);
         r->step[TO_CLIENT] = r->chosen == TYPE_VNC ? STEP_CHALLENGE : STEP_OVER;
         return 4;
     }
     uint32_t count = data[0];
-    if (count == 0) return take_reason(c, r, data + 1, length - 1) ? STREAM_OVER : 0;
+    if (count == 0) {
+        r->answered = true;
+        return take_reason(c, r, data + 1, length - 1) ? STREAM_OVER : 0;
+    }
     if (length < 1 + count) return 0;
     r->type_count = (uint8_t)(count < TYPES_MOST ? count : TYPES_MOST);
     memcpy(r->types, data + 1, r->type_count);
@@ -159,22 +182,30 @@ static int64_t take_result(struct conversation *c, struct rfb *r, const uint8_t 
     uint32_t code = load_be32(data);
     r->answered = true;
     r->accepted = code == 0;
-    if (code != 0 && length >= 8 && memcmp(r->banner[TO_SERVER] + 4, "003.008", 7) >= 0)
+    if (code != 0 && !is_before(r, "003.008"))
         return take_reason(c, r, data + 4, length - 4) ? STREAM_OVER : 0;
     report(c, r);
     return STREAM_OVER;
+}
+
+/* VNC's challenge is 16 bytes; Apple's is a generator, a length, and a prime and a public key that long. How
+ * long in all, 0 if that is not to be seen yet. */
+static uint32_t challenge_size(const struct rfb *r, const uint8_t *data, uint32_t length) {
+    if (r->chosen == TYPE_VNC) return CHALLENGE;
+    return length < 4 ? 0 : 4 + 2 * (uint32_t)load_be16(data + 2);
 }
 
 static int64_t take_server(struct conversation *c, struct rfb *r, const uint8_t *data, uint32_t length) {
     switch (r->step[TO_CLIENT]) {
     case STEP_TYPES:
         return take_types(c, r, data, length);
-    case STEP_CHALLENGE:
+    case STEP_CHALLENGE: {
         if (!r->has_chosen || !has_result(r)) break;
-        if (r->chosen == TYPE_VNC && length < CHALLENGE) return 0;
-        r->step[TO_CLIENT] = STEP_RESULT;
-        if (r->chosen == TYPE_VNC) return CHALLENGE;
-        return take_result(c, r, data, length);
+        if (r->chosen == TYPE_NONE) return take_result(c, r, data, length);
+        uint32_t size = challenge_size(r, data, length);
+        if (size > 0) r->step[TO_CLIENT] = STEP_RESULT;
+        return size;
+    }
     case STEP_RESULT:
         return take_result(c, r, data, length);
     default:

@@ -4,21 +4,31 @@
  * cookie that nobody writes by chance. Without the cookie only port 3478 and a message that fits to the byte
  * are believed. On one socket with it go media, DTLS and TURN's channel data, told apart by the first byte
  * (RFC 7983). A DTLS handshake is read as DTLS alone would be (dtls.h) and makes a `tls` event of this flow;
- * the others are passed over.
+ * the others are passed over. Over TCP each message may have its length before it (RFC 4571, as ICE wants
+ * it: RFC 6544).
  *
- * Calls send many messages. There is an event for each kind of success the first time it comes in a flow
- * (what the outside address is, what a relay gave), for each error, and one at the end for a flow that was
- * never answered. */
+ * Calls send many messages, and in ICE both sides ask. There is an event for each kind of success the first
+ * time each side gives it in a flow (what the outside address is, what a relay gave), for each error, and one
+ * at the end for a flow that was never answered. */
 #include "protocol/certificate_cache.h"
 #include "protocol/dtls.h"
 #include "protocol/protocols.h"
 #include "protocol/text_words.h"
 
-enum { HEADER = 20, COOKIE = 0x2112a442, PORT_STUN = 3478, ADDRESS_V4 = 1, ADDRESS_V6 = 2 };
+enum {
+    HEADER = 20,
+    COOKIE = 0x2112a442,
+    PORT_STUN = 3478,
+    ADDRESS_V4 = 1,
+    ADDRESS_V6 = 2,
+    FRAME = 2,            /* RFC 4571 */
+    LOOK_MOST = 16 * 1024 /* of a message over TCP: longer ones carry data, and tell nothing */
+};
 enum stun_class { CLASS_REQUEST, CLASS_INDICATION, CLASS_SUCCESS, CLASS_ERROR };
 
 enum stun_method {
     METHOD_BINDING = 1,
+    METHOD_SHARED_SECRET = 2,
     METHOD_ALLOCATE = 3,
     METHOD_REFRESH = 4,
     METHOD_SEND = 6,
@@ -26,6 +36,8 @@ enum stun_method {
     METHOD_CREATE_PERMISSION = 8,
     METHOD_CHANNEL_BIND = 9,
     METHOD_CONNECT = 10,
+    METHOD_CONNECTION_BIND = 11,
+    METHOD_CONNECTION_ATTEMPT = 12,
 };
 
 enum stun_attribute {
@@ -36,6 +48,7 @@ enum stun_attribute {
     ATTRIBUTE_REALM = 0x0014,
     ATTRIBUTE_XOR_RELAYED = 0x0016,
     ATTRIBUTE_XOR_MAPPED = 0x0020,
+    ATTRIBUTE_XOR_MAPPED_OLD = 0x8020, /* of drafts, still in use */
     ATTRIBUTE_SOFTWARE = 0x8022,
 };
 
@@ -45,15 +58,25 @@ struct transport_address {
     bool known;
 };
 
-struct stun {
-    struct text_value user, realm, client_software;
+/* One side as it asks. */
+struct asker {
+    struct text_value user, software;
     struct transport_address peer;
+    bool asked;
+};
+
+struct stun {
+    struct asker asker[2]; /* by direction of the requests */
+    struct text_value realm;
     uint32_t messages;
-    uint16_t told;   /* successes by method */
-    uint16_t method; /* of the last request */
+    uint16_t told[2]; /* successes by method, by direction of the answers */
+    uint16_t method;  /* of the last request */
     bool told_any;
     struct dtls *dtls; /* owned: a handshake on the same socket, until it is told */
     bool dtls_told;
+    bool cookie;  /* a message had it: those without are none */
+    bool framed;  /* over TCP, by RFC 4571 */
+    bool lost[2]; /* by direction: behind a gap, looking for a message */
 };
 
 /* What one message says. */
@@ -80,6 +103,8 @@ static const char *method_word(uint16_t method) {
     switch (method) {
     case METHOD_BINDING:
         return "binding";
+    case METHOD_SHARED_SECRET:
+        return "shared_secret";
     case METHOD_ALLOCATE:
         return "allocate";
     case METHOD_REFRESH:
@@ -94,6 +119,10 @@ static const char *method_word(uint16_t method) {
         return "channel_bind";
     case METHOD_CONNECT:
         return "connect";
+    case METHOD_CONNECTION_BIND:
+        return "connection_bind";
+    case METHOD_CONNECTION_ATTEMPT:
+        return "connection_attempt";
     default:
         return "other";
     }
@@ -130,6 +159,7 @@ static void read_attribute(struct message *m, uint16_t type, struct slice value,
         if (!m->mapped.known) m->mapped = read_address(value, NULL);
         break;
     case ATTRIBUTE_XOR_MAPPED:
+    case ATTRIBUTE_XOR_MAPPED_OLD:
         m->mapped = read_address(value, mask);
         break;
     case ATTRIBUTE_XOR_RELAYED:
@@ -173,20 +203,38 @@ static bool header_fits(const uint8_t *p) {
     return p[0] < 0x40 && (p[3] & 3) == 0;
 }
 
+static bool has_cookie(const uint8_t *p) {
+    return load_be32(p + 4) == COOKIE;
+}
+
+/* A message over TCP that begins here, and of which at least eight bytes are here? */
+static bool begins_message(const uint8_t *p) {
+    return header_fits(p) && has_cookie(p);
+}
+
+static bool begins_frame(const uint8_t *p, uint32_t length) {
+    return length >= FRAME + 8 && begins_message(p + FRAME) &&
+           load_be16(p) == HEADER + load_be16(p + FRAME + 2);
+}
+
+static enum recognised recognise_stream(const struct probe *probe) {
+    const uint8_t *p = probe->data;
+    if (probe->length >= 8 && begins_message(p)) return RECOGNISED_YES;
+    if (probe->length >= FRAME + 8) return begins_frame(p, probe->length) ? RECOGNISED_YES : RECOGNISED_NO;
+    return p[0] < 0x40 ? RECOGNISED_MAYBE : RECOGNISED_NO;
+}
+
 static enum recognised stun_recognise(const struct probe *probe) {
     const uint8_t *p = probe->data;
-    bool tcp = probe->transport == TRANSPORT_TCP;
-    if (probe->length > 0 && p[0] >= 0x40) return RECOGNISED_NO;
-    if (probe->length < HEADER)
-        return tcp && (probe->length < 4 || header_fits(p)) ? RECOGNISED_MAYBE : RECOGNISED_NO;
-    if (!header_fits(p)) return RECOGNISED_NO;
-    uint32_t size = HEADER + load_be16(p + 2);
-    if (tcp ? size > 4096 : size != probe->original) return RECOGNISED_NO;
-    if (load_be32(p + 4) == COOKIE) return RECOGNISED_YES;
-    bool old = probe->server_port == PORT_STUN || probe->client_port == PORT_STUN;
+    if (probe->transport == TRANSPORT_TCP) return recognise_stream(probe);
+    if (probe->length < HEADER || !header_fits(p)) return RECOGNISED_NO;
+    if (HEADER + (uint32_t)load_be16(p + 2) != probe->original) return RECOGNISED_NO;
+    if (has_cookie(p)) return RECOGNISED_YES;
+    bool usual = probe->server_port == PORT_STUN || probe->client_port == PORT_STUN;
+    uint16_t method = method_of(load_be16(p));
     struct message m;
-    struct cursor c = cursor_over(p, size < probe->length ? size : probe->length);
-    bool known = !tcp && old && (load_be16(p) & 0xfe0f) == METHOD_BINDING;
+    struct cursor c = cursor_over(p, probe->length);
+    bool known = usual && (method == METHOD_BINDING || method == METHOD_SHARED_SECRET);
     return known && read_message(&c, &m) ? RECOGNISED_YES : RECOGNISED_NO;
 }
 
@@ -203,20 +251,22 @@ static struct text_ref text_if_any(struct batch *batch, struct slice s) {
     return length ? batch_text(batch, s.at, length) : (struct text_ref){0};
 }
 
-/* `m` is NULL at the end of a flow that nobody answered. */
-static void report(struct conversation *c, struct stun *s, const struct message *m) {
+/* `asked` is the direction of the requests; `m` is NULL at the end of a flow that nobody answered. */
+static void report(struct conversation *c, struct stun *s, enum direction asked, const struct message *m) {
     s->told_any = true;
     struct event_stun *event = conversation_event(c, EVENT_stun);
     if (!event) return;
+    const struct asker *asker = &s->asker[asked];
     struct batch *batch = conversation_batch(c);
     struct event_stun_body *body = &event->body;
     body->method = method_word(m ? m->method : s->method);
     body->result = !m ? NULL : m->class == CLASS_SUCCESS ? "success" : "error";
-    body->user = text_value_ref(batch, &s->user);
+    body->server_asked = asked == TO_CLIENT;
+    body->user = text_value_ref(batch, &asker->user);
     body->realm = text_value_ref(batch, &s->realm);
-    body->client_software = text_value_ref(batch, &s->client_software);
+    body->client_software = text_value_ref(batch, &asker->software);
     body->messages = s->messages;
-    fill_address(&body->peer_ip, &body->peer_port, &s->peer);
+    fill_address(&body->peer_ip, &body->peer_port, &asker->peer);
     if (m) {
         body->server_software = text_if_any(batch, m->software);
         body->error = m->error;
@@ -227,26 +277,28 @@ static void report(struct conversation *c, struct stun *s, const struct message 
     batch_commit(batch);
 }
 
-static void take_request(struct stun *s, const struct message *m) {
+static void take_request(struct stun *s, enum direction direction, const struct message *m) {
+    struct asker *asker = &s->asker[direction];
     s->method = m->method;
-    if (m->user.length) text_value_set(&s->user, m->user);
-    if (m->realm.length) text_value_set(&s->realm, m->realm);
-    if (m->software.length) text_value_set(&s->client_software, m->software);
-    if (m->peer.known) s->peer = m->peer;
+    asker->asked = true;
+    if (m->user.length) text_value_set(&asker->user, m->user);
+    if (m->software.length) text_value_set(&asker->software, m->software);
+    if (m->peer.known) asker->peer = m->peer;
 }
 
-static void take_message(struct conversation *c, const struct message *m) {
+static void take_message(struct conversation *c, enum direction direction, const struct message *m) {
     struct stun *s = c->state;
     s->messages++;
+    s->cookie |= m->cookie;
     if (m->realm.length) text_value_set(&s->realm, m->realm);
     if (m->class == CLASS_REQUEST || m->class == CLASS_INDICATION) {
-        take_request(s, m);
+        take_request(s, direction, m);
     } else if (m->class == CLASS_ERROR) {
-        report(c, s, m);
+        report(c, s, !direction, m);
     } else {
         uint16_t bit = (uint16_t)(1u << (m->method & 15));
-        if (!(s->told & bit)) report(c, s, m);
-        s->told |= bit;
+        if (!(s->told[direction] & bit)) report(c, s, !direction, m);
+        s->told[direction] |= bit;
     }
 }
 
@@ -267,47 +319,86 @@ static void beside(struct conversation *c, struct stun *s, enum direction direct
 
 static void stun_datagram(struct conversation *c, enum direction direction, struct slice payload,
                           uint32_t original) {
+    const struct stun *s = c->state;
     if (is_dtls(payload)) beside(c, c->state, direction, payload, original);
     if (payload.length < HEADER || !header_fits(payload.at)) return;      /* media, DTLS, channel data */
     if (HEADER + (uint32_t)load_be16(payload.at + 2) != original) return; /* somebody else's on this socket */
+    if (s->cookie && !has_cookie(payload.at)) return;
     struct message m;
     struct cursor rest = cursor_over(payload.at, payload.length);
-    if (read_message(&rest, &m))
-        take_message(c, &m);
-    else if (payload.length == original)
+    bool whole = read_message(&rest, &m);
+    if (whole || payload.length < original)
+        take_message(c, direction, &m);
+    else
         conversation_anomaly(c, "bad_attribute");
 }
 
-/* Over TCP messages follow one another, with channel data between them: a number from 0x4000 on, a length,
- * and padding to four bytes (RFC 8656 section 12.5). */
+/* How many bytes the message, the channel data or the framed something that begins here has; 0 if nothing of
+ * the kind does. Channel data (RFC 8656 section 12.5) has a number from 0x4000 on, a length, and padding to
+ * four bytes. */
+static uint32_t piece_size(const struct stun *s, const uint8_t *p) {
+    if (s->framed) return FRAME + (uint32_t)load_be16(p);
+    uint32_t size = load_be16(p + 2);
+    if (p[0] >= 0x40 && p[0] < 0x80) return 4 + ((size + 3) & ~3u);
+    return header_fits(p) ? HEADER + size : 0;
+}
+
+enum next { NEXT_PIECE, NEXT_OTHER, NEXT_NOTHING };
+
+/* Whose what follows is. */
+static enum next take_piece(struct conversation *c, enum direction direction, struct slice piece) {
+    struct stun *s = c->state;
+    if (s->framed) { /* media between the messages */
+        piece = (struct slice){piece.at + FRAME, piece.length - FRAME};
+        if (piece.length < HEADER || !begins_message(piece.at)) return NEXT_PIECE;
+    }
+    if (piece.at[0] >= 0x40) return NEXT_PIECE;
+    struct message m;
+    struct cursor rest = cursor_over(piece.at, piece.length);
+    if (!has_cookie(piece.at) || !read_message(&rest, &m)) {
+        conversation_anomaly(c, "bad_message");
+        return NEXT_NOTHING;
+    }
+    take_message(c, direction, &m);
+    /* RFC 6062: what follows are the peer's bytes, whatever these are. */
+    if (m.method != METHOD_CONNECTION_BIND || m.class != CLASS_SUCCESS) return NEXT_PIECE;
+    conversation_hand_over(c);
+    return NEXT_OTHER;
+}
+
+/* Over TCP messages follow one another, with channel data between them. */
 static int64_t stun_stream(struct conversation *c, enum direction direction, const uint8_t *data,
                            uint32_t length) {
-    (void)direction;
+    struct stun *s = c->state;
     uint32_t used = 0;
+    if (s->messages == 0 && begins_frame(data, length)) s->framed = true;
+    if (s->lost[direction]) { /* messages begin with a segment, mostly */
+        bool found = s->framed ? begins_frame(data, length) : length >= 8 && begins_message(data);
+        if (!found) return length;
+        s->lost[direction] = false;
+    }
     while (length - used >= 4) {
-        const uint8_t *p = data + used;
-        uint32_t left = length - used, size = load_be16(p + 2);
-        if (p[0] >= 0x40 && p[0] < 0x80) {
-            used += 4 + ((size + 3) & ~3u);
-            if (used >= length) return used;
-            continue;
-        }
-        if (!header_fits(p)) {
+        uint32_t left = length - used, size = piece_size(s, data + used);
+        if (size == 0) {
             conversation_anomaly(c, "bad_message");
             return STREAM_OVER;
         }
-        size += HEADER;
+        bool data_only = !s->framed && data[used] >= 0x40;
+        if (size > LOOK_MOST || (data_only && left < size)) return (int64_t)used + size;
         if (left < size) break;
-        struct message m;
-        struct cursor rest = cursor_over(p, size);
-        if (!read_message(&rest, &m)) {
-            conversation_anomaly(c, "bad_attribute");
-            return STREAM_OVER;
-        }
-        take_message(c, &m);
+        enum next next = take_piece(c, direction, (struct slice){data + used, size});
+        if (next == NEXT_NOTHING) return STREAM_OVER;
         used += size;
+        if (next == NEXT_OTHER) break;
     }
     return used;
+}
+
+static bool stun_gap(struct conversation *c, enum direction direction, uint64_t missing) {
+    (void)missing;
+    struct stun *s = c->state;
+    s->lost[direction] = true;
+    return true;
 }
 
 static void stun_end(struct conversation *c) {
@@ -315,7 +406,9 @@ static void stun_end(struct conversation *c) {
     if (s->dtls) dtls_finish(c, s->dtls);
     dtls_free(s->dtls);
     s->dtls = NULL;
-    if (!s->told_any) report(c, s, NULL);
+    /* Whom nobody answered: the client, or in captures of one side its server. */
+    bool up = s->asker[TO_SERVER].asked || !s->asker[TO_CLIENT].asked;
+    if (!s->told_any) report(c, s, up ? TO_SERVER : TO_CLIENT, NULL);
 }
 
 static void *stun_share(void) {
@@ -332,6 +425,7 @@ const struct protocol protocol_stun = {
     .state_size = sizeof(struct stun),
     .recognise = stun_recognise,
     .stream = stun_stream,
+    .gap = stun_gap,
     .datagram = stun_datagram,
     .share = stun_share,
     .unshare = stun_unshare,
