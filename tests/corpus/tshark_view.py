@@ -22,7 +22,7 @@ FIELDS = """frame.number frame.protocols ip.src ip.dst ipv6.src ipv6.dst ip.flag
     http2.headers.method http2.headers.authority http2.headers.path
     tls.handshake.type tls.handshake.ja3 tls.handshake.ja3s quic.version gquic.version
     dtls.handshake.extensions_server_name dtls.handshake.ja3 dtls.handshake.ja3s
-    ssh.kex.hassh ssh.kex.hasshserver""".split()
+    ssh.kex.hassh ssh.kex.hasshserver tls.record.content_type""".split()
 # What makes it fair: streams and datagrams put together, sums not held against offloading network cards.
 OPTIONS = """tcp.desegment_tcp_streams:TRUE tcp.reassemble_out_of_order:TRUE tcp.analyze_sequence_numbers:TRUE
     tcp.check_checksum:FALSE udp.check_checksum:FALSE ip.check_checksum:FALSE ip.defragment:TRUE ipv6.defragment:TRUE
