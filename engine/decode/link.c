@@ -166,7 +166,7 @@ static void decode_ethernet(struct rest r, struct decoded *out) {
 }
 
 /* NULL: the BSD address family in the capturing host's byte order; LOOP: in network order. Families fit 16
- * bits, so the order shows. IPv6 is 24, 28 or 30, by system. */
+ * bits, so the order shows. IPv6 is 24, 28 or 30, by system. Some writers put an EtherType in the last two bytes. */
 static void decode_null(struct rest r, struct decoded *out) {
     if (lacks_header(r, 4, out, "link")) return;
     uint32_t family = load_le32(r.at);
@@ -176,6 +176,8 @@ static void decode_null(struct rest r, struct decoded *out) {
         decode_ipv4(r, out);
     else if (family == 24 || family == 28 || family == 30)
         decode_ipv6(r, out);
+    else if ((family & 0xffff) >= ETHERTYPE_SMALLEST)
+        decode_ethertype(family & 0xffff, r, out);
 }
 
 /* Linux "cooked" headers: the EtherType is all we want. 4 stands for 802.2. */

@@ -1,5 +1,7 @@
 """Where the program and the captures are, and the two ways in which the tests here run them."""
 import concurrent.futures
+import functools
+import json
 import os
 import pathlib
 import subprocess
@@ -33,6 +35,12 @@ def run(*arguments, **options):
 
 def replay(*arguments, **options):
     return run("replay", *arguments, **options)
+
+
+@functools.lru_cache(maxsize=None)
+def event_kinds():
+    """Names of all events that become records, but for those of each packet and each stretch of a stream."""
+    return sorted(json.loads(run("events", "--json").stdout).keys() - {"head", "packet", "stream"})
 
 
 def two_at_a_time(function, items):

@@ -8,9 +8,9 @@ import pathlib
 import tshark_view
 
 NETWORK = tshark_view.NETWORK
-SUBMISSION = {"smtp", "pop", "imap", "ftp", "ldap", "xmpp", "nntp", "mysql", "pgsql", "rdp", "tpkt"}
+FOLLOWED = {"tls", "smtp", "pop", "imap", "ftp", "ldap", "xmpp", "rdp", "tpkt", "http", "socks"}  # TLS inside is read
 CLASSES = {1, 3, 4, 254, 255}  # IN, CH, HS, NONE, ANY
-DISSECTORS = {"ja3": "tls", "ja3s": "tls"}  # tshark's name of what reads a kind, where it is another
+DISSECTORS = {"ja3": "tls", "ja3s": "tls", "hassh": "ssh", "hasshserver": "ssh"}  # tshark's name of what reads a kind, where it is another
 NOT_WAITING = ("-o", "http.desegment_headers:FALSE", "-o", "http.desegment_body:FALSE",
                "-o", "tcp.reassemble_out_of_order:FALSE")
 # What no rule can tell: (capture, item), each with its reason.
@@ -93,9 +93,13 @@ def behind_a_proxy_greeting(d):
     return every(d.frames, lambda f: "proxy" in f.chain)
 
 
-def after_starttls(d):
-    """lunette does not follow STARTTLS"""
-    return d.kind == "tls" and any(SUBMISSION & set(f.chain) for f in d.capture.of_flow(d.flow))
+def inside_what_is_not_read(d):
+    """lunette reads no TLS where a connection begins with what it does not follow: MySQL, PostgreSQL, Gnutella, NX, OpenVPN"""
+    if d.kind not in ("tls", "ja3", "ja3s") or d.ours_alone or d.flow is None or d.flow[0] != "TCP":
+        return False
+    spoken = [set(f.chain[f.chain.index("tcp") + 1:]) for f in d.capture.of_flow(d.flow) if "tcp" in f.chain]
+    first = next(filter(None, spoken), set())
+    return bool(first) and not first & FOLLOWED
 
 
 def link_type_unread(d):
@@ -165,14 +169,19 @@ def fragments_alone(d):
     return d.ours_alone and any(f.hosts == hosts and f.fragment and not f.flow for f in d.capture.theirs.frames)
 
 
+def behind_a_header_unread(d):
+    """tshark does not read on behind PKTAP's second version and droptap's header; lunette does"""
+    return d.ours_alone and every(d.capture.theirs.frames, lambda f: f.chain == ["user_dlt", "pktap"])
+
+
 def oddity(d):
     """single messages that no rule can tell (listed in differences.py)"""
     return (d.capture.path.name, d.what) in ODDITIES
 
 
-RULES = [quoted_by_icmp, inside_wireless, behind_a_proxy_greeting, after_starttls, link_type_unread, first_fragment_alone,
+RULES = [quoted_by_icmp, inside_wireless, behind_a_proxy_greeting, inside_what_is_not_read, link_type_unread, first_fragment_alone,
          transport_header_broken, name_unreadable, no_dns_but_for_the_port, target_with_blanks, not_looked_for_on_that_port,
-         message_not_whole, hello_not_whole, fragments_alone, oddity]
+         message_not_whole, hello_not_whole, fragments_alone, behind_a_header_unread, oddity]
 
 
 def reason(difference):

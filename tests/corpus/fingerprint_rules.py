@@ -1,4 +1,8 @@
 """Why lunette and tshark may differ in fingerprints and in what QUIC says: rules in the style of differences.py."""
+import hashlib
+import struct
+import subprocess
+
 from differences import every
 
 
@@ -49,7 +53,42 @@ def hello_to_nobody(d):
     return d.ours_alone and d.kind in ("ja3", "ja3s", "tls") and bool(reserved)
 
 
-RULES = [second_hello, hello_to_nobody, before_a_negotiation, google_acknowledgement, broken_hello]
+def payloads(capture, flow):
+    """The bytes of a TCP flow's segments, in the order of the capture."""
+    ports = " && ".join(f"tcp.port == {port}" for _, port in flow[1:])
+    command = ["tshark", "-n", "-r", str(capture.path), "-Y", ports, "-T", "fields", "-e", "tcp.payload"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return [bytes.fromhex(line) for line in done.stdout.split()]
+
+
+def ja3s_of(segment):
+    """The JA3S of a ServerHello at a segment's head, and whether the record is longer than the segment; or None."""
+    try:
+        kind, _, size = struct.unpack_from(">BHH", segment)
+        if kind != 22 or segment[5] != 2:
+            return None
+        version, at = struct.unpack_from(">H", segment, 9)[0], 44 + segment[43]
+        cipher = struct.unpack_from(">H", segment, at)[0]
+        at, end, extensions = at + 3, 9 + int.from_bytes(segment[6:9], "big"), []
+        left = struct.unpack_from(">H", segment, at)[0] if end > at else 0
+        at += 2
+        while left > 0:
+            extension, length = struct.unpack_from(">HH", segment, at)
+            extensions.append(str(extension))
+            at, left = at + 4 + length, left - 4 - length
+        text = f"{version},{cipher},{'-'.join(extensions)}"
+        return hashlib.md5(text.encode()).hexdigest(), 5 + size > len(segment)
+    except (struct.error, IndexError):
+        return None
+
+
+def record_not_whole(d):
+    """tshark shows nothing of a record whose end is missing; the ServerHello at its head is whole and gives this JA3S"""
+    return d.ours_alone and d.kind == "ja3s" and d.flow[0] == "TCP" and \
+        (d.what, True) in map(ja3s_of, payloads(d.capture, d.flow))
+
+
+RULES = [second_hello, record_not_whole, hello_to_nobody, before_a_negotiation, google_acknowledgement, broken_hello]
 
 
 def reason(difference):

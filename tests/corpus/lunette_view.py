@@ -7,7 +7,7 @@ from captures import replay
 from tshark_view import KINDS, in_order
 
 # The event that a kind is in, where it has another name.
-EVENTS = {"http2": "http", "ja3": "tls", "ja3s": "tls"}
+EVENTS = {"http2": "http", "ja3": "tls", "ja3s": "tls", "hassh": "ssh", "hasshserver": "ssh"}
 
 
 def look(capture):
@@ -44,4 +44,6 @@ def found_in(record):
     if kind == "socks" and "host" in body:
         yield "socks", (body["host"], body.get("port", 0))
     if kind == "ssh":
+        yield from ((name, body[side]["hassh"]["hash"]) for name, side in (("hassh", "client"), ("hasshserver", "server"))
+                    if "hassh" in body.get(side, {}))
         yield from (("ssh", body[side]["banner"]) for side in ("client", "server") if "banner" in body.get(side, {}))

@@ -1,16 +1,22 @@
-"""Why nDPI and lunette may differ about a flow: rules, each decided by tshark's view of that flow or by the verdicts.
+"""Why nDPI and lunette may differ about a flow: rules, each decided by tshark's view of that flow, never by a name.
 
-A rule is a function of a Difference and of tshark's chains of protocols for the flow; its documentation is the reason
-that the table prints."""
+A rule is a function of a Difference and of tshark's frames of the flow; its documentation is the reason that the table
+prints."""
 import collections
 import dataclasses
 import pathlib
+import subprocess
 
 import tshark_view
+from differences import CLASSES, NOT_WAITING
 
 # What tshark calls the protocols that lunette names otherwise.
-TSHARK = {"krb5": "kerberos", "rfb": "vnc", "ike": "isakmp", "smb": "smb2", "natpmp": "nat-pmp", "wireguard": "wg",
-          "dhcpv6": "dhcpv6", "gtp": "gtp", "pop3": "pop", "http": "http", "rdp": "rdp", "xmpp": "xmpp"}
+TSHARK = {"krb5": "kerberos", "rfb": "vnc", "ike": "isakmp", "smb": "smb2", "natpmp": "nat-pmp", "wireguard": "wg", "pop3": "pop"}
+# Where tshark goes by port: a filter for what a message of the protocol has and other bytes, read as one, do not.
+PROOF = {"http": "http.request.method || http.response.code", "xmpp": "xmpp.stream || xmpp.features || xmpp.iq",
+         "dns": "dns.flags.response && !_ws.malformed", "tls": "tls.handshake.type", "quic": "quic.version",
+         "smtp": "smtp.response.code", "ftp": "ftp.response.code", "pop3": "pop.response.indicator",
+         "socks": "socks.version && socks.command", "stun": "stun.cookie"}
 
 
 @dataclasses.dataclass
@@ -27,22 +33,85 @@ class Difference:
                 f"lunette {sorted(self.ours)}")
 
 
-def said_by_tshark(chains, protocol):
+def said_by_tshark(frames, protocol):
     name = TSHARK.get(protocol, protocol)
-    return any(name in chain or protocol in chain for chain in chains)
+    return any(name in f.chain or protocol in f.chain for f in frames)
 
 
-def tshark_sides_with_lunette(d, chains):
+def tshark_sides_with_lunette(d, frames):
     """tshark sees in the flow what lunette sees"""
-    return d.who == "lunette" and said_by_tshark(chains, d.protocol)
+    return d.who == "lunette" and said_by_tshark(frames, d.protocol)
 
 
-def tshark_sees_it_not(d, chains):
+def tshark_told_to_look_does(d, frames):
+    """tshark goes by port, and finds the protocol's own messages when told to look for them"""
+    if d.who != "lunette" or d.protocol not in PROOF:
+        return False
+    transport, ports = d.flow[0].lower(), [port for _, port in d.flow[1:]]
+    here = " && ".join(f"{transport}.port == {port}" for port in ports)
+    for port in ports:
+        command = ["tshark", "-n", "-r", str(d.path), "-d", f"{transport}.port=={port},{TSHARK.get(d.protocol, d.protocol)}",
+                   "-Y", f"{here} && ({PROOF[d.protocol]})", "-T", "fields", "-e", "frame.number", *NOT_WAITING]
+        if subprocess.run(command, capture_output=True, timeout=120).stdout.strip():
+            return True
+    return False
+
+
+def session_service(d, frames):
+    """what asks for a session on NetBIOS's port 139 is SMB to lunette"""
+    return d.who == "lunette" and d.protocol == "smb" and any("nbss" in f.chain for f in frames)
+
+
+def datagram_service(d, frames):
+    """lunette does not know NetBIOS's datagram service"""
+    return d.who == "ndpi" and d.protocol in ("nbns", "smb") and any("nbdgm" in f.chain for f in frames)
+
+
+def tshark_sees_it_not(d, frames):
     """nDPI says it of a flow in which tshark sees nothing of it either"""
-    return d.who == "ndpi" and not said_by_tshark(chains, d.protocol)
+    return d.who == "ndpi" and not said_by_tshark(frames, d.protocol)
 
 
-RULES = (tshark_sides_with_lunette, tshark_sees_it_not)
+def by_port_alone(d, frames):
+    """nDPI and tshark go by port, and no packet of the flow holds what tshark can read as such a message"""
+    if d.who != "ndpi":
+        return False
+
+    def says_nothing(f):
+        values = f.values
+        if d.protocol in ("dns", "mdns", "llmnr", "nbns"):
+            wild = any(int(n) > 4 for n in values["dns.count.queries"])
+            wild |= any(int(n, 16) & 0x7fff not in CLASSES for n in values["dns.qry.class"])
+            return f.malformed or wild or any(n.startswith("<") and n != "<Root>" for n in values["dns.qry.name"])
+        if d.protocol == "tls":
+            return not values["tls.record.content_type"]
+        return False
+
+    name = TSHARK.get(d.protocol, d.protocol)
+    return all(says_nothing(f) for f in frames if name in f.chain or d.protocol in f.chain)
+
+
+def answer_to_nothing(d, frames):
+    """tshark makes no request of what the client says either, and takes the answer by its port"""
+    answers = [f for f in frames if d.protocol in f.chain]
+    both_speak = len({tuple(f.values["tcp.srcport"]) for f in frames}) == 2
+    return d.who == "ndpi" and d.protocol == "http" and both_speak and \
+        not any(f.values["http.request.method"] for f in answers)
+
+
+def begins_otherwise(d, frames):
+    """the flow begins with other datagrams: lunette tells what it speaks by the first ones, nDPI and tshark by each"""
+    return d.who == "ndpi" and d.flow[0] == "UDP" and len(frames) > 3 and not said_by_tshark(frames[:3], d.protocol)
+
+
+def control_plane(d, frames):
+    """lunette opens GTP's user plane, and does not know its control plane"""
+    inside = ("gtpv2", "gtp")
+    return d.who == "ndpi" and d.protocol == "gtp" and all(f.chain[-1] in inside for f in frames if set(inside) & set(f.chain))
+
+
+RULES = (tshark_sides_with_lunette, session_service, tshark_told_to_look_does, datagram_service, tshark_sees_it_not, by_port_alone,
+         answer_to_nothing, begins_otherwise, control_plane)
 
 
 def explain(path, differences):
@@ -50,7 +119,5 @@ def explain(path, differences):
     if not differences:
         return []
     view = tshark_view.look(path)
-    chains = collections.defaultdict(list)
-    for frame in view.frames if view else []:
-        chains[frame.flow].append(frame.chain)
-    return [next((rule.__doc__ for rule in RULES if rule(d, chains[d.flow])), None) for d in differences]
+    frames = view.items["flow"] if view else {}
+    return [next((rule.__doc__ for rule in RULES if rule(d, frames.get(d.flow, []))), None) for d in differences]

@@ -1,7 +1,8 @@
 """What nDPI's ndpiReader says of the flows of a capture: {flow: {verdict …}}.
 
 A flow is (protocol, one end, other end) as in tshark_view. ndpiReader is told not to guess by port (-d). Of "TLS.Apple" the
-part before the dot is the protocol that was seen, the rest an application's name, which lunette does not judge by."""
+part before the dot is the protocol that was seen, the rest an application's name, which lunette does not judge by; in
+"NetBIOS.SMBv1" it is another protocol, which the first one carries. Flows without a verdict are not in its table."""
 import collections
 import csv
 import ipaddress
@@ -44,5 +45,5 @@ def look(capture):
             ends = ((address(row["src_ip"]), int(row["src_port"])), (address(row["dst_ip"]), int(row["dst_port"])))
             if not ends[0][0] or not ends[1][0]:
                 continue
-            flows[TRANSPORTS[row["protocol"]], *in_order(*ends)].add(row["ndpi_proto"].split(".")[0])
+            flows[TRANSPORTS[row["protocol"]], *in_order(*ends)].add(row["ndpi_proto"])
     return flows

@@ -28,12 +28,19 @@ NAMES = {
     "MQTT": "mqtt", "IRC": "irc", "Jabber": "xmpp", "SOCKS": "socks", "OpenVPN": "openvpn", "WireGuard": "wireguard",
     "IPsec": "ike", "DTLS": "dtls", "NAT-PMP": "natpmp", "GTP": "gtp", "Teredo": "teredo", "PPTP": "pptp", "L2TP": "l2tp",
     "VXLAN": "vxlan",
+    "NetBIOS": "nbns", "WebSocket": "websocket", "HTTP_Connect": "http", "DoH_DoT": "tls", "AVASTSecureDNS": "dns",
 }
 
 
+def named_by(verdict):
+    """What lunette calls the protocols of a verdict. Of two the second counts if it is one: it is what the first carries."""
+    master, _, inner = verdict.partition(".")
+    return {NAMES[inner] if inner in NAMES and inner != "DoH_DoT" else NAMES.get(master)} - {None}
+
+
 def ours_of(capture):
-    """{flow: {app_proto …}}, that which carried another included, or None."""
-    done = replay("--no-scripts", "-q", "-o", "-", "--record", "flow", capture)
+    """{flow: {app_proto …}}, that which carried another included, and DTLS between other datagrams; or None."""
+    done = replay("--no-scripts", "-q", "-o", "-", "--record", "flow,tls", capture)
     if done.returncode != 0:
         return None
     flows = collections.defaultdict(set)
@@ -42,6 +49,8 @@ def ours_of(capture):
             ends = (record["src_ip"], record.get("src_port", 0)), (record["dest_ip"], record.get("dest_port", 0))
             flows[record["proto"], *in_order(*ends)] |= {
                 record[key] for key in ("app_proto", "app_proto_orig") if key in record}
+            if record.get("tls", {}).get("version", "").startswith("DTLS"):
+                flows[record["proto"], *in_order(*ends)].add("dtls")
     return flows
 
 
@@ -51,15 +60,15 @@ def compare(path):
     if theirs is None or ours is None:
         return None
     agreed, differing = collections.Counter(), []
-    for flow in sorted(theirs.keys() & ours.keys(), key=str):
-        named = {NAMES[verdict] for verdict in theirs[flow] if verdict in NAMES}
-        known = ours[flow] & set(NAMES.values())
+    for flow in sorted(theirs.keys() | ours.keys(), key=str):
+        named = set().union(*map(named_by, theirs.get(flow, ())))
+        known = ours.get(flow, set()) & set(NAMES.values())
         agreed.update(named & known)
         for protocol in sorted(named ^ known):
             if protocol not in named and named & known:
                 continue  # both tell one layer, lunette another as well
             who = "ndpi" if protocol in named else "lunette"
-            differing.append(ndpi_rules.Difference(path, protocol, who, flow, theirs[flow], ours[flow]))
+            differing.append(ndpi_rules.Difference(path, protocol, who, flow, theirs.get(flow, set()), ours.get(flow, set())))
     reasons = ndpi_rules.explain(path, differing)
     return agreed, list(zip(differing, reasons))
 

@@ -91,6 +91,15 @@ def number(values, base=0):
     return int(values[0], base) if values and values[0] not in ("True", "False") else int(values == ["True"])
 
 
+def innermost(chain, values):
+    """The values of a frame with those of its last layers alone, of IP and of transport: of a tunnel what is inside."""
+    network = next((p for p in reversed(chain) if p in ("ip", "ipv6")), None)
+    transport = next((p for p in reversed(chain) if p in ("tcp", "udp")), None)
+    others = {"ip", "ipv6", "tcp", "udp"} - {network, transport}
+    return {field: [] if field.split(".")[0] in others else v[-1:] if field.split(".")[0] in (network, "udp") else v
+            for field, v in values.items()}
+
+
 def p0f(v):
     """The signature that a frame's SYN has by p0f's README; IPv6 extension headers apart."""
     version = "4" if v["ip.src"] else "6"
@@ -140,7 +149,7 @@ def theirs_in(chain, v):
     if v["nat-pmp.opcode"]:
         yield "natpmp", tuple("".join(v["nat-pmp." + field][:1]) for field in ("opcode", "result_code", "internal_port", "external_port", "pml", "external_ip"))
     if "tcp" in chain and v["tcp.flags"] and number(v["tcp.flags"]) & 0x16 == 2 and v["tcp.window_size_value"]:
-        yield "syn", p0f(v)
+        yield "syn", p0f(innermost(chain, v))
 
 
 def look(capture):
@@ -162,7 +171,8 @@ def look(capture):
         values = {field: [v for v in text.split(BETWEEN) if v not in ("", "<MISSING>")] for field, text in zip(FIELDS, columns)}
         chain = columns[2].split(":")
         seconds, fraction = (columns[1] or "0.000000").split(".")
-        ports = [int(values[t + side][0]) for t in ("udp", "tcp") for side in (".srcport", ".dstport") if values[t + side]][:2]
+        inner = innermost(chain, values)
+        ports = [int(inner[t + side][0]) for t in ("udp", "tcp") for side in (".srcport", ".dstport") if inner[t + side]]
         where = (int(seconds) * 1000000 + int(fraction[:6]), *sorted(ports))
         for kind, what in theirs_in(chain, values):
             items[kind][(where, what)] = (chain, values)
@@ -220,7 +230,24 @@ def inside_another_packet(d):
 
 def no_first_packet(d):
     """a SYN sent again begins no flow"""
-    return d.kind == "syn" and d.frame
+    here = d.item[0]
+    return d.kind == "syn" and d.frame and not any(where == here for where, _ in d.mine["syn"]) and \
+        any(where[1:] == here[1:] and where[0] < here[0] for where, _ in d.theirs["syn"])
+
+
+def time_out_of_range(d):
+    """the packet has no time, or one that 32 bits of seconds do not hold: lunette gives it the last one that it can"""
+    odd = lambda where: not 0 < where[0] < 0xffffffff * 1000000
+    there, what = d.item[0][1:], d.item[1]
+    return any(w == what and where[1:] == there and (odd(where) or odd(d.item[0])) for where, w in (d.mine if d.frame else d.theirs)[d.kind])
+
+
+def behind_a_header_unread(d):
+    """tshark does not read on behind PKTAP's second version and droptap's header; lunette does"""
+    if d.frame:
+        return False
+    done = subprocess.run(["tshark", "-n", "-r", str(d.path), "-T", "fields", "-e", "frame.protocols"], capture_output=True, text=True, timeout=120)
+    return set(done.stdout.split()) == {"user_dlt:pktap"}
 
 
 def cut_by_the_capture(d):
@@ -249,14 +276,24 @@ def malformed(d):
     return any(v["_ws.malformed"] or "_ws.malformed" in chain for chain, v in d.near)
 
 
+def of_fragments_that_overlap(d):
+    """a header put together of fragments that overlap is none to tshark"""
+    if d.frame or d.kind != "syn":
+        return False
+    command = ["tshark", "-n", "-r", str(d.path), "-Y", "ip.fragment.overlap", "-T", "fields", "-e", "frame.time_epoch"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return any(int(time.replace(".", "")[:-3]) == d.item[0][0] for time in done.stdout.split())
+
+
 RULES = [inside_another_packet, no_first_packet, owner_of_srv, answer_to_another_port, more_names_than_are_listed, cut_by_the_capture,
-         malformed]
+         malformed, time_out_of_range, behind_a_header_unread, of_fragments_that_overlap]
 
 
 class Difference:
-    def __init__(self, path, kind, item, theirs):
+    def __init__(self, path, kind, item, theirs, mine, at):
         self.path, self.kind, self.item, self.frame = path, kind, item, theirs[kind].get(item)
-        self.near = [frame for items in theirs.values() for (where, _), frame in items.items() if where == item[0]]
+        self.theirs, self.mine = theirs, mine
+        self.near = at[item[0]]  # what tshark has of that packet
 
     def __str__(self):
         return f"{self.kind} {self.path.name} {self.item} ({'tshark' if self.frame else 'lunette'} alone)"
@@ -267,7 +304,11 @@ def compare(path):
     if theirs is None or mine is None:
         return None
     agreed = {kind: len(theirs[kind].keys() & mine[kind]) for kind in KINDS}
-    found = [Difference(path, kind, item, theirs) for kind in KINDS for item in sorted(theirs[kind].keys() ^ mine[kind], key=str)]
+    at = collections.defaultdict(list)
+    for items in theirs.values():
+        for (where, _), frame in items.items():
+            at[where].append(frame)
+    found = [Difference(path, kind, item, theirs, mine, at) for kind in KINDS for item in sorted(theirs[kind].keys() ^ mine[kind], key=str)]
     return agreed, [(d, next((rule for rule in RULES if rule(d)), None)) for d in found]
 
 
@@ -280,11 +321,11 @@ def test_they_see_the_same():
     compared = [c for c in two_at_a_time(compare, paths) if c]
     agreed = sum((collections.Counter(a) for a, _ in compared), collections.Counter())
     pairs = [pair for _, found in compared for pair in found]
-    left = collections.Counter(d.kind for d, rule in pairs if not rule)
-    print(f"\n{len(compared)} captures")
+    total, left = (collections.Counter(d.kind for d, rule in pairs if every or not rule) for every in (True, False))
+    share = lambda kind, of: agreed[kind] / (agreed[kind] + of[kind]) if agreed[kind] + of[kind] else 1
+    print(f"\n{len(compared)} captures\n{'':13}{'agree':>7}{'differ':>8}{'raw':>9}{'left':>6}{'after rules':>13}")
     for kind in KINDS:
-        total = agreed[kind] + left[kind]
-        print(f"{kind:13}{agreed[kind]:7} agree{left[kind]:5} left {agreed[kind] / total if total else 1:8.2%}")
+        print(f"{kind:13}{agreed[kind]:7}{total[kind]:8}{share(kind, total):9.2%}{left[kind]:6}{share(kind, left):13.2%}")
     for rule, count in collections.Counter(rule for _, rule in pairs if rule).most_common():
         print(f"{count:6}  {rule.__doc__}")
     unexplained = [str(d) for d, rule in pairs if not rule]

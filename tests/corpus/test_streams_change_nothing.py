@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from captures import EXAMPLES, PCAPS, SCRIPTS, needs_lunette, replay, two_at_a_time
+from captures import EXAMPLES, PCAPS, SCRIPTS, event_kinds, needs_lunette, replay, two_at_a_time
 
 pytestmark = needs_lunette
 
@@ -13,8 +13,8 @@ pytestmark = needs_lunette
 REAL = """ja4/ssh2.pcapng ja4/http1-with-cookies.pcapng ja4/latest.pcapng ndpi/tls_certificate_too_long.pcap ndpi/iphone.pcap
     ndpi/anyconnect-vpn.pcap ndpi/http-manipulated.pcap ndpi/fuzz-2006-06-26-2594.pcap ndpi/fuzz-2020-02-16-11740.pcap
     ndpi/bittorrent_tcp_miss.pcapng ndpi/bittorrent.pcap ndpi/socks.pcap ndpi/signal.pcap ndpi/netflix.pcap ndpi/1kxun.pcap
-    ndpi/ssh_unidirectional.pcap ndpi/tls_missing_ch_frag.pcap ndpi/dns_dot.pcap ndpi/quic_interop_V.pcapng""".split()
-KINDS = "alert,flow_start,onset,flow,dns,tls,http,ssh,ntp,icmp_echo,anomaly"
+    ndpi/ssh_unidirectional.pcap ndpi/tls_missing_ch_frag.pcap ndpi/dns_dot.pcap ndpi/quic_interop_V.pcapng
+    ndpi/openvpn.pcap ndpi/stun.pcap ndpi/smtp-starttls.pcap ndpi/teredo.pcap""".split()
 
 # Each first byte that there is: 16 to a declaration, for both sides. `told` is said of each flow when it is over.
 LISTENER = """
@@ -60,7 +60,7 @@ def samples():
 
 
 def records(capture, *options):
-    done = replay("-s", SCRIPTS, "-q", "-o", "-", "--record", KINDS, *options, capture)
+    done = replay("-s", SCRIPTS, "-q", "-o", "-", "--record", ",".join(["alert", *event_kinds()]), *options, capture)
     assert done.returncode == 0, (capture, done.stderr)
     return done.stdout.splitlines()
 

@@ -1,4 +1,4 @@
-"""What tshark, which shares no code with us, finds in a capture: flows, DNS names, SNIs, HTTP requests, SSH banners.
+"""What tshark, which shares no code with us, finds in a capture: flows, names, requests, banners, fingerprints.
 
 One run of tshark prints a line a frame. An item found in it keeps the frames it was found in, with what explains
 differences: the chain of protocols, whether the frame was a fragment or malformed.
@@ -20,7 +20,9 @@ FIELDS = """frame.number frame.protocols ip.src ip.dst ipv6.src ipv6.dst ip.flag
     http.request.method http.request.uri http.request.version http.host ssh.protocol
     socks.command socks.remote_name socks.v4a_dns_name socks.dst socks.dstV6 socks.port socks.dstport
     http2.headers.method http2.headers.authority http2.headers.path
-    tls.handshake.type tls.handshake.ja3 tls.handshake.ja3s quic.version gquic.version""".split()
+    tls.handshake.type tls.handshake.ja3 tls.handshake.ja3s quic.version gquic.version
+    dtls.handshake.extensions_server_name dtls.handshake.ja3 dtls.handshake.ja3s
+    ssh.kex.hassh ssh.kex.hasshserver tls.record.content_type""".split()
 # What makes it fair: streams and datagrams put together, sums not held against offloading network cards.
 OPTIONS = """tcp.desegment_tcp_streams:TRUE tcp.reassemble_out_of_order:TRUE tcp.analyze_sequence_numbers:TRUE
     tcp.check_checksum:FALSE udp.check_checksum:FALSE ip.check_checksum:FALSE ip.defragment:TRUE ipv6.defragment:TRUE
@@ -28,7 +30,7 @@ OPTIONS = """tcp.desegment_tcp_streams:TRUE tcp.reassemble_out_of_order:TRUE tcp
 BETWEEN = "\x1f"  # of several values of a field in one frame
 NETWORK = ("ip", "ipv6")
 TRANSPORT = NETWORK + ("tcp", "udp", "icmp", "icmpv6", "gre", "sctp", "esp", "ah")
-KINDS = ("flow", "dns", "tls", "http", "ssh", "socks", "http2", "ja3", "ja3s", "quic")
+KINDS = ("flow", "dns", "tls", "http", "ssh", "socks", "http2", "ja3", "ja3s", "hassh", "hasshserver", "quic")
 
 
 @dataclasses.dataclass
@@ -127,10 +129,13 @@ def found_in(chain, values):
     """(kind, what) of everything we compare in a frame, apart from its flow. Of DNS's relatives only DNS itself."""
     if "dns" in chain:
         yield from (("dns", plain_name(name)) for name in values["dns.qry.name"])
-    if "tls" in chain and ("tcp" in chain or "quic" in chain):
-        yield from (("tls", name.lower()) for name in values["tls.handshake.extensions_server_name"])
-        yield from (("ja3", hash) for hash in values["tls.handshake.ja3"])
-        yield from (("ja3s", hash) for hash in values["tls.handshake.ja3s"])
+    for tls in ("tls", "dtls"):
+        if tls in chain and ("tcp" in chain or "quic" in chain or tls == "dtls"):
+            yield from (("tls", name.lower()) for name in values[tls + ".handshake.extensions_server_name"])
+            yield from (("ja3", hash) for hash in values[tls + ".handshake.ja3"])
+            yield from (("ja3s", hash) for hash in values[tls + ".handshake.ja3s"])
+    for kind in ("hassh", "hasshserver"):
+        yield from ((kind, hash) for hash in values["ssh.kex." + kind])
     yield from (("quic", version) for version in quic_versions(values))
     if "http" in chain:
         yield from (("http", request) for request in requests(values))

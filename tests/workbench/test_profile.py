@@ -152,9 +152,10 @@ def test_lunette_s_own_code_has_no_lines_of_the_author_s(script):
     table, words = text.split("What that means for a script:\n")
     assert "(lunette's own " in table and not re.search(r"(loop over [\w.]+|stream\.lua|timers\.lua):\d", text)
     rows = [re.split(r"  +", line) for line in table.splitlines()[2:] if line]
+    rows = [row for row in rows if row[1] != "..."]  # how many more there are
     assert len({(row[1], row[3]) for row in rows}) == len(rows)
     told = [re.split(r"  +", line.strip()) for line in words.split("\n\n")[0].splitlines()]
-    assert {row[3] for row in rows if row[1] != "..."} == {reason for reason, _ in told}
+    assert {row[3] for row in rows} == {reason for reason, _ in told}
     assert "make it once" in dict(told)["NYI: bytecode FNEW"]
 
 
