@@ -487,6 +487,10 @@ struct tap *tap_new(const struct tap_options *options, struct error *err) {
     return NULL;
 }
 
+uint64_t tap_processes_refused(const struct tap *tap) {
+    return tap->processes_refused;
+}
+
 void tap_free(struct tap *tap) {
     if (!tap) return;
     for (uint32_t i = 0; i < TAP_HANDLES; i++) place_close(tap, &tap->places[i], NULL);

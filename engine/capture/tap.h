@@ -99,6 +99,9 @@ struct tap_figures {
  * place was needed for others are added up under the name "gone". */
 uint32_t tap_figures(struct tap *tap, struct tap_figures *out, uint32_t max);
 
+/* Times that a PKTAP header named a process for which there was no more room (capture/origin.h). */
+uint64_t tap_processes_refused(const struct tap *tap);
+
 void tap_free(struct tap *tap);
 
 #endif

@@ -7,8 +7,9 @@
  *
  * Of nested IP headers the outermost counts: a tunnel is a flow of its IP protocol. What is inside is opened
  * by decode/tunnel.h, one tunnel at a time, and decoded as a packet of its own. Only MPLS and PPPoE, which
- * stand between link and IP, are walked here: they are noted, and there is no flow around them. Sources: RFC
- * 791, 8200, 9293, 768, 792, 4443; IEEE 802.3 and 802.1Q; tcpdump.org/linktypes. */
+ * stand between link and IP, are walked here: they are noted, and there is no flow around them.
+ *
+ * Sources: RFC 791, 8200, 9293, 768, 792, 4443; IEEE 802.3 and 802.1Q; tcpdump.org/linktypes. */
 #ifndef LUNETTE_DECODE_DECODE_H
 #define LUNETTE_DECODE_DECODE_H
 

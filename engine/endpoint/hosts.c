@@ -112,7 +112,14 @@ int hosts_add(struct hosts *hosts, const char *word, struct error *err) {
     if (number < 0) return -1;
     struct host *host = &hosts->list[number];
     for (int i = 0; i < count; i++) {
-        if (find(hosts, &addresses[i]) == number) continue;
+        int other = find(hosts, &addresses[i]);
+        if (other == number) continue;
+        if (other >= 0)
+            return error_set(
+                err,
+                "--host-log %s: other logs have these addresses as two hosts'; name the log that "
+                "has them all first",
+                word);
         if (host->address_count == HOST_ADDRESSES)
             return error_set(err, "--host-log %s: a host has at most %d addresses", word, HOST_ADDRESSES);
         host->addresses[host->address_count++] = addresses[i];

@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool span_is(struct span text, const char *word) {
+    return text.at && text.length == strlen(word) && memcmp(text.at, word, text.length) == 0;
+}
+
 void news_clear(struct news *news) {
     static const struct image unknown = {
         .pid = NEWS_NO_PID, .parent_pid = NEWS_NO_PID, .responsible_pid = NEWS_NO_PID, .uid = NEWS_NO_UID};

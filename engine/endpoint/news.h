@@ -70,6 +70,8 @@ static inline struct span span_of(const char *at, size_t length) {
     return (struct span){at, (uint32_t)(length < NEWS_TEXT_MOST ? length : NEWS_TEXT_MOST)};
 }
 
+bool span_is(struct span text, const char *word);
+
 /* A copy of its own, for free(), and how many bytes it takes. NULL without memory. */
 struct news *news_copy(const struct news *news);
 size_t news_size(const struct news *news);

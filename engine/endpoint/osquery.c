@@ -13,10 +13,6 @@
 
 #include <string.h>
 
-static bool text_is(struct span text, const char *word) {
-    return text.at && text.length == strlen(word) && memcmp(text.at, word, text.length) == 0;
-}
-
 /* The row's own time, else that of its line. */
 static bool time_of(const json_t *row, const json_t *line, nanoseconds *out) {
     double seconds = json_member_number(row, "time", -1);
@@ -57,14 +53,14 @@ static void exec_take(struct line_reader *reader, const json_t *row) {
 
 static void es_event_take(struct line_reader *reader, const json_t *row, struct span type) {
     struct news *news = &reader->draft;
-    if (text_is(type, "exec")) {
+    if (span_is(type, "exec")) {
         exec_take(reader, row);
-    } else if (text_is(type, "fork")) {
+    } else if (span_is(type, "fork")) {
         news->action = NEWS_FORK;
         news->image.pid = json_to_pid(json_object_get(row, "child_pid"));
         news->image.parent_pid = news->actor.pid;
         if (news->image.pid != NEWS_NO_PID) line_give(reader);
-    } else if (text_is(type, "exit")) {
+    } else if (span_is(type, "exit")) {
         uint32_t status = json_to_u32(json_object_get(row, "exit_code"), 0); /* as wait(2) has it */
         news->action = NEWS_EXIT;
         news->has_exit = true;
@@ -104,7 +100,7 @@ static void socket_take(struct line_reader *reader, const json_t *row, bool gone
     socket->remote_port = port_of(row, "remote_port");
     socket->proto = proto > 0 && proto < 256 ? (uint8_t)proto : 0;
     if (socket->local_port == 0 && socket->remote_port == 0) return;
-    news->action = gone || text_is(action, "close") ? NEWS_CLOSED : NEWS_SOCKET;
+    news->action = gone || span_is(action, "close") ? NEWS_CLOSED : NEWS_SOCKET;
     line_give(reader);
 }
 
@@ -143,7 +139,7 @@ static bool rows_read(struct line_reader *reader, const json_t *rows, const json
 
 enum line_outcome osquery_read(struct line_reader *reader, const json_t *line) {
     const json_t *diff = json_object_get(line, "diffResults");
-    bool removed = text_is(json_member_text(line, "action"), "removed"), fine = true;
+    bool removed = span_is(json_member_text(line, "action"), "removed"), fine = true;
     if (has(line, "columns")) fine &= row_read(reader, json_object_get(line, "columns"), line, removed);
     fine &= rows_read(reader, json_object_get(line, "snapshot"), line, false);
     fine &= rows_read(reader, json_object_get(diff, "removed"), line, true);

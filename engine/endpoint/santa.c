@@ -25,10 +25,6 @@ static bool pair_next(const char **at, const char *end, struct pair *pair) {
     return true;
 }
 
-static bool is(struct span text, const char *word) {
-    return text.at && text.length == strlen(word) && memcmp(text.at, word, text.length) == 0;
-}
-
 static double number_of(struct span text) {
     char digits[24];
     if (!text.at || text.length == 0 || text.length >= sizeof digits) return -1;
@@ -71,27 +67,27 @@ static void pair_read(struct line_reader *reader, const struct pair *pair) {
     struct news *news = &reader->draft;
     struct image *actor = &news->actor;
     double number;
-    if (is(pair->key, "pid")) actor->pid = pid_of(pair->value);
-    if (is(pair->key, "ppid")) actor->parent_pid = pid_of(pair->value);
-    if (is(pair->key, "pidversion") && (number = number_of(pair->value)) > 0 && number <= UINT32_MAX)
+    if (span_is(pair->key, "pid")) actor->pid = pid_of(pair->value);
+    if (span_is(pair->key, "ppid")) actor->parent_pid = pid_of(pair->value);
+    if (span_is(pair->key, "pidversion") && (number = number_of(pair->value)) > 0 && number <= UINT32_MAX)
         actor->version = (uint32_t)number;
-    if (is(pair->key, "uid") && (number = number_of(pair->value)) >= 0 && number <= UINT32_MAX)
+    if (span_is(pair->key, "uid") && (number = number_of(pair->value)) >= 0 && number <= UINT32_MAX)
         actor->uid = (uint32_t)number;
-    if (is(pair->key, "user")) news->username = bounded(pair->value);
-    if (is(pair->key, "path")) actor->path = bounded(pair->value);
-    if (is(pair->key, "teamid")) actor->team_id = bounded(pair->value);
-    if (is(pair->key, "cdhash")) actor->cdhash = bounded(pair->value);
-    if (is(pair->key, "machineid")) news->host = bounded(pair->value);
-    if (is(pair->key, "cwd")) news->cwd = bounded(pair->value);
-    if (is(pair->key, "args") && pair->value.at) arguments_read(reader, pair->value);
+    if (span_is(pair->key, "user")) news->username = bounded(pair->value);
+    if (span_is(pair->key, "path")) actor->path = bounded(pair->value);
+    if (span_is(pair->key, "teamid")) actor->team_id = bounded(pair->value);
+    if (span_is(pair->key, "cdhash")) actor->cdhash = bounded(pair->value);
+    if (span_is(pair->key, "machineid")) news->host = bounded(pair->value);
+    if (span_is(pair->key, "cwd")) news->cwd = bounded(pair->value);
+    if (span_is(pair->key, "args") && pair->value.at) arguments_read(reader, pair->value);
 }
 
 static bool action_read(struct news *news, struct span action) {
-    if (is(action, "EXEC"))
+    if (span_is(action, "EXEC"))
         news->action = NEWS_EXEC;
-    else if (is(action, "FORK"))
+    else if (span_is(action, "FORK"))
         news->action = NEWS_FORK;
-    else if (is(action, "EXIT"))
+    else if (span_is(action, "EXIT"))
         news->action = NEWS_EXIT;
     else
         return false;
@@ -115,8 +111,8 @@ enum line_outcome santa_read(struct line_reader *reader, const char *text, size_
     struct pair pair;
     bool ours = false, denied = false;
     for (const char *at = action; pair_next(&at, end, &pair);) {
-        if (is(pair.key, "action")) ours = action_read(news, pair.value);
-        if (is(pair.key, "decision")) denied = is(pair.value, "DENY");
+        if (span_is(pair.key, "action")) ours = action_read(news, pair.value);
+        if (span_is(pair.key, "decision")) denied = span_is(pair.value, "DENY");
         pair_read(reader, &pair);
     }
     if (!ours || denied) return LINE_READ; /* what was denied never ran */

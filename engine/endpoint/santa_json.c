@@ -1,5 +1,6 @@
 /* Santa's JSON log: its protobuf messages as objects, one key naming the event. Bytes are base64: hashes, and
  * each argument of an exec. */
+#include "base/base64.h"
 #include "endpoint/json_read.h"
 #include "endpoint/line.h"
 #include "endpoint/when.h"
@@ -16,36 +17,12 @@ bool santa_json_is(const json_t *line) {
     return false;
 }
 
-static int base64_value(char c) {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* RFC 4648 section 4. Returns the bytes written; stops at the first character that is none of it. */
-static size_t base64_read(const char *text, size_t length, char *out, size_t room) {
-    uint32_t bits = 0;
-    size_t used = 0;
-    int have = 0;
-    for (size_t i = 0; i < length && used < room; i++) {
-        int value = base64_value(text[i]);
-        if (value < 0) break;
-        bits = (bits << 6 | (uint32_t)value) & 0xffffff;
-        have += 6;
-        if (have < 8) continue;
-        have -= 8;
-        out[used++] = (char)(bits >> have & 0xff);
-    }
-    return used;
-}
-
 static struct span hash_of(const json_t *signature, char room[128]) {
     struct span text = json_member_text(signature, "cdhash");
-    char bytes[60];
+    uint8_t bytes[60];
     if (!text.at) return text;
-    size_t length = base64_read(text.at, text.length, bytes, sizeof bytes);
-    for (size_t i = 0; i < length; i++) snprintf(room + 2 * i, 3, "%02x", (unsigned char)bytes[i]);
+    size_t length = base64_decode(text.at, text.length, bytes, sizeof bytes);
+    for (size_t i = 0; i < length; i++) snprintf(room + 2 * i, 3, "%02x", bytes[i]);
     return span_of(room, 2 * length);
 }
 
@@ -70,14 +47,14 @@ static bool process_read(const json_t *process, struct image *image, char hash_r
 }
 
 static void arguments_read(struct line_reader *reader, const json_t *arguments) {
-    char decoded[NEWS_TEXT_MOST];
+    uint8_t decoded[NEWS_TEXT_MOST];
     size_t i;
     const json_t *argument;
     json_array_foreach(arguments, i, argument) {
         if (!json_is_string(argument)) continue;
         size_t length =
-            base64_read(json_string_value(argument), json_string_length(argument), decoded, sizeof decoded);
-        line_argument(reader, decoded, length);
+            base64_decode(json_string_value(argument), json_string_length(argument), decoded, sizeof decoded);
+        line_argument(reader, (const char *)decoded, length);
     }
 }
 

@@ -35,11 +35,10 @@ enum flow_mark {
     MARK_SERVER_LOCAL = 1 << 9,
     MARK_BOTH_SIDES = 1 << 10, /* both sides have sent */
     MARK_PORTLESS = 1 << 11,   /* TCP or UDP whose ports could not be read: later fragments */
+    MARK_RTT_CLEAN = 1 << 12,  /* the SYN was sent once: its answer tells the round trip (Karn's rule) */
     MARK_ONSETS = 1 << 13,     /* the first exchange has begun */
-    MARK_TUNNELLED = 1 << 15,  /* it is inside a tunnel, and its facts say in which */
     MARK_TAP = 1 << 14,        /* a script asked for the payload, or may have: wiretap.h */
-    MARK_RTT_CLEAN =
-        1 << 12, /* the SYN was sent once: the ACK of its answer gives the round trip (Karn's rule) */
+    MARK_TUNNELLED = 1 << 15,  /* it is inside a tunnel, and its facts say in which */
 };
 
 struct flow_side {

@@ -9,8 +9,10 @@
  * - It names the last user of a socket, not its maker. A flow keeps whom it began with, but what launchd
  *   listens for belongs to whoever takes it over.
  * - mDNSResponder asks for many programs through one socket: the effective process is the latest that a
- * packet of the flow named. Of a flow within one host, packets are seen twice: leaving, with the sender's
- * process, and arriving, with the receiver's. So both ends become known. */
+ *   packet of the flow named.
+ *
+ * Of a flow within one host, packets are seen twice: leaving, with the sender's process, and arriving, with
+ * the receiver's. So both ends become known. */
 #ifndef LUNETTE_FLOW_PROGRAMS_H
 #define LUNETTE_FLOW_PROGRAMS_H
 

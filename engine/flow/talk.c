@@ -192,7 +192,6 @@ void *talk_appoint(struct flow_room *room, struct talk *talk, const struct proto
 
 /* Shows the bytes to all candidates. Returns the number of the one that says yes, or -1. */
 static int ask(const struct flow_room *room, uint64_t *candidates, const struct probe *probe) {
-
     for (uint64_t rest = *candidates; rest; rest &= rest - 1) {
         unsigned number = (unsigned)__builtin_ctzll(rest);
         enum recognised answer = room->protocols[number]->recognise(probe);

@@ -1,34 +1,12 @@
 /* Who logs in, out of the first message or two of a SASL exchange: see sasl.h. */
 #include "protocol/sasl.h"
 
+#include "base/base64.h"
+
 #include <strings.h>
 
 /* Enough for any name; the rest, where secrets are, is not even decoded. */
 enum { DECODED_MOST = 512 };
-
-static int sextet(uint8_t c) {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    if (c == '+') return 62;
-    return c == '/' ? 63 : -1;
-}
-
-static uint32_t decode(struct slice base64, uint8_t *out) {
-    uint32_t bits = 0, length = 0;
-    unsigned have = 0;
-    for (uint32_t i = 0; i < base64.length && length < DECODED_MOST; i++) {
-        int value = sextet(base64.at[i]);
-        if (value < 0) break;
-        bits = bits << 6 | (uint32_t)value;
-        have += 6;
-        if (have < 8) continue;
-        have -= 8;
-        out[length++] = (uint8_t)(bits >> have);
-        bits &= (1u << have) - 1;
-    }
-    return length;
-}
 
 bool sasl_sends_password(struct slice mechanism) {
     return word_is(mechanism, "PLAIN") || word_is(mechanism, "LOGIN");
@@ -72,7 +50,8 @@ static struct slice user_in(struct slice mechanism, unsigned step, struct slice 
 
 void sasl_note_user(struct text_value *user, struct slice mechanism, unsigned step, struct slice base64) {
     uint8_t decoded[DECODED_MOST];
-    struct slice message = {decoded, decode(base64, decoded)};
+    const char *text = (const char *)base64.at;
+    struct slice message = {decoded, (uint32_t)base64_decode(text, base64.length, decoded, sizeof decoded)};
     struct slice name = user_in(mechanism, step, message);
     if (name.length > 0) text_value_set(user, name);
     explicit_bzero(decoded, sizeof decoded);

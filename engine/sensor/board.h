@@ -70,6 +70,7 @@ struct board {
     double packet_rate, bit_rate, drop_rate, event_rate; /* a second, over the last ten seconds */
     struct flow_counters flow;                           /* over all workers */
     struct endpoint_figures host; /* host logs, as the first worker reads them; events over all */
+    uint64_t programs_refused;    /* names of programs, and processes, for which there was no room */
     uint64_t resident;            /* bytes of memory of the process */
     uint32_t descriptors;         /* open */
     double cpu_seconds;           /* user and system, of the process */

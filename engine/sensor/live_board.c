@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "base/words.h"
 #include "sensor/recent.h"
 
 #include <dirent.h>
@@ -123,6 +124,7 @@ static void station_add(struct board *board, uint32_t index, const struct statio
         board->bytes += figures->worker.bytes;
     }
     flows_add(&board->flow, &figures->flow);
+    board->programs_refused += figures->processes_refused;
     if (index == 0)
         board->host = figures->host;
     else
@@ -264,6 +266,7 @@ void sensor_gather(struct sensor *sensor) {
     }
     board->output_count = outputs_figures(sensor->outputs, board->outputs, BOARD_OUTPUTS);
     rates_gather(sensor, board);
+    board->programs_refused += words_refused(sensor->words);
     process_gather(board);
     pthread_mutex_unlock(&sensor->board_mutex);
     drops_tell(sensor, board); /* only this thread changes what they read */
@@ -321,6 +324,7 @@ void sensor_stats(struct sensor *sensor) {
         {"host.late", board->host.late},
         {"host.events", board->host.events},
         {"host.processes", board->host.processes_now},
+        {"programs.refused", board->programs_refused},
         {"detect.errors", errors},
         {"gather.messages", gathered.messages},
         {"gather.dropped", gathered.lost},

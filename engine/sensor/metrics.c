@@ -345,6 +345,9 @@ void metrics_write(struct buffer *b, const struct board *board) {
     put_rows(b, &interfaces, interface_columns, sizeof interface_columns / sizeof interface_columns[0]);
     put_flows(b, &board->flow);
     put_hosts(b, &board->host);
+    counter(b, "programs_refused_total",
+            "Names of programs, and processes of PKTAP headers, for which there was no more room.",
+            board->programs_refused);
     put_alerts(b, board);
     put_rows(b, &detectors, detector_columns, sizeof detector_columns / sizeof detector_columns[0]);
     put_rows(b, &outputs, output_columns, sizeof output_columns / sizeof output_columns[0]);

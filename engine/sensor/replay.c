@@ -267,6 +267,7 @@ static void replay_stats(struct replay *replay) {
         {"host.processes", host.processes},
         {"host.processes_evicted", host.processes_evicted},
         {"host.sockets", host.sockets},
+        {"programs.refused", words_refused(replay->words)},
         {"gather.messages", gathered.messages},
         {"gather.dropped", gathered.lost},
     };

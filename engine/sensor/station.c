@@ -238,6 +238,7 @@ static void figures_publish(struct station *station) {
     figures->flow = *worker_flow_counters(station->worker);
     figures->clock = worker_clock(station->worker);
     if (worker_endpoint(station->worker)) figures->host = endpoint_figures(worker_endpoint(station->worker));
+    if (station->tap) figures->processes_refused = tap_processes_refused(station->tap);
     figures->cpu_seconds = ns_to_seconds(time_read(CLOCK_THREAD_CPUTIME_ID));
     interfaces_fill(station, figures);
     detectors_fill(station, figures);

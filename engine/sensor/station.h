@@ -77,6 +77,7 @@ struct station_figures {
     struct worker_figures worker;
     struct flow_counters flow;
     struct endpoint_figures host;
+    uint64_t processes_refused; /* that the tap had no room for */
     nanoseconds clock;
     double cpu_seconds;
     uint32_t interface_count;

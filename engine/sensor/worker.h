@@ -1,7 +1,7 @@
 /* One worker: the whole path of a packet in one thread, from decoding to scripts and records.
  *
- *      packets ─ filter ─ decode ─ fragments ─ tunnels ─ "mine?" ─ flows ─ protocols ─ batch ─ detectors ─
- * outputs
+ *      packets ─ filter ─ decode ─ fragments ─ tunnels ─ "mine?" ─ flows ─ protocols ─ batch ─ detectors
+ *              ─ outputs
  *
  * Nothing of it is shared with other workers but the outputs and read-only tables. Where packets come from is
  * the caller's business: replay reads captures (sensor/replay.h), the live loop taps interfaces or plays a

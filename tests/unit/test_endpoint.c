@@ -266,6 +266,9 @@ static void words_of_the_command_line(void **state) {
     assert_int_equal(hosts_add(&hosts, "z", &err), 2);
     assert_int_equal(hosts_find(&hosts, &stranger), 2);
     assert_int_equal(hosts_add(&hosts, "fd00::20=again", &err), 0);
+    assert_int_equal(hosts_add(&hosts, "192.168.1.20,192.168.1.21=both", &err),
+                     -1); /* whose is x, whose y? */
+    assert_int_equal(hosts_add(&hosts, "192.168.1.20,192.168.1.23=more", &err), 0);
     assert_int_equal(hosts_set_offset(&hosts, "fd00::20=2", &err), 0);
     assert_int_equal(hosts_set_offset(&hosts, "-1", &err), 0);
     assert_true(hosts.list[0].clock_offset == 2 * NS_PER_SECOND);
