@@ -128,8 +128,12 @@ int64_t text_stream(struct conversation *c, struct text_reader *reader, const st
             conversation_hand_over(c);
             return used;
         }
+        bool held = reader->hold[!direction];
         int64_t answer = one_line(c, reader, handler, direction, data, length, &used);
         if (answer != GO_ON) return answer;
+        if (!held || reader->hold[!direction]) continue;
+        conversation_wake(c); /* TLS was refused: the other side's next lines come before our next ones */
+        return used;
     }
     return used;
 }
