@@ -60,6 +60,10 @@ void *conversation_hand_over_to(struct conversation *c, const struct protocol *n
     return talk_appoint(c->room, (struct talk *)c, next);
 }
 
+void conversation_wake(struct conversation *c) {
+    ((struct talk *)c)->woken = true;
+}
+
 void conversation_set_proxy(struct conversation *c, const char *kind, struct slice target) {
     facts_proxy(c->room, c->flow, kind, target);
 }

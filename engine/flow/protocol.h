@@ -138,6 +138,11 @@ void conversation_hand_over(struct conversation *c);
  * have handed over: then nothing has happened. */
 void *conversation_hand_over_to(struct conversation *c, const struct protocol *next);
 
+/* What was left to be kept can be used now: after this call, `stream` is called once more with what is kept
+ * of the other direction, then with what is kept of this one. For what one side says while the other's answer
+ * decides what it means. Only to be called by who has used bytes, so that it comes to an end. */
+void conversation_wake(struct conversation *c);
+
 /* The flow passes a proxy: `kind` is "http", "socks4" or "socks5", `target` HOST:PORT as the client asked (an
  * IPv6 address in brackets). Names the flow's server too (NAME_PROXY), an address by what DNS told the client
  * of it. Of several proxies the last counts. */

@@ -295,7 +295,7 @@ static void keep_rest(struct flow_room *room, struct talk *talk, enum direction 
 static void hand_over(struct flow_room *room, struct talk *talk, enum direction direction,
                       const uint8_t *data, uint32_t length, uint32_t rest) {
     const struct flow *flow = talk->conversation.flow;
-    talk->handed = false;
+    talk->handed = talk->woken = false;
     if (talk->layers == TALK_LAYERS) {
         conversation_anomaly(&talk->conversation, "too_many_layers");
         talk->over = true;
@@ -332,6 +332,32 @@ static void hand_over(struct flow_room *room, struct talk *talk, enum direction 
     for (unsigned i = 0; i < 2; i++) kept_release(room, &kept[i]);
 }
 
+/* Shows the parser what it has not used yet and does what it answers. `data` may be what is kept. */
+static void ask_parser(struct flow_room *room, struct talk *talk, enum direction direction,
+                       const uint8_t *data, uint32_t length) {
+    struct half *half = &talk->half[direction];
+    int64_t used = talk->protocol->stream(&talk->conversation, direction, data, length);
+    if (talk->handed) {
+        if (used > length) half->skip = (uint64_t)used - length;
+        hand_over(room, talk, direction, data, length,
+                  used >= 0 && used < length ? length - (uint32_t)used : 0);
+    } else if (used == STREAM_DONE) {
+        talk_stop(room, talk, direction);
+    } else if (used < 0) {
+        talk->over = true;
+    } else {
+        if (used > length) half->skip = (uint64_t)used - length;
+        keep_rest(room, talk, direction, data, length, used < length ? (uint32_t)used : length);
+    }
+}
+
+/* Shows the parser what is kept of a direction. */
+static void wake(struct flow_room *room, struct talk *talk, enum direction direction) {
+    struct half *half = &talk->half[direction];
+    if (talk->protocol && !talk->over && !half->done && half->kept_length > 0)
+        ask_parser(room, talk, direction, half->kept, half->kept_length);
+}
+
 void talk_feed(struct flow_room *room, struct talk *talk, enum direction direction, const uint8_t *data,
                uint32_t length) {
     if (talk->is_tap) {
@@ -356,18 +382,11 @@ void talk_feed(struct flow_room *room, struct talk *talk, enum direction directi
         data = half->kept;
         length = half->kept_length;
     }
-    int64_t used = talk->protocol->stream(&talk->conversation, direction, data, length);
-    if (talk->handed) {
-        if (used > length) half->skip = (uint64_t)used - length;
-        hand_over(room, talk, direction, data, length,
-                  used >= 0 && used < length ? length - (uint32_t)used : 0);
-    } else if (used == STREAM_DONE) {
-        talk_stop(room, talk, direction);
-    } else if (used < 0) {
-        talk->over = true;
-    } else {
-        if (used > length) half->skip = (uint64_t)used - length;
-        keep_rest(room, talk, direction, data, length, used < length ? (uint32_t)used : length);
+    ask_parser(room, talk, direction, data, length);
+    while (talk->woken) {
+        talk->woken = false;
+        wake(room, talk, !direction);
+        wake(room, talk, direction);
     }
 }
 

@@ -45,6 +45,7 @@ struct talk {
     bool handed;    /* the parser has just handed the stream over */
     bool doubted;   /* datagrams: the parser is not sure yet that the flow is its own */
     bool given_up;  /* datagrams: it is not */
+    bool woken;     /* what is kept is wanted now */
 };
 
 static inline struct talk *talk_of(const struct flow_room *room, const struct flow *flow) {

@@ -11,6 +11,7 @@
  * in tcpdump's dhcp-option-108.pcapng, of a MacBookPro. Vendor classes: what those clients call themselves.
  */
 #include "protocol/dhcp_event.h"
+#include "protocol/text_words.h"
 
 struct wish {
     const char *parameters;
@@ -38,14 +39,9 @@ static const struct vendor vendors[] = {
     {"udhcp", {"Linux", NULL}},
 };
 
-static bool starts(struct slice text, const char *prefix) {
-    size_t length = strlen(prefix);
-    return text.length >= length && memcmp(text.at, prefix, length) == 0;
-}
-
 const struct dhcp_system *dhcp_system_of(const char *parameters, size_t length, struct slice vendor) {
     for (size_t i = 0; i < sizeof vendors / sizeof *vendors; i++)
-        if (starts(vendor, vendors[i].prefix)) return &vendors[i].system;
+        if (slice_begins(vendor, vendors[i].prefix)) return &vendors[i].system;
     for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
         const char *wish = wishes[i].parameters;
         if (strlen(wish) == length && memcmp(wish, parameters, length) == 0) return &wishes[i].system;

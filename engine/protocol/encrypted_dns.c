@@ -1,7 +1,7 @@
 /* See encrypted_dns.h. */
 #include "protocol/encrypted_dns.h"
 
-#include <strings.h>
+#include "protocol/text_words.h"
 
 enum { DNS_PORT = 853, EVIDENCE_MOST = 5, RESOLVER_MOST = 255 };
 
@@ -75,23 +75,18 @@ void encrypted_dns_of_hello(struct conversation *c, const struct client_hello *h
     if (finding.count > 0) report(c, &finding, hello->sni);
 }
 
-static bool begins(struct slice text, const char *with) {
-    size_t length = strlen(with);
-    return text.length >= length && strncasecmp((const char *)text.at, with, length) == 0;
-}
-
 /* /dns-query is RFC 8484's own example, and what nearly all resolvers took. */
 static bool resolver_path(struct slice target) {
     static const char path[] = "/dns-query";
     size_t length = sizeof path - 1;
-    return begins(target, path) &&
+    return word_begins(target, path) &&
            (target.length == length || target.at[length] == '?' || target.at[length] == '/');
 }
 
 bool encrypted_dns_of_http(struct conversation *c, const struct encrypted_dns_request *request) {
     static const char type[] = "application/dns-message";
     struct finding finding = {0};
-    if (begins(request->request_type, type) || begins(request->response_type, type))
+    if (word_begins(request->request_type, type) || word_begins(request->response_type, type))
         find(&finding, "doh", "content_type");
     if (resolver_path(request->target)) find(&finding, "doh", "path");
     if (finding.count == 0) return false;

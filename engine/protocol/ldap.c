@@ -223,6 +223,7 @@ static bool on_operation(struct conversation *c, struct ldap *l, enum direction 
         l->hold = false;
         result_of(l, op);
         report(c, l, "starttls");
+        if (l->result != 0) conversation_wake(c); /* refused: what waited is LDAP's */
         return l->result == 0;
     default:
         break;

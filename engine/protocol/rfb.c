@@ -32,10 +32,6 @@ struct rfb {
     bool reported;
 };
 
-static bool is_digit(uint8_t b) {
-    return b >= '0' && b <= '9';
-}
-
 static bool is_banner(const uint8_t *p, uint32_t length) {
     static const char form[BANNER + 1] = "RFB ddd.ddd\n";
     for (uint32_t i = 0; i < length && i < BANNER; i++)

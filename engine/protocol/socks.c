@@ -9,6 +9,7 @@
  * tells. Passwords are passed over, never kept. */
 #include "protocol/protocols.h"
 #include "protocol/socks_message.h"
+#include "protocol/text_words.h"
 
 #include <stdio.h>
 
@@ -133,10 +134,6 @@ static const char *reply_word(uint8_t version, uint8_t code) {
     return code >= 90 && code <= 93 ? four[code - 90] : "other";
 }
 
-static struct text_ref text_or_none(struct batch *batch, const char *text, uint8_t length) {
-    return length ? batch_text(batch, text, length) : (struct text_ref){0};
-}
-
 static void report(struct conversation *c) {
     struct socks *s = c->state;
     if (s->reported || s->version == 0) return;
@@ -147,13 +144,13 @@ static void report(struct conversation *c) {
     struct event_socks_body *body = &event->body;
     body->version = s->version;
     body->command = command_word(s->command);
-    body->host = text_or_none(batch, s->host, s->host_length);
+    body->host = text_or_none(batch, (struct slice){(const uint8_t *)s->host, s->host_length});
     body->port = s->port;
-    body->user = text_or_none(batch, s->user, s->user_length);
+    body->user = text_or_none(batch, (struct slice){(const uint8_t *)s->user, s->user_length});
     if (s->choice_seen) body->method = method_word(s->method);
     body->password = s->password;
     body->reply = s->reply;
-    body->bound = text_or_none(batch, s->bound, s->bound_length);
+    body->bound = text_or_none(batch, (struct slice){(const uint8_t *)s->bound, s->bound_length});
     body->bound_port = s->bound_port;
     batch_commit(batch);
 }

@@ -4,8 +4,7 @@
  * Searches and offers have start lines of their own; an answer to a search begins like any HTTP response, and
  * tells itself by its headers. Whatever else is on port 1900 is left alone. */
 #include "protocol/protocols.h"
-
-#include <strings.h>
+#include "protocol/text_words.h"
 
 enum { PORT_SSDP = 1900, VALUE_MAX = 256 };
 
@@ -15,15 +14,10 @@ struct line {
     struct slice name, value;
 };
 
-static bool starts(struct slice text, const char *prefix) {
-    size_t length = strlen(prefix);
-    return text.length >= length && memcmp(text.at, prefix, length) == 0;
-}
-
 static enum ssdp_type type_of(struct slice message) {
-    if (starts(message, "M-SEARCH * HTTP/1.")) return SSDP_SEARCH;
-    if (starts(message, "NOTIFY * HTTP/1.")) return SSDP_NOTIFY;
-    return starts(message, "HTTP/1.") ? SSDP_RESPONSE : SSDP_NONE;
+    if (slice_begins(message, "M-SEARCH * HTTP/1.")) return SSDP_SEARCH;
+    if (slice_begins(message, "NOTIFY * HTTP/1.")) return SSDP_NOTIFY;
+    return slice_begins(message, "HTTP/1.") ? SSDP_RESPONSE : SSDP_NONE;
 }
 
 /* The next line without its end, which may be a bare LF. False at the end of the head. */
@@ -38,25 +32,14 @@ static bool next_line(struct slice *rest, struct slice *line) {
     return line->length > 0;
 }
 
-static struct slice trimmed(struct slice s) {
-    while (s.length && (*s.at == ' ' || *s.at == '\t')) s = (struct slice){s.at + 1, s.length - 1};
-    while (s.length && (s.at[s.length - 1] == ' ' || s.at[s.length - 1] == '\t')) s.length--;
-    return s;
-}
-
 /* False: the line is no header. */
 static bool split(struct slice text, struct line *line) {
     const uint8_t *colon = memchr(text.at, ':', text.length);
     if (!colon) return false;
     uint32_t size = (uint32_t)(colon - text.at);
-    line->name = trimmed((struct slice){text.at, size});
-    line->value = trimmed((struct slice){colon + 1, text.length - size - 1});
+    line->name = slice_trim((struct slice){text.at, size});
+    line->value = slice_trim((struct slice){colon + 1, text.length - size - 1});
     return true;
-}
-
-static bool same(struct slice text, const char *word) {
-    size_t length = strlen(word);
-    return text.length == length && strncasecmp((const char *)text.at, word, length) == 0;
 }
 
 static enum recognised ssdp_recognise(const struct probe *probe) {
@@ -67,19 +50,16 @@ static enum recognised ssdp_recognise(const struct probe *probe) {
     next_line(&message, &text);
     struct line line;
     while (next_line(&message, &text))
-        if (split(text, &line) && (same(line.name, "usn") || same(line.name, "st"))) return RECOGNISED_YES;
+        if (split(text, &line) && (word_is(line.name, "usn") || word_is(line.name, "st")))
+            return RECOGNISED_YES;
     bool on_port = probe->client_port == PORT_SSDP || probe->server_port == PORT_SSDP;
     return on_port ? RECOGNISED_YES : RECOGNISED_NO;
 }
 
 /* The digits that a text begins with; all ones if they are too many. */
 static uint32_t number(struct slice text) {
-    uint64_t value = 0;
-    for (uint32_t i = 0; i < text.length && text.at[i] >= '0' && text.at[i] <= '9'; i++) {
-        value = value * 10 + (text.at[i] - '0');
-        if (value > UINT32_MAX) return UINT32_MAX;
-    }
-    return (uint32_t)value;
+    uint64_t value = number_take(&text);
+    return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
 }
 
 static uint32_t max_age(struct slice value) {
@@ -87,17 +67,17 @@ static uint32_t max_age(struct slice value) {
     for (uint32_t i = 0; i + sizeof word - 1 <= value.length; i++) {
         if (strncasecmp((const char *)value.at + i, word, sizeof word - 1) != 0) continue;
         struct slice rest = {value.at + i + sizeof word - 1, value.length - i - (uint32_t)sizeof word + 1};
-        rest = trimmed(rest);
+        rest = slice_trim(rest);
         if (rest.length == 0 || *rest.at != '=') return 0;
-        return number(trimmed((struct slice){rest.at + 1, rest.length - 1}));
+        return number(slice_trim((struct slice){rest.at + 1, rest.length - 1}));
     }
     return 0;
 }
 
 static const char *change_word(struct slice value) {
-    if (same(value, "ssdp:alive")) return "alive";
-    if (same(value, "ssdp:byebye")) return "byebye";
-    return same(value, "ssdp:update") ? "update" : "other";
+    if (word_is(value, "ssdp:alive")) return "alive";
+    if (word_is(value, "ssdp:byebye")) return "byebye";
+    return word_is(value, "ssdp:update") ? "update" : "other";
 }
 
 static void keep(struct batch *batch, struct text_ref *field, struct slice value) {
@@ -107,14 +87,14 @@ static void keep(struct batch *batch, struct text_ref *field, struct slice value
 
 static void read_header(struct batch *batch, struct event_ssdp_body *body, const struct line *line) {
     struct slice value = line->value;
-    if (same(line->name, "st") || same(line->name, "nt")) keep(batch, &body->target, value);
-    if (same(line->name, "nts")) body->change = change_word(value);
-    if (same(line->name, "usn")) keep(batch, &body->usn, value);
-    if (same(line->name, "location")) keep(batch, &body->location, value);
-    if (same(line->name, "server")) keep(batch, &body->server, value);
-    if (same(line->name, "user-agent")) keep(batch, &body->user_agent, value);
-    if (same(line->name, "cache-control")) body->max_age = max_age(value);
-    if (same(line->name, "mx")) {
+    if (word_is(line->name, "st") || word_is(line->name, "nt")) keep(batch, &body->target, value);
+    if (word_is(line->name, "nts")) body->change = change_word(value);
+    if (word_is(line->name, "usn")) keep(batch, &body->usn, value);
+    if (word_is(line->name, "location")) keep(batch, &body->location, value);
+    if (word_is(line->name, "server")) keep(batch, &body->server, value);
+    if (word_is(line->name, "user-agent")) keep(batch, &body->user_agent, value);
+    if (word_is(line->name, "cache-control")) body->max_age = max_age(value);
+    if (word_is(line->name, "mx")) {
         uint32_t seconds = number(value);
         body->max_wait = seconds < UINT16_MAX ? (uint16_t)seconds : UINT16_MAX;
     }

@@ -246,11 +246,6 @@ static void fill_address(struct ip *ip, uint16_t *port, const struct transport_a
     *port = from->port;
 }
 
-static struct text_ref text_if_any(struct batch *batch, struct slice s) {
-    uint32_t length = s.length < TEXT_VALUE_MOST ? s.length : TEXT_VALUE_MOST;
-    return length ? batch_text(batch, s.at, length) : (struct text_ref){0};
-}
-
 /* `asked` is the direction of the requests; `m` is NULL at the end of a flow that nobody answered. */
 static void report(struct conversation *c, struct stun *s, enum direction asked, const struct message *m) {
     s->told_any = true;
@@ -268,9 +263,9 @@ static void report(struct conversation *c, struct stun *s, enum direction asked,
     body->messages = s->messages;
     fill_address(&body->peer_ip, &body->peer_port, &asker->peer);
     if (m) {
-        body->server_software = text_if_any(batch, m->software);
+        body->server_software = text_or_none(batch, m->software);
         body->error = m->error;
-        body->reason = text_if_any(batch, m->reason);
+        body->reason = text_or_none(batch, m->reason);
         fill_address(&body->mapped_ip, &body->mapped_port, &m->mapped);
         fill_address(&body->relayed_ip, &body->relayed_port, &m->relayed);
     }

@@ -128,8 +128,12 @@ int64_t text_stream(struct conversation *c, struct text_reader *reader, const st
             conversation_hand_over(c);
             return used;
         }
+        bool held = reader->hold[!direction];
         int64_t answer = one_line(c, reader, handler, direction, data, length, &used);
         if (answer != GO_ON) return answer;
+        if (!held || reader->hold[!direction]) continue;
+        conversation_wake(c); /* TLS was refused: the other side's next lines come before our next ones */
+        return used;
     }
     return used;
 }
@@ -147,13 +151,9 @@ void text_gap(struct text_reader *reader, enum direction direction, uint64_t mis
 
 /* ------------------------------------------------------------------ replies */
 
-static bool digit(uint8_t byte) {
-    return byte >= '0' && byte <= '9';
-}
-
 bool text_reply_read(struct text_reply *reply, struct slice line) {
     reply->text = (struct slice){line.at, 0}; /* what it borrowed from an earlier line is gone */
-    bool numbered = line.length >= 3 && digit(line.at[0]) && digit(line.at[1]) && digit(line.at[2]);
+    bool numbered = line.length >= 3 && is_digit(line.at[0]) && is_digit(line.at[1]) && is_digit(line.at[2]);
     uint16_t code =
         numbered ? (uint16_t)((line.at[0] - '0') * 100 + (line.at[1] - '0') * 10 + line.at[2] - '0') : 0;
     bool more = line.length > 3 && line.at[3] == '-';
@@ -168,7 +168,7 @@ bool text_reply_read(struct text_reply *reply, struct slice line) {
 enum recognised text_reply_looks(const uint8_t *data, uint32_t length) {
     if (data[0] < '1' || data[0] > '5') return RECOGNISED_NO;
     if (length > 1 && (data[1] < '0' || data[1] > '5')) return RECOGNISED_NO;
-    if (length > 2 && !digit(data[2])) return RECOGNISED_NO;
+    if (length > 2 && !is_digit(data[2])) return RECOGNISED_NO;
     if (length > 3 && data[3] != ' ' && data[3] != '-' && data[3] != '\r') return RECOGNISED_NO;
     return length > 3 ? RECOGNISED_YES : RECOGNISED_MAYBE;
 }

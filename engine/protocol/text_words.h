@@ -36,6 +36,17 @@ static inline bool word_begins(struct slice word, const char *text) {
     return word.length >= n && strncasecmp((const char *)word.at, text, n) == 0;
 }
 
+/* The same with regard to case. */
+static inline bool slice_begins(struct slice s, const char *text) {
+    size_t n = strlen(text);
+    return s.length >= n && memcmp(s.at, text, n) == 0;
+}
+
+static inline bool slice_ends(struct slice s, const char *text) {
+    size_t n = strlen(text);
+    return s.length >= n && memcmp(s.at + s.length - n, text, n) == 0;
+}
+
 /* One of a NULL-terminated list? */
 static inline bool word_among(struct slice word, const char *const *list) {
     for (; *list; list++)
@@ -51,10 +62,14 @@ static inline bool slice_contains(struct slice s, const char *text) {
     return false;
 }
 
+static inline bool is_digit(uint8_t byte) {
+    return byte >= '0' && byte <= '9';
+}
+
 /* Digits at the front, as many as there are, and what follows them; stays at the greatest number. */
 static inline uint64_t number_take(struct slice *rest) {
     uint64_t number = 0;
-    while (rest->length > 0 && rest->at[0] >= '0' && rest->at[0] <= '9') {
+    while (rest->length > 0 && is_digit(rest->at[0])) {
         uint64_t digit = rest->at[0] - (uint64_t)'0';
         number = number > (UINT64_MAX - digit) / 10 ? UINT64_MAX : number * 10 + digit;
         rest->at++, rest->length--;
@@ -99,6 +114,12 @@ static inline struct slice text_value_slice(const struct text_value *value) {
 
 static inline struct text_ref text_value_ref(struct batch *batch, const struct text_value *value) {
     return value->length > 0 ? batch_text(batch, value->bytes, value->length) : (struct text_ref){0};
+}
+
+/* The same straight into an event. */
+static inline struct text_ref text_or_none(struct batch *batch, struct slice s) {
+    uint32_t length = s.length < TEXT_VALUE_MOST ? s.length : TEXT_VALUE_MOST;
+    return length > 0 ? batch_text(batch, s.at, length) : (struct text_ref){0};
 }
 
 /* The first few of many: each at most 255 bytes, together at most TEXT_LIST_BYTES with a byte more each. */

@@ -154,6 +154,7 @@ static bool server_tag(struct conversation *c, struct xmpp *x, struct slice tag,
         return true;
     } else if (slice_equals(name, "failure") && x->hold) {
         x->hold = false;
+        conversation_wake(c); /* what the client said behind its request is XMPP's after all */
     } else if (slice_equals(name, "failure") || slice_equals(name, "success")) {
         bool success = slice_equals(name, "success");
         x->status = success ? "success" : "failure";

@@ -143,6 +143,25 @@ static void the_order_of_the_capture_does_not_matter(void **state) {
     drive_free(d);
 }
 
+/* What was sent behind the request at once waits for the answer, not for more. */
+static void a_refused_starttls_hides_nothing(void **state) {
+    (void)state;
+    const struct said said[] = {
+        {TO_CLIENT, "220 foo.com ESMTP\r\n", 0},
+        {TO_SERVER,
+         "EHLO bar.com\r\nSTARTTLS\r\nMAIL FROM:<a@bar.com>\r\nSTARTTLS\r\nRCPT TO:<b@foo.com>\r\nDATA\r\n",
+         0},
+        {TO_CLIENT, "250 foo.com\r\n454 no\r\n250 ok\r\n503 not now\r\n550 nobody here\r\n554 no\r\n", 0},
+    };
+    struct drive *d = smtp(said, COUNT(said));
+    assert_int_equal(d->events[EVENT_smtp], 1);
+    drive_expect(d, "smtp.mail_from=a@bar.com");
+    drive_expect(d, "smtp.rcpt_to=b@foo.com");
+    drive_expect(d, "smtp.refused=1");
+    drive_expect(d, "smtp.status=554");
+    drive_free(d);
+}
+
 static void a_refused_starttls_changes_nothing(void **state) {
     (void)state;
     const struct said said[] = {
@@ -230,6 +249,7 @@ int main(void) {
         cmocka_unit_test(starttls_hands_both_sides_over),
         cmocka_unit_test(the_order_of_the_capture_does_not_matter),
         cmocka_unit_test(a_refused_starttls_changes_nothing),
+        cmocka_unit_test(a_refused_starttls_hides_nothing),
         cmocka_unit_test(long_lines_are_passed_over),
         cmocka_unit_test(what_is_missing_is_survived),
         cmocka_unit_test(both_sides_and_the_port_decide),
