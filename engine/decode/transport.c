@@ -40,15 +40,15 @@ static void decode_tcp(struct rest r, struct decoded *out) {
         return;
     }
     read_ports(out, h);
+    uint32_t header = (h[12] >> 4) * 4u;
+    if (__builtin_expect(header < TCP_HEADER || header > r.wire, 0)) {
+        note_anomaly(out, "tcp", "bad_header_length"); /* no host heeds its flags */
+        return;
+    }
     out->tcp_seq = load_be32(h + 4);
     out->tcp_ack = load_be32(h + 8);
     out->tcp_flags = h[13];
     out->tcp_window = load_be16(h + 14);
-    uint32_t header = (h[12] >> 4) * 4u;
-    if (__builtin_expect(header < TCP_HEADER || header > r.wire, 0)) {
-        note_anomaly(out, "tcp", "bad_header_length");
-        return;
-    }
     uint32_t header_captured = header < r.captured ? header : r.captured;
     out->tcp_options = h + TCP_HEADER;
     out->tcp_options_length = (uint8_t)(header_captured - TCP_HEADER);

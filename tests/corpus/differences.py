@@ -85,7 +85,7 @@ def quoted_by_icmp(d):
 
 def inside_wireless(d):
     """lunette does not read on inside CAPWAP, which carries frames of IEEE 802.11, nor in samples that sFlow took"""
-    return every(d.frames, lambda f: any(p in ("capwap.data", "sflow") for p in f.chain))
+    return every(d.frames, lambda f: any(p in ("capwap", "capwap.data", "sflow") for p in f.chain))
 
 
 def behind_a_proxy_greeting(d):

@@ -27,6 +27,11 @@ def second_hello(d):
     return every(d.frames, lambda f: f.number > earliest if d.kind == "ja3" else f.number < latest)
 
 
+def media_between(d):
+    """between a connection's packets go others, whose fixed bit is clear (RFC 9443): tshark reads versions in them"""
+    return d.kind == "quic" and every(d.frames, lambda f: f.values["quic.fixed_bit"][:1] in (["0"], ["False"]))
+
+
 def before_a_negotiation(d):
     """of a connection that changes its version lunette tells the last one"""
     if d.kind != "quic" or d.ours_alone:
@@ -88,7 +93,7 @@ def record_not_whole(d):
         (d.what, True) in map(ja3s_of, payloads(d.capture, d.flow))
 
 
-RULES = [second_hello, record_not_whole, hello_to_nobody, before_a_negotiation, google_acknowledgement, broken_hello]
+RULES = [second_hello, record_not_whole, hello_to_nobody, media_between, before_a_negotiation, google_acknowledgement, broken_hello]
 
 
 def reason(difference):

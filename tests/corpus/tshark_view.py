@@ -20,7 +20,7 @@ FIELDS = """frame.number frame.protocols ip.src ip.dst ipv6.src ipv6.dst ip.flag
     http.request.method http.request.uri http.request.version http.host ssh.protocol
     socks.command socks.remote_name socks.v4a_dns_name socks.dst socks.dstV6 socks.port socks.dstport
     http2.headers.method http2.headers.authority http2.headers.path
-    tls.handshake.type tls.handshake.ja3 tls.handshake.ja3s quic.version gquic.version
+    tls.handshake.type tls.handshake.ja3 tls.handshake.ja3s quic.version gquic.version quic.fixed_bit
     dtls.handshake.extensions_server_name dtls.handshake.ja3 dtls.handshake.ja3s
     ssh.kex.hassh ssh.kex.hasshserver tls.record.content_type""".split()
 # What makes it fair: streams and datagrams put together, sums not held against offloading network cards.
