@@ -82,11 +82,6 @@ void tls_event_client(struct batch *batch, struct event_tls_body *body, const st
     if (!body->has_server_hello) body->version = tls_version_word(client_hello_version(hello));
 }
 
-static bool ends_with(struct slice name, const char *tail) {
-    size_t length = strlen(tail);
-    return name.length >= length && memcmp(name.at + name.length - length, tail, length) == 0;
-}
-
 static bool offers_push(struct slice alpn) {
     static const char *const marks[] = {"apns-security-v", "apns-pack-v"};
     struct cursor c = cursor_over(alpn.at, alpn.length);
@@ -105,7 +100,7 @@ static bool apple_block(const struct ip *address) {
 }
 
 const char *tls_service_word(const struct client_hello *hello, const struct event_head_body *head) {
-    bool push = offers_push(hello->alpn) || ends_with(hello->sni, ".push.apple.com") ||
+    bool push = offers_push(hello->alpn) || slice_ends(hello->sni, ".push.apple.com") ||
                 (head->server_port == PUSH_PORT && apple_block(&head->server_ip));
     return push ? "apns" : NULL;
 }

@@ -19,20 +19,10 @@ static struct slice slice_from(struct slice s, uint32_t n) {
     return (struct slice){s.at + n, s.length - n};
 }
 
-static bool begins(struct slice s, const char *with) {
-    size_t n = strlen(with);
-    return s.length >= n && memcmp(s.at, with, n) == 0;
-}
-
-static bool ends(struct slice s, const char *with) {
-    size_t n = strlen(with);
-    return s.length >= n && memcmp(s.at + s.length - n, with, n) == 0;
-}
-
 /* The made-up part of "www.RANDOM" and `tld`, or nothing. */
 static struct slice tor_label(struct slice name, const char *tld) {
     struct slice none = {NULL, 0};
-    if (!begins(name, "www.") || !ends(name, tld) || name.length < 4 + strlen(tld)) return none;
+    if (!slice_begins(name, "www.") || !slice_ends(name, tld) || name.length < 4 + strlen(tld)) return none;
     struct slice label = {name.at + 4, name.length - 4 - (uint32_t)strlen(tld)};
     if (label.length < TOR_LEAST || label.length > TOR_MOST) return none;
     for (uint32_t i = 0; i < label.length; i++) {
@@ -45,7 +35,7 @@ static struct slice tor_label(struct slice name, const char *tld) {
 /* "CN=www.x.net" → www.x.net, if there is nothing but a common name. */
 static struct slice only_name(const struct batch *batch, struct text_ref dn) {
     struct slice text = {(const uint8_t *)batch->text + dn.at, dn.length};
-    if (dn.at == 0 || !begins(text, "CN=")) return (struct slice){NULL, 0};
+    if (dn.at == 0 || !slice_begins(text, "CN=")) return (struct slice){NULL, 0};
     return slice_from(text, 3);
 }
 
@@ -101,7 +91,7 @@ static void find_tor(struct conversation *c, const struct client_hello *hello, s
 void vpn_in_tls(struct conversation *c, const struct client_hello *hello, struct slice leaf,
                 struct certificate_cache *cache) {
     if (!conversation_wants(c, EVENT_vpn)) return;
-    if (begins(hello->sni, "derp") && ends(hello->sni, ".tailscale.com")) {
+    if (slice_begins(hello->sni, "derp") && slice_ends(hello->sni, ".tailscale.com")) {
         struct vpn_finding finding = {.kind = "tailscale",
                                       .product = "Tailscale",
                                       .transport = "tls",
@@ -122,7 +112,7 @@ void vpn_in_http(struct conversation *c, struct slice method, struct slice url, 
     if (slice_equals(method, "SSTP_DUPLEX_POST")) {
         finding.kind = "sstp";
         vpn_evidence(&finding, "request SSTP_DUPLEX_POST, answered with status %u", status);
-    } else if (slice_equals(method, "CONNECT") && begins(url, "/CSCOSSLC/tunnel")) {
+    } else if (slice_equals(method, "CONNECT") && slice_begins(url, "/CSCOSSLC/tunnel")) {
         finding.kind = "anyconnect";
         finding.product = "Cisco AnyConnect";
         vpn_evidence(&finding, "request CONNECT /CSCOSSLC/tunnel, answered with status %u", status);
