@@ -99,4 +99,14 @@ static inline bool slice_equals(struct slice s, const char *text) {
     return s.length == n && memcmp(s.at, text, n) == 0;
 }
 
+static inline bool slice_begins(struct slice s, const char *text) {
+    size_t n = strlen(text);
+    return s.length >= n && memcmp(s.at, text, n) == 0;
+}
+
+static inline bool slice_ends(struct slice s, const char *text) {
+    size_t n = strlen(text);
+    return s.length >= n && memcmp(s.at + s.length - n, text, n) == 0;
+}
+
 #endif

@@ -327,6 +327,23 @@ static void sockets_are_found(void **state) {
     sockets_free(sockets);
 }
 
+/* One port that is bound and closed all day: whoever had it lately is found. */
+static void a_busy_port(void **state) {
+    (void)state;
+    struct error err;
+    struct sockets *sockets = sockets_new(4096, &err);
+    const char *path = NULL;
+    struct socket_name bound = name(NULL, 5000, NULL, 0), comes = name("10.0.0.1", 5000, "192.0.2.9", 53);
+    for (int i = 0; i < 2000; i++) {
+        sockets_open(sockets, 0, &bound, 100 + i, NULL, at(20 * i));
+        assert_int_equal(sockets_find(sockets, 0, &comes, at(20 * i + 1), &path), 100 + i);
+        sockets_close(sockets, 0, &bound, 100 + i, at(20 * i + 10));
+    }
+    assert_int_equal(sockets_find(sockets, 0, &comes, at(20 * 1900 + 1), &path), 2000);
+    assert_int_equal(sockets_find(sockets, 0, &comes, at(20 * 10 + 1), &path), -1); /* too long ago */
+    sockets_free(sockets);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exec_keeps_the_pid),  cmocka_unit_test(ends_and_a_moment_after),
@@ -335,6 +352,7 @@ int main(void) {
         cmocka_unit_test(told_late),           cmocka_unit_test(seen_only),
         cmocka_unit_test(the_dead_give_way),   cmocka_unit_test(one_pid_fills_the_table),
         cmocka_unit_test(anything_goes),       cmocka_unit_test(sockets_are_found),
+        cmocka_unit_test(a_busy_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
