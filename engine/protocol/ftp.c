@@ -51,6 +51,7 @@ static const char *const shared[] = {"USER", "PASS", "AUTH", "QUIT", "LIST", "PO
 
 static enum recognised client_looks(const struct probe *probe) {
     bool whole;
+    if (!is_letter(probe->data[0])) return RECOGNISED_NO;
     struct slice rest = text_first_line(probe, &whole);
     if (!slice_printable(rest) && probe->server_port != PORT_FTP) return RECOGNISED_NO;
     struct slice word = word_take(&rest);

@@ -35,6 +35,7 @@ static const char *const commands[] = {"CAPABILITY", "LOGIN",  "AUTHENTICATE", "
 
 static enum recognised client_looks(const struct probe *probe) {
     bool whole;
+    if (probe->data[0] <= ' ' || probe->data[0] > '~') return RECOGNISED_NO;
     struct slice rest = text_first_line(probe, &whole), tag = word_take(&rest), word = word_take(&rest);
     if (!slice_printable(tag) || tag.length == 0 || tag.length > TAG_MOST) return RECOGNISED_NO;
     if (!whole) return word.length < 13 && probe->length < LINE_PROBE ? RECOGNISED_MAYBE : RECOGNISED_NO;
@@ -47,10 +48,10 @@ static enum recognised client_looks(const struct probe *probe) {
 
 static enum recognised server_looks(const struct probe *probe) {
     bool whole;
+    if (probe->data[0] != '*' && probe->server_port != PORT_IMAP) return RECOGNISED_NO;
     struct slice line = text_first_line(probe, &whole), rest = line, tag = word_take(&rest),
                  word = word_take(&rest);
     static const char *const states[] = {"OK", "NO", "BAD", "BYE", "PREAUTH", NULL};
-    if (line.at[0] != '*' && probe->server_port != PORT_IMAP) return RECOGNISED_NO;
     if (!slice_printable(tag) || (line.at[0] == '*' && tag.length != 1)) return RECOGNISED_NO;
     if (!whole && rest.length == 0) return line.length < 16 ? RECOGNISED_MAYBE : RECOGNISED_NO;
     bool status = word_among(word, states);

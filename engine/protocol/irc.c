@@ -66,6 +66,7 @@ static bool nick_valid(struct slice nick) {
 
 static enum recognised client_looks(const struct probe *probe) {
     bool whole;
+    if (!is_letter(probe->data[0])) return RECOGNISED_NO;
     struct slice line = text_first_line(probe, &whole);
     static const char *const words[] = {"NICK", "USER", "CAP",     "PASS", "JOIN",
                                         "PING", "PONG", "PRIVMSG", NULL};
@@ -103,16 +104,13 @@ static enum recognised client_looks(const struct probe *probe) {
 
 /* ":irc.example.org NOTICE * :…", ":irc.example.org 001 nick :…", "NOTICE AUTH :…" */
 static enum recognised server_looks(const struct probe *probe) {
-    bool whole;
-    struct slice line = text_first_line(probe, &whole), rest = line, word;
-    if (line.length == 0) return RECOGNISED_NO;
-    bool prefixed = line.at[0] == ':';
-    if (!prefixed && line.at[0] != 'N' && line.at[0] != 'E' && line.at[0] != 'P') return RECOGNISED_NO;
+    bool whole, prefixed = probe->data[0] == ':';
+    if (!prefixed && !memchr("NEP", probe->data[0], 3)) return RECOGNISED_NO;
+    struct slice line = text_first_line(probe, &whole), word;
     if (!whole) return line.length < 512 && slice_printable(line) ? RECOGNISED_MAYBE : RECOGNISED_NO;
     struct message m;
     message_read(line, &m);
     word = m.command;
-    (void)rest;
     if (prefixed && m.prefix.length > 0 && m.count >= 1) {
         if (word_is(word, "NOTICE") || word_is(word, "CAP") || numeric(word) > 0) return RECOGNISED_YES;
         static const char *const others[] = {"PRIVMSG", "JOIN", "PART", "MODE", "QUIT", "PONG", NULL};

@@ -36,6 +36,7 @@ static const char *const commands[] = {"USER", "PASS", "APOP", "AUTH", "CAPA", "
 /* "+OK" is Redis' too, whose clients speak first; they do not begin with one of our words. */
 static enum recognised client_looks(const struct probe *probe) {
     bool whole;
+    if (!is_letter(probe->data[0])) return RECOGNISED_NO;
     struct slice rest = text_first_line(probe, &whole);
     struct slice word = word_take(&rest);
     bool short_text = word.length <= 4 && probe->length < LINE_PROBE && slice_printable(word);

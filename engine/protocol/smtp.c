@@ -51,13 +51,15 @@ static const char *const commands[] = {"MAIL", "RCPT", "DATA", "RSET",     "NOOP
 
 static bool could_become(struct slice word, const char *const *list) {
     for (; *list; list++)
-        if (word.length < strlen(*list) && strncasecmp((const char *)word.at, *list, word.length) == 0)
+        if (word_starts_as(word, *list) && word.length < strlen(*list) &&
+            strncasecmp((const char *)word.at, *list, word.length) == 0)
             return true;
     return false;
 }
 
 static enum recognised client_looks(const struct probe *probe) {
     bool whole;
+    if (!is_letter(probe->data[0])) return RECOGNISED_NO;
     struct slice rest = text_first_line(probe, &whole);
     struct slice word = word_take(&rest);
     if (!whole && word.length == probe->length)

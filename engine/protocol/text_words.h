@@ -26,7 +26,14 @@ static inline struct slice word_take(struct slice *rest) {
     return word;
 }
 
+/* Could they be the same, by their first letters? Lists of commands are long, and asked about each new flow.
+ */
+static inline bool word_starts_as(struct slice word, const char *text) {
+    return word.length > 0 && ((word.at[0] ^ (uint8_t)text[0]) & ~0x20) == 0;
+}
+
 static inline bool word_is(struct slice word, const char *text) {
+    if (!word_starts_as(word, text)) return word.length == 0 && text[0] == '\0';
     size_t n = strlen(text);
     return word.length == n && strncasecmp((const char *)word.at, text, n) == 0;
 }
@@ -60,6 +67,10 @@ static inline bool slice_contains(struct slice s, const char *text) {
     for (; s.length >= n; s.at++, s.length--)
         if (strncasecmp((const char *)s.at, text, n) == 0) return true;
     return false;
+}
+
+static inline bool is_letter(uint8_t byte) {
+    return (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
 }
 
 static inline bool is_digit(uint8_t byte) {
