@@ -167,6 +167,11 @@ static bool log_read(struct endpoint *endpoint, uint32_t number, size_t *budget)
     }
 }
 
+static void notice_tell(const struct endpoint *endpoint, struct log *log) {
+    const char *notice = log_file_notice(log->file);
+    if (notice && !endpoint->options.quiet) log_line(LOG_WARNING, "--host-log %s %s", log->path, notice);
+}
+
 /* ------------------------------------------------------------------- news */
 
 static void socket_take(struct endpoint *endpoint, uint32_t host, const struct news *news) {
@@ -234,6 +239,7 @@ bool endpoint_follow(struct endpoint *endpoint, size_t budget) {
             if (pending_is_full(&endpoint->pending)) endpoint_play(endpoint);
         }
         more |= left == 0;
+        notice_tell(endpoint, &endpoint->logs[i]);
     }
     while (pending_first(&endpoint->pending)) endpoint_play(endpoint);
     return more;

@@ -259,11 +259,32 @@ def test_a_file_of_something_else(tmp_path):
     assert "nothing in it was understood" in said
 
 
+@pytest.mark.parametrize("text", ['[{"timestamp":"x"},', '[\n  {', '{\n  "timestamp" : "x"\n}'])
+def test_json_that_is_not_a_line_each(tmp_path, text):
+    log = tmp_path / "log"
+    log.write_text(text + "\n")
+    assert "one JSON object a line is expected (of log: --style ndjson" in run("--no-scripts", "--host-log", log, CAPTURE, code=1)[1]
+
+
+def test_a_file_with_an_equals_sign(tmp_path):
+    log = tmp_path / "day=1"
+    log.write_bytes(LOG.read_bytes())
+    done = subprocess.run([LUNETTE, "replay", "-q", "--no-scripts", "--host-log", "day=1", CAPTURE], cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0 and not done.stderr
+
+
 @pytest.mark.parametrize("arguments,said", [
     (["--host-log", "nowhere/at.all"], "--host-log nowhere/at.all: cannot be opened"),
     (["--host-log", "192.168.7.300=x"], "is no list of addresses"),
     (["--host-log", "192.168.7.23="], "expected FILE"),
     (["--host-clock-offset", "soon"], "expected SECONDS"),
+    (["--host-log", "localhost=x"], "'localhost' is no list of addresses"),
+    (["--host-log", "192.168.7.0/24=x"], "is no list of addresses"),
+    (["--host-log", "[fd00::1]=x"], "is no list of addresses"),
+    (["--host-log", "/tmp"], "a directory; the file of a host log"),
+    (["--host-clock-offset", "1"], "there is none"),
+    (["--host-log", "-", "-"], "not both"),
+    (["--host-log", "-", "--host-log", "10.0.0.1=-"], "once only"),
     (["--host-log", str(LOG), "--host-clock-offset", "10.0.0.1=2"], "no --host-log is of that address"),
 ])
 def test_slips(arguments, said):
