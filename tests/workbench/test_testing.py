@@ -4,7 +4,7 @@ import xml.etree.ElementTree as xml
 
 import pytest
 
-from author import ECHO, squeezed
+from author import ECHO, ROOT, squeezed
 
 ASK = 'local mac = c:host "192.168.1.20"\nmac:dns { name = "www.example.com", a = { "203.0.113.9" } }\n'
 
@@ -297,32 +297,20 @@ def test_a_capture_and_what_comes_after_it(author):
 
 def test_a_capture_with_its_host_log(author):
     """What the log tells joins the capture's flows, for every batch size that a case is played with."""
-    examples = pathlib.Path(__file__).resolve().parents[2] / "examples"
     for name in ("document.pcapng.gz", "document.eslogger.jsonl"):
-        (author.folder / name).write_bytes((examples / name).read_bytes())
-    (author.folder / "chain.lua").write_text("""local lunette = require "lunette"
+        (author.folder / name).write_bytes((ROOT / "examples" / name).read_bytes())
+    chain = """local lunette = require "lunette"
 lunette.detector { title = "Chain" }
 lunette.on("http", function(e)
     if e.ancestry and e.ancestry:find("Microsoft Word", 1, true) then
-        lunette.alert { who = e.client_ip, where = e.host, why = e.ancestry }
+        lunette.alert { severity = "low", who = e.client_ip, where = e.host, why = e.ancestry }
     end
 end)
-""", encoding="utf-8")
-    (author.folder / "chain_test.lua").write_text("""local t = require "lunette.test"
-local chain = t.detector "chain.lua"
-t.case("without", function(c) c:capture "document.pcapng.gz"; c:expect_none() end)
-t.case("with", function(c)
-    c:capture("document.pcapng.gz", { host_log = { "192.168.7.23=document.eslogger.jsonl" } })
-    c:expect { where = "updates.sample.example", why = "sh < Microsoft Word < launchd" }
-end)
-t.case("alone", function(c)
-    c:capture("document.pcapng.gz", { host_log = "document.eslogger.jsonl" })
-    c:expect { where = "updates.sample.example" }
-end)
-""", encoding="utf-8")
-    done = subprocess.run([author.binary if hasattr(author, "binary") else LUNETTE, "test", str(author.folder / "chain_test.lua")],
-                          capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+"""
+    author.passes('c:capture "document.pcapng.gz" c:expect_none()', detector=chain)
+    for log in ('"document.eslogger.jsonl"', '{ "192.168.7.23=document.eslogger.jsonl" }'):
+        author.passes('c:capture("document.pcapng.gz", { host_log = %s })\n'
+                      'c:expect { where = "updates.sample.example", why = "sh < Microsoft Word < launchd" }' % log, detector=chain)
 
 
 # ── detectors that are not well ─────────────────────────────────────────────
