@@ -56,7 +56,7 @@ function test.near(value, tolerance) return inside.judge.near(value, tolerance) 
 ---@field home fun(c: lunette.test.Case, ...: string) the home networks, CIDR blocks
 ---@field host fun(c: lunette.test.Case, ip: string, how?: { ttl?: integer }): lunette.test.Host a machine that talks
 ---@field event fun(c: lunette.test.Case, kind: string, fields: table) an event of the schema, made without packets
----@field capture fun(c: lunette.test.Case, ...: string) plays a capture; the clock goes on from its end
+---@field capture fun(c: lunette.test.Case, ...: string|{host_log: string|string[]}) plays a capture, or several merged; host_log names the Mac's own logs, as --host-log does; the clock goes on from its end
 ---@field expect fun(c: lunette.test.Case, alert: lunette.test.Alert) one alert (or `times`) that has these fields
 ---@field expect_none fun(c: lunette.test.Case) no alert
 ---@field ignore fun(c: lunette.test.Case, alert: lunette.test.Alert) alerts like this one may be there

@@ -151,11 +151,31 @@ static int fill_home(const char **home_networks, const struct values *values, st
     return filling->home_networks ? 0 : -1;
 }
 
-static void fill_host_logs(struct endpoint_logs *logs, const struct values *values) {
+static int fill_host_logs(struct endpoint_logs *logs, const struct values *values, struct error *err) {
     logs->words = value_words(values, OPTION_HOST_LOG);
     logs->count = values->of[OPTION_HOST_LOG].count;
     logs->offsets = value_words(values, OPTION_HOST_CLOCK_OFFSET);
     logs->offset_count = values->of[OPTION_HOST_CLOCK_OFFSET].count;
+    if (logs->count == 0 && logs->offset_count > 0) {
+        error_set(err, "--host-clock-offset %s sets the clock of a --host-log right, and there is none",
+                  logs->offsets[0]);
+        return error_is_usage(err);
+    }
+    uint32_t pipes = 0;
+    for (size_t i = 0; i < logs->count; i++) pipes += strcmp(hosts_path(logs->words[i]), "-") == 0;
+    if (pipes <= 1) return 0;
+    error_set(err, "--host-log -: standard input can be read once only");
+    return error_is_usage(err);
+}
+
+int check_one_stdin(const struct endpoint_logs *logs, const char *const *captures, size_t count,
+                    struct error *err) {
+    bool log = false, capture = false;
+    for (size_t i = 0; i < logs->count; i++) log |= strcmp(hosts_path(logs->words[i]), "-") == 0;
+    for (size_t i = 0; i < count; i++) capture |= strcmp(captures[i], "-") == 0;
+    if (!log || !capture) return 0;
+    error_set(err, "-: standard input is the capture or the --host-log, not both");
+    return error_is_usage(err);
 }
 
 int fill_replay(struct replay_options *replay, const struct values *values, struct filling *filling,
@@ -168,7 +188,7 @@ int fill_replay(struct replay_options *replay, const struct values *values, stru
         .flow = flow_config_defaults(),
     };
     replay->flow.max_flows = (uint32_t)value_number(values, OPTION_MAX_FLOWS);
-    fill_host_logs(&replay->host_logs, values);
+    if (fill_host_logs(&replay->host_logs, values, err) < 0) return -1;
     fill_outputs(&replay->outputs, values);
     if (fill_home(&replay->home_networks, values, filling, err) < 0) return -1;
     return fill_scripts(&replay->scripts, values, filling, err);
@@ -219,7 +239,7 @@ int fill_live(struct live_options *live, const struct values *values, struct fil
     live->state_interval = value_number(values, OPTION_STATE_EVERY);
     live->stats_interval = value_number(values, OPTION_STATS_EVERY);
     live->watch = !value_flag(values, OPTION_NO_WATCH);
-    fill_host_logs(&live->host_logs, values);
+    if (fill_host_logs(&live->host_logs, values, err) < 0) return -1;
     fill_outputs(&live->outputs, values);
     fill_recall(&live->recall, values);
     if (fill_home(&live->home_networks, values, filling, err) < 0) return -1;

@@ -28,6 +28,10 @@ int fill_scripts(struct script_options *scripts, const struct values *values, st
 /* All but captures, interfaces, callbacks. -1 as above. */
 int fill_replay(struct replay_options *replay, const struct values *values, struct filling *filling,
                 struct error *err);
+
+/* Standard input can be a capture or a host log: wrong use if it is to be both. */
+int check_one_stdin(const struct endpoint_logs *logs, const char *const *captures, size_t count,
+                    struct error *err);
 int fill_live(struct live_options *live, const struct values *values, struct filling *filling,
               struct error *err);
 

@@ -60,7 +60,8 @@ static int run_at_full_speed(const struct invocation *invocation, const struct v
         replay.capture_count = (size_t)(invocation->argc - invocation->rest);
         replay.stop = &interrupted;
         catch_interrupts();
-        outcome = replay_run(&replay, &err);
+        if (check_one_stdin(&replay.host_logs, replay.captures, replay.capture_count, &err) == 0)
+            outcome = replay_run(&replay, &err);
     }
     if (outcome != REPLAY_FINE && err.text[0]) log_failure(err.text);
     filling_clear(&filling);

@@ -32,7 +32,7 @@ int rig_values_fill(struct rig_values *out, const struct invocation *invocation,
     out->captures = (const char *const *)&invocation->argv[invocation->rest];
     out->capture_count = (size_t)(invocation->argc - invocation->rest);
     out->colour = replay.outputs.colour;
-    return 0;
+    return check_one_stdin(&out->rig.host_logs, out->captures, out->capture_count, err);
 }
 
 void rig_values_clear(struct rig_values *values) {

@@ -166,6 +166,7 @@ static int session_fill(struct session *session, struct error *err) {
         live->captures = (const char *const *)&invocation->argv[invocation->rest];
         live->capture_count = (size_t)(invocation->argc - invocation->rest);
         live->pace = pace_of(value_text(first->values, OPTION_PACE));
+        if (check_one_stdin(&live->host_logs, live->captures, live->capture_count, err) < 0) return -1;
     }
     live->config_path = value_text(first->values, OPTION_CONFIG);
     live->reconfigure = live->config_path ? reconfigure : NULL;

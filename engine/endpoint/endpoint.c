@@ -53,36 +53,52 @@ static const char *arguments_word(struct endpoint *endpoint, const char *argumen
     return words_refused(endpoint->arguments) == refused ? word : NULL;
 }
 
-static bool by_instance(struct endpoint *endpoint, uint32_t host, int32_t pid, nanoseconds time,
-                        struct program *out) {
-    const struct process *process = process_table_find(endpoint->processes, host, pid, time);
-    if (!process || !process->name) return false;
+static enum program_answer by_instance(struct endpoint *endpoint, uint32_t host, int32_t pid,
+                                       const char *name, nanoseconds time, struct program *out) {
+    bool contradicted = false;
+    const struct process *process =
+        name ? process_table_find_named(endpoint->processes, host, pid, time, name, &contradicted)
+             : process_table_find(endpoint->processes, host, pid, time);
+    if (contradicted) return PROGRAM_CONTRADICTED;
+    if (!process || !process->name) return PROGRAM_UNKNOWN;
     process_table_describe(endpoint->processes, process, out);
     out->arguments = arguments_word(endpoint, process->arguments);
-    return true;
+    return PROGRAM_TOLD;
 }
 
-static bool by_pid(void *context, const struct ip *local, int32_t pid, nanoseconds time,
-                   struct program *out) {
-    struct endpoint *endpoint = context;
+/* The host with that address, if a log is of it; -1 if none is. */
+static int host_asked(struct endpoint *endpoint, const struct ip *local) {
     int host = hosts_find(&endpoint->hosts, local);
-    return host >= 0 && pid > 0 && by_instance(endpoint, (uint32_t)host, pid, time, out);
+    if (host >= 0) endpoint->hosts.list[host].asked = true;
+    return host;
 }
 
-static bool by_socket(void *context, const struct socket_name *name, nanoseconds time, struct program *out) {
+static enum program_answer by_pid(void *context, const struct ip *local, int32_t pid, const char *name,
+                                  nanoseconds time, struct program *out) {
     struct endpoint *endpoint = context;
-    int host = hosts_find(&endpoint->hosts, &name->local);
-    const char *path = NULL;
-    if (host < 0) return false;
-    int32_t pid = sockets_find(endpoint->sockets, (uint32_t)host, name, time, &path);
-    if (pid < 0) return false;
-    if (by_instance(endpoint, (uint32_t)host, pid, time, out)) return true;
-    if (!path) return false;
-    const char *slash = strrchr(path, '/');
-    const char *name_at = slash && slash[1] ? slash + 1 : path;
+    int host = host_asked(endpoint, local);
+    if (host < 0 || pid <= 0) return PROGRAM_UNKNOWN;
+    return by_instance(endpoint, (uint32_t)host, pid, name, time, out);
+}
+
+/* Where the row of the socket names the program as well, the instance must agree. */
+static enum program_answer by_socket(void *context, const struct socket_name *socket, nanoseconds time,
+                                     struct program *out) {
+    struct endpoint *endpoint = context;
+    int host = host_asked(endpoint, &socket->local);
+    const char *path = NULL, *name = NULL;
+    if (host < 0) return PROGRAM_UNKNOWN;
+    int32_t pid = sockets_find(endpoint->sockets, (uint32_t)host, socket, time, &path);
+    if (pid < 0) return PROGRAM_UNKNOWN;
+    if (path) {
+        const char *slash = strrchr(path, '/');
+        name = slash && slash[1] ? slash + 1 : path;
+    }
+    if (by_instance(endpoint, (uint32_t)host, pid, name, time, out) == PROGRAM_TOLD) return PROGRAM_TOLD;
+    if (!path) return PROGRAM_UNKNOWN;
     *out = (struct program){
-        .pid = pid, .path = path, .name = words_keep(endpoint->options.words, name_at, strlen(name_at))};
-    return true;
+        .pid = pid, .path = path, .name = words_keep(endpoint->options.words, name, strlen(name))};
+    return PROGRAM_TOLD;
 }
 
 const struct program_source *endpoint_programs(const struct endpoint *endpoint) {
@@ -112,6 +128,8 @@ static void on_news(void *context, const struct news *news) {
     waiting.news->time = waiting.time;
     if (waiting.time > log->newest) log->newest = waiting.time;
     endpoint->figures.news++;
+    if (waiting.time < endpoint->figures.oldest) endpoint->figures.oldest = waiting.time;
+    if (waiting.time > endpoint->figures.newest) endpoint->figures.newest = waiting.time;
     if (pending_is_full(&endpoint->pending)) endpoint_play(endpoint); /* one line told of very much */
     if (pending_add(&endpoint->pending, waiting) < 0) free(waiting.news);
 }
@@ -147,6 +165,11 @@ static bool log_read(struct endpoint *endpoint, uint32_t number, size_t *budget)
         log->ended = true;
         return false;
     }
+}
+
+static void notice_tell(const struct endpoint *endpoint, struct log *log) {
+    const char *notice = log_file_notice(log->file);
+    if (notice && !endpoint->options.quiet) log_line(LOG_WARNING, "--host-log %s %s", log->path, notice);
 }
 
 /* ------------------------------------------------------------------- news */
@@ -216,6 +239,7 @@ bool endpoint_follow(struct endpoint *endpoint, size_t budget) {
             if (pending_is_full(&endpoint->pending)) endpoint_play(endpoint);
         }
         more |= left == 0;
+        notice_tell(endpoint, &endpoint->logs[i]);
     }
     while (pending_first(&endpoint->pending)) endpoint_play(endpoint);
     return more;
@@ -266,7 +290,8 @@ struct endpoint *endpoint_new(const struct endpoint_options *options, struct err
         return NULL;
     }
     endpoint->options = *options;
-    endpoint->played = INT64_MIN;
+    endpoint->played = endpoint->figures.newest = INT64_MIN;
+    endpoint->figures.oldest = INT64_MAX;
     endpoint->source = (struct program_source){.context = endpoint, .by_pid = by_pid, .by_socket = by_socket};
     if (endpoint_open(endpoint, err) == 0) return endpoint;
     endpoint_free(endpoint);
@@ -287,6 +312,10 @@ void endpoint_free(struct endpoint *endpoint) {
 }
 
 /* ------------------------------------------------------------------ figures */
+
+const struct hosts *endpoint_hosts(const struct endpoint *endpoint) {
+    return &endpoint->hosts;
+}
 
 struct endpoint_figures endpoint_figures(const struct endpoint *endpoint) {
     struct endpoint_figures figures = endpoint->figures;

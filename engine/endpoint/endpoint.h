@@ -70,7 +70,11 @@ struct endpoint_figures {
     uint64_t processes; /* instances known so far */
     uint64_t processes_now, processes_evicted;
     uint64_t sockets;
+    nanoseconds oldest, newest; /* times of news, clocks set right; oldest > newest: there were none */
 };
+/* Whose logs they are. */
+const struct hosts *endpoint_hosts(const struct endpoint *endpoint);
+
 struct endpoint_figures endpoint_figures(const struct endpoint *endpoint);
 
 /* Once read: tells on standard error which logs had lines that could not be read. False if there is a log in

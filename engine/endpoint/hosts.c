@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const double OFFSET_MOST = 366 * 86400.0;
 
@@ -40,17 +41,22 @@ const char *hosts_path(const char *word) {
     return rest;
 }
 
-/* "10.0.0.300=es.json" is a slip more likely than a file's name. */
+/* "10.0.0.300=es.json", "localhost=es.json", "10.0.0.0/24=es.json" and "[fd00::1]=es.json" are slips more
+ * likely than a file's name, unless there is such a file. "logs/day=1" is a path, there or not yet. */
 static int looks_like_addresses(const char *word) {
     size_t length = strcspn(word, "=");
-    return word[length] == '=' && length > 0 && strspn(word, "0123456789abcdefABCDEF.:,") >= length;
+    if (word[length] != '=' || length == 0) return 0;
+    if (strspn(word, "0123456789abcdefABCDEF.:,/[]") >= length) return 1;
+    return !memchr(word, '/', length) && access(word, F_OK) != 0;
 }
 
 int hosts_check_log(const char *word, struct error *err) {
     const char *path = hosts_path(word);
     if (*path == '\0') return error_set(err, "expected FILE or ADDRESS,...=FILE, got '%s'", word);
     if (path == word && looks_like_addresses(word))
-        return error_set(err, "'%.*s' is no list of addresses (for a file of that name write ./%s)",
+        return error_set(err,
+                         "'%.*s' is no list of addresses, such as 192.168.1.20,fd00::20 (for a file of that "
+                         "name write ./%s)",
                          (int)strcspn(word, "="), word, word);
     return 0;
 }

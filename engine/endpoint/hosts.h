@@ -20,6 +20,7 @@ struct host {
     uint32_t address_count;
     nanoseconds clock_offset; /* added to its times */
     bool clock_told;
+    bool asked; /* a flow has asked for one of its processes */
 };
 
 struct hosts {

@@ -56,8 +56,20 @@ static enum line_outcome object_read(struct line_reader *reader, const json_t *l
     return LINE_UNKNOWN;
 }
 
+/* An array of objects, or one object over many lines. */
+static enum line_outcome not_a_line(struct line_reader *reader) {
+    return line_broken(reader, "one JSON object a line is expected (of log: --style ndjson, not json)");
+}
+
+static bool is_array(const char *text, size_t length) {
+    size_t at = 1;
+    while (at < length && (text[at] == ' ' || text[at] == '\t')) at++;
+    return text[0] == '[' && (at == length || text[at] == '{' || text[at] == ']');
+}
+
 static enum line_outcome json_read(struct line_reader *reader, const char *text, size_t length) {
     json_error_t error;
+    if (length == 1) return not_a_line(reader);
     json_t *line = json_loadb(text, length, JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);
     if (!line) return line_broken(reader, "no JSON: %s (column %d)", error.text, error.column);
     enum line_outcome outcome = object_read(reader, line);
@@ -71,6 +83,7 @@ static bool starts_with(const char *text, size_t length, const char *start) {
 
 static enum line_outcome content_read(struct line_reader *reader, const char *text, size_t length) {
     if (text[0] == '{') return json_read(reader, text, length);
+    if (is_array(text, length)) return not_a_line(reader);
     if (text[0] == '[') return santa_read(reader, text, length);
     if (starts_with(text, length, "Filtering the log data")) return LINE_READ; /* `log stream`, first line */
     snprintf(reader->why, sizeof reader->why,

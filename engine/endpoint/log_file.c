@@ -3,11 +3,13 @@
  * asked by poll() before each read, so that neither pipe nor terminal makes the caller wait. */
 #include "endpoint/log_file.h"
 
+#include "base/time.h"
 #include "capture/block.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,10 +29,16 @@ struct log_file {
     char *buffer;
     size_t at, used, capacity;
     uint64_t number;
-    bool skipping; /* within a line that is too long, or cut at its beginning */
-    bool cut;      /* … at its beginning: nobody is told */
+    bool skipping;      /* within a line that is too long, or cut at its beginning */
+    bool cut;           /* … at its beginning: nobody is told */
+    bool absent;        /* it was not there at first */
+    bool told_absence;  /* … or is gone: and that was told */
+    nanoseconds missed; /* monotonic time at which it was found gone; 0: it is there */
     char failure[160];
 };
+
+/* Whoever rotates a log moves it away and makes a new one: that takes a moment. */
+static const nanoseconds GONE_AFTER = 5 * NS_PER_SECOND;
 
 /* ------------------------------------------------------------------ opening */
 
@@ -62,6 +70,24 @@ static void backlog_begin(struct log_file *file) {
     file->skipping = file->cut = true;
 }
 
+static bool is_directory(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+/* The sensor has given its rights up by now: whose eyes it reads with is not who started it. */
+static void open_failure(const char *path, struct error *err) {
+    int why = errno;
+    const struct passwd *user = why == EACCES ? getpwuid(geteuid()) : NULL;
+    if (why == EACCES)
+        error_set(err,
+                  "%s: cannot be opened by the user %s (id %u), as whom this runs: let that user read it and "
+                  "pass through its folders, or name another one with --user",
+                  path, user ? user->pw_name : "without a name", (unsigned)geteuid());
+    else
+        error_set(err, "%s: cannot be opened: %s", block_title(path), strerror(why));
+}
+
 struct log_file *log_file_open(const char *path, bool follow, bool patient, struct error *err) {
     struct log_file *file = calloc(1, sizeof *file);
     if (!file) {
@@ -69,6 +95,11 @@ struct log_file *log_file_open(const char *path, bool follow, bool patient, stru
         return NULL;
     }
     *file = (struct log_file){.path = path, .follow = follow, .descriptor = -1, .reader = {.fd = -1}};
+    if (is_directory(path)) {
+        error_set(err, "%s: a directory; the file of a host log was expected", path);
+        free(file);
+        return NULL;
+    }
     if (!follow) {
         if (block_open(&file->reader, path, err) == 0) return file;
         free(file);
@@ -78,8 +109,9 @@ struct log_file *log_file_open(const char *path, bool follow, bool patient, stru
         backlog_begin(file);
         return file;
     }
-    if (patient) return file;
-    error_set(err, "%s: cannot be opened: %s", block_title(path), strerror(errno));
+    file->absent = errno == ENOENT;
+    if (patient || file->absent) return file;
+    open_failure(path, err);
     free(file);
     return NULL;
 }
@@ -145,7 +177,12 @@ static bool follow_look(struct log_file *file) {
         file->offset = 0;
         return lseek(file->descriptor, 0, SEEK_SET) == 0 && now.st_size > 0;
     }
-    if (stat(file->path, &now) < 0) return false; /* moved away, and nothing there yet */
+    if (stat(file->path, &now) < 0) { /* moved away, and nothing there yet */
+        if (!file->missed) file->missed = time_monotonic();
+        return false;
+    }
+    file->missed = 0;
+    file->told_absence = false;
     if (now.st_dev == file->identity.st_dev && now.st_ino == file->identity.st_ino) return false;
     close(file->descriptor);
     begin_anew(file);
@@ -215,6 +252,17 @@ uint64_t log_file_number(const struct log_file *file) {
 
 bool log_file_is_backlog(const struct log_file *file) {
     return file->follow && file->first && file->offset - (file->used - file->at) <= file->backlog;
+}
+
+const char *log_file_notice(struct log_file *file) {
+    if (!file->follow || file->told_absence) return NULL;
+    bool gone = file->missed && time_monotonic() - file->missed >= GONE_AFTER;
+    if (!file->absent && !gone) return NULL;
+    file->told_absence = true;
+    bool was_there = !file->absent;
+    file->absent = false;
+    return was_there ? "is gone; a new file of that name will be read when it comes"
+                     : "is not there yet; it will be read when it comes";
 }
 
 const char *log_file_failure(const struct log_file *file) {

@@ -26,7 +26,8 @@ enum log_progress {
 };
 
 /* `path` is borrowed. Of a file that is followed what is there already is shown first, at most its last
- * LOG_BACKLOG_MOST bytes. `patient`: it need not be there yet. -1 and why if it cannot be opened. */
+ * LOG_BACKLOG_MOST bytes; it need not be there yet. `patient`: whatever else keeps it from being opened may
+ * pass too. NULL and why if it cannot be opened. */
 struct log_file *log_file_open(const char *path, bool follow, bool patient, struct error *err);
 void log_file_close(struct log_file *file);
 
@@ -40,6 +41,10 @@ uint64_t log_file_number(const struct log_file *file);
 
 /* Was that line in the file when it was opened? Always false of what is read once. */
 bool log_file_is_backlog(const struct log_file *file);
+
+/* Something of a followed file that the operator should know, told once each time it happens: it is not there
+ * yet, or it is gone and nothing took its place for some seconds. NULL otherwise. */
+const char *log_file_notice(struct log_file *file);
 
 /* What went wrong while it was read, "" if nothing: a broken gzip stream, a file that is gone. */
 const char *log_file_failure(const struct log_file *file);

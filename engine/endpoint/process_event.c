@@ -37,7 +37,7 @@ static const char *word_of(struct words *words, struct span text) {
 }
 
 static void head_fill(struct event_head_body *head, const struct host *host, const struct news *news,
-                      const struct program *program) {
+                      const struct program *program, struct words *words) {
     head->time = news->time;
     if (host->address_count) head->client_ip = host->addresses[0];
     head->client_local = 1;
@@ -45,6 +45,7 @@ static void head_fill(struct event_head_body *head, const struct host *host, con
     head->pid = (uint32_t)program->pid;
     head->path = program->path;
     head->parent = program->ancestors[0];
+    head->ancestry = program_ancestry(words, program->ancestors);
 }
 
 static struct text_ref host_name(struct batch *batch, const struct host *host, const struct news *news) {
@@ -64,7 +65,7 @@ bool process_event_make(struct batch *batch, struct process_table *table, struct
     if (!e) return false;
     if (!program.name) program.name = word_of(words, image_name(image));
     if (!program.path) program.path = word_of(words, image->path);
-    head_fill(&e->head, host, news, &program);
+    head_fill(&e->head, host, news, &program, words);
     struct event_process_body *body = &e->body;
     const struct process *parent = process ? process_table_parent(table, process) : NULL;
     int32_t parent_pid = process ? process->parent_pid : image->parent_pid;

@@ -14,8 +14,11 @@ static const nanoseconds AFTER_EXIT = 30 * NS_PER_SECOND;
 static const nanoseconds BEFORE_SEEN = 3600 * NS_PER_SECOND;
 /* Clocks of the same host, written down at different moments; times in whole seconds. */
 static const nanoseconds SLACK = 1 * NS_PER_SECOND;
-/* Two logs that tell of the same exec. */
-static const nanoseconds SAME_EXEC = 2 * NS_PER_SECOND;
+/* Two lines that tell of the same exec, fork or exit. */
+static const nanoseconds SAME = 1 * NS_PER_SECOND;
+
+/* How far an instance may be off that goes by the kernel's name. */
+static const nanoseconds NEAR = 2 * NS_PER_SECOND;
 
 static const nanoseconds RUNS = INT64_MAX;
 
@@ -198,6 +201,25 @@ const struct process *process_table_find(const struct process_table *table, uint
     return find(table, host, pid, time, AFTER_EXIT);
 }
 
+/* Instances of a pid lie one behind the other in time: what ended long before ends the search. */
+const struct process *process_table_find_named(const struct process_table *table, uint32_t host, int32_t pid,
+                                               nanoseconds time, const char *name, bool *contradicted) {
+    enum { LOOKED_AT = 256 };
+    const struct process *usual = find(table, host, pid, time, AFTER_EXIT);
+    *contradicted = false;
+    if (usual && usual->name && program_is_named(usual->name, name)) return usual;
+    int looked = 0;
+    for (uint32_t i = *bucket_of(table, host, pid); i; i = table->slots[i].older) {
+        const struct process *process = &table->slots[i];
+        if (process->pid != pid || process->host != host || process->start > time + NEAR) continue;
+        if (process->end != RUNS && process->end < time - NEAR) break;
+        if (process->name && program_is_named(process->name, name)) return process;
+        if (++looked == LOOKED_AT) break;
+    }
+    *contradicted = usual && usual->name;
+    return NULL;
+}
+
 const struct process *process_table_parent(const struct process_table *table, const struct process *process) {
     if (process->parent_pid < LAUNCHD || process->parent_pid == process->pid) return NULL;
     nanoseconds then = process->start + (process->start_told ? 0 : BEFORE_SEEN);
@@ -285,19 +307,35 @@ static void arguments_take(struct process *process, struct span arguments) {
     process->arguments[length] = '\0';
 }
 
+/* The instance whose beginning was told before, by another log or by the same line written twice; NULL if it
+ * is news. The later line may be of the earlier time. */
+static struct process *told_before(struct process_table *table, uint32_t host, const struct image *image,
+                                   nanoseconds time, bool fork) {
+    enum { LOOKED_AT = 64 };
+    int looked = 0;
+    for (uint32_t i = *bucket_of(table, host, image->pid); i; i = table->slots[i].older) {
+        struct process *process = &table->slots[i];
+        if (process->pid != image->pid || process->host != host || process->start > time + SAME) continue;
+        if (process->start < time - SAME || ++looked > LOOKED_AT) break;
+        if ((fork ? process->by_fork : process->by_exec) && !is_other(table, process, image)) return process;
+    }
+    return NULL;
+}
+
 static struct process *exec_take(struct process_table *table, uint32_t host, const struct news *news,
                                  bool *fresh) {
     const struct image *image = &news->image;
     bool ignored;
     if (image->pid <= 0) return NULL;
+    struct process *told = told_before(table, host, image, news->time, false);
+    if (told) {
+        complete(table, told, image);
+        arguments_take(told, news->arguments);
+        *fresh = false;
+        return told;
+    }
     if (news->actor.pid == image->pid) learn(table, host, &news->actor, news->time, &ignored);
     struct process *before = find(table, host, image->pid, news->time, 0);
-    bool told = before && before->by_exec && !is_other(table, before, image);
-    if (told && news->time - before->start <= SAME_EXEC) { /* by another log */
-        complete(table, before, image);
-        *fresh = false;
-        return before;
-    }
     struct process kept = before ? *before : (struct process){.parent_pid = NEWS_NO_PID};
     struct process *process = begin(table, host, image->pid, news->time);
     process->by_exec = process->start_told = true;
@@ -313,15 +351,28 @@ static struct process *exec_take(struct process_table *table, uint32_t host, con
     return process;
 }
 
+/* Two logs' clocks differ a little: an exec that one of them told may seem to be before the other's fork. */
+static nanoseconds fork_time(const struct process_table *table, uint32_t host, const struct news *news) {
+    const struct process *now = find(table, host, news->image.pid, news->time, 0);
+    bool by_exec = now && now->by_exec && !now->ended && news->time - now->start <= SAME;
+    return by_exec ? now->start - 1 : news->time;
+}
+
 static struct process *fork_take(struct process_table *table, uint32_t host, const struct news *news,
                                  bool *fresh) {
     const struct image *image = &news->image;
     bool ignored;
     if (image->pid <= 0 || image->pid == news->actor.pid) return NULL;
+    struct process *told = told_before(table, host, image, news->time, true);
+    if (told) {
+        complete(table, told, image);
+        *fresh = false;
+        return told;
+    }
     const struct process *parent = learn(table, host, &news->actor, news->time, &ignored);
-    struct process *child = begin(table, host, image->pid, news->time);
+    struct process *child = begin(table, host, image->pid, fork_time(table, host, news));
     if (parent == child) parent = NULL; /* it gave way */
-    child->start_told = true;
+    child->start_told = child->by_fork = true;
     complete(table, child, image);
     child->parent_pid = news->actor.pid;
     *fresh = true;
@@ -340,7 +391,7 @@ static struct process *fork_take(struct process_table *table, uint32_t host, con
 /* Told by two logs, it ends once. */
 static struct process *exit_take(struct process_table *table, uint32_t host, const struct news *news,
                                  bool *fresh) {
-    struct process *process = find(table, host, news->actor.pid, news->time, SAME_EXEC);
+    struct process *process = find(table, host, news->actor.pid, news->time, SAME);
     bool told = process && process->ended && !is_other(table, process, &news->actor);
     if (!told) process = learn(table, host, &news->actor, news->time, fresh);
     *fresh = process && !process->ended;

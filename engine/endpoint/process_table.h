@@ -31,6 +31,7 @@ struct process {
     bool used, ended;
     bool start_told; /* else it was there for a while when it was seen */
     bool by_exec;    /* a log told of its exec */
+    bool by_fork;    /* … of its fork */
 };
 
 struct process_table_figures {
@@ -42,15 +43,23 @@ struct process_table_figures {
 struct process_table *process_table_new(uint32_t most, struct words *words, struct error *err);
 void process_table_free(struct process_table *table);
 
-/* Takes in what happened to a process of that host. Returns the instance that the news is about: the new
- * image of an exec, the child of a fork, what ended, who was seen; `*fresh` says if it was not known before.
- * NULL if the news is about no process. */
+/* Takes in what happened to a process of that host. What is told twice within a second, by two logs or in
+ * one, counts once: the same action, pid and image, and where both know it the same pidversion. Returns the
+ * instance that the news is about: the new image of an exec, the child of a fork, what ended, who was seen;
+ * `*fresh` says if it was not known before. NULL if the news is about no process. */
 const struct process *process_table_take(struct process_table *table, uint32_t host, const struct news *news,
                                          bool *fresh);
 
 /* The instance that had the pid at that time, or a moment ago; NULL if none is known. */
 const struct process *process_table_find(const struct process_table *table, uint32_t host, int32_t pid,
                                          nanoseconds time);
+
+/* The instance that had the pid at that time and may go by the kernel's name (program_is_named); else one
+ * within two seconds of it that may, since an exec may lie between the packet's mark and the log's line, or
+ * the clocks differ a little. NULL if there is none; `*contradicted` then says if the pid is known, as
+ * another program's. */
+const struct process *process_table_find_named(const struct process_table *table, uint32_t host, int32_t pid,
+                                               nanoseconds time, const char *name, bool *contradicted);
 
 /* The parent as it was when the instance began, or NULL. */
 const struct process *process_table_parent(const struct process_table *table, const struct process *process);

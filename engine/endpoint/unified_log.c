@@ -18,7 +18,7 @@ static void client_read(struct line_reader *reader, const char *message, const c
     long pid = strtol(at + strlen(words), &end, 10);
     if (pid <= 0 || pid > INT32_MAX || strncmp(end, " (", 2) != 0) return;
     const char *name = end + 2, *close = strchr(name, ')');
-    if (!close || close == name || close - name > 64) return;
+    if (!close || close == name || close - name > 64 || *name == '<') return; /* <private> */
     struct news *news = line_draft(reader, NEWS_LOG);
     news->action = NEWS_SEEN;
     news->time = time;

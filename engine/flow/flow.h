@@ -68,6 +68,10 @@ struct flow_counters {
     uint64_t fragment_overlaps;       /* fragments that overlapped others with other bytes or bounds */
     uint64_t tunnelled[TUNNEL_KINDS]; /* packets of flows inside tunnels, by the innermost's kind */
     uint64_t tunnels_refused;         /* packets inside tunnels beyond those that are told apart */
+    uint64_t programs_asked;          /* flows that ended, and for whose program host logs were asked */
+    uint64_t programs_joined;         /* … and found it there */
+    uint64_t programs_contradicted;   /* … or found another program than the kernel names under that pid */
+    uint64_t programs_unnamed;        /* … of which the capture names no process: only a socket could join */
     uint32_t active, active_peak;
     uint64_t memory; /* bytes held now */
 };

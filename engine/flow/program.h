@@ -37,13 +37,32 @@ struct socket_name {
     uint8_t proto; /* IP protocol number */
 };
 
-/* Where the room asks. Both functions fill `out` and return true if they know; `time` is the packets'. */
+enum program_answer {
+    PROGRAM_UNKNOWN,
+    PROGRAM_TOLD,
+    PROGRAM_CONTRADICTED, /* the pid is known, but as another program's than the kernel names */
+};
+
+/* Where the room asks. Both functions fill `out` if they say PROGRAM_TOLD; `time` is the packets'. */
 struct program_source {
     void *context;
-    /* The instance that had that pid on the host of `local` at that time. */
-    bool (*by_pid)(void *context, const struct ip *local, int32_t pid, nanoseconds time, struct program *out);
+    /* The instance that had that pid on the host of `local` at that time. `name` is what the kernel calls it
+     * (program_is_named), NULL if it does not: an instance of another name is not believed, since the log
+     * may be of another host, or its clock wrong. */
+    enum program_answer (*by_pid)(void *context, const struct ip *local, int32_t pid, const char *name,
+                                  nanoseconds time, struct program *out);
     /* The instance that had that socket: for captures which name no process. */
-    bool (*by_socket)(void *context, const struct socket_name *socket, nanoseconds time, struct program *out);
+    enum program_answer (*by_socket)(void *context, const struct socket_name *socket, nanoseconds time,
+                                     struct program *out);
 };
+
+/* May a program of that name be what the kernel calls so? The kernel's p_comm is the base name of the
+ * executable, cut to 16 bytes (xnu bsd/sys/param.h, MAXCOMLEN); some that show it cut it to 15. Either of the
+ * two may be the one that was cut. Both are words. */
+bool program_is_named(const char *program, const char *kernel);
+
+/* The ancestors' names, parent first, joined by " < ": a word, NULL if there is none. */
+struct words;
+const char *program_ancestry(struct words *words, const char *const ancestors[PROGRAM_ANCESTORS]);
 
 #endif

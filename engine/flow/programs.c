@@ -25,6 +25,25 @@ static struct flow_programs *programs_of(struct flow_room *room, struct flow *fl
     return made;
 }
 
+bool program_is_named(const char *program, const char *kernel) {
+    enum { CUT = 15, UNFIT = 3 }; /* bytes of U+FFFD */
+    size_t a = strlen(program), b = strlen(kernel), least = CUT;
+    for (; b >= UNFIT && memcmp(kernel + b - UNFIT, "\xef\xbf\xbd", UNFIT) == 0; b -= UNFIT)
+        least = CUT - UNFIT; /* a character was cut in two */
+    if (a == b) return memcmp(program, kernel, a) == 0;
+    size_t shorter = a < b ? a : b;
+    return shorter >= least && memcmp(program, kernel, shorter) == 0;
+}
+
+const char *program_ancestry(struct words *words, const char *const ancestors[PROGRAM_ANCESTORS]) {
+    char text[1024];
+    size_t used = 0;
+    for (int i = 0; i < PROGRAM_ANCESTORS && ancestors[i] && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " < " : "", ancestors[i]);
+    if (used >= sizeof text) used = sizeof text - 1;
+    return used ? words_keep(words, text, used) : NULL;
+}
+
 static const char *word(const struct flow_room *room, const char *text) {
     return words_keep(room->around.words, text, strlen(text));
 }
@@ -124,28 +143,38 @@ static const struct flow_party *party_of(const struct flow *flow, const struct f
     return server->trust != TRUST_NOBODY || server->has_effective ? server : NULL;
 }
 
-static bool ask_by_pid(const struct flow_room *room, const struct flow *flow, const struct flow_party *party,
-                       unsigned side, nanoseconds time, struct program *out) {
+/* The pid that a log may know: of whom the traffic is for, -1 if the kernel names only its UUID. */
+static int32_t pid_to_ask(const struct flow_party *party) {
+    return party->has_effective ? party->effective_pid : party->pid;
+}
+
+static enum program_answer ask_by_pid(const struct flow_room *room, const struct flow *flow,
+                                      const struct flow_party *party, unsigned side, nanoseconds time,
+                                      struct program *out) {
     const struct program_source *source = room->around.programs;
-    int32_t pid = party->effective_pid > 0 ? party->effective_pid : party->pid;
-    return pid > 0 && source->by_pid(source->context, &flow->key.address[side], pid, time, out);
+    int32_t pid = pid_to_ask(party);
+    const char *name = party->has_effective ? party->effective_name : party->name;
+    if (pid <= 0) return PROGRAM_UNKNOWN;
+    return source->by_pid(source->context, &flow->key.address[side], pid, name, time, out);
 }
 
 /* Fills in the party, too. */
-static bool ask_by_socket(const struct flow_room *room, const struct flow *flow, struct flow_party *party,
-                          unsigned side, nanoseconds time, struct program *out) {
+static enum program_answer ask_by_socket(const struct flow_room *room, const struct flow *flow,
+                                         struct flow_party *party, unsigned side, nanoseconds time,
+                                         struct program *out) {
     const struct program_source *source = room->around.programs;
     const struct socket_name socket = {.local = flow->key.address[side],
                                        .remote = flow->key.address[!side],
                                        .local_port = flow->key.port[side],
                                        .remote_port = flow->key.port[!side],
                                        .proto = flow->key.proto};
-    if (!source->by_socket(source->context, &socket, time, out)) return false;
+    enum program_answer answer = source->by_socket(source->context, &socket, time, out);
+    if (answer != PROGRAM_TOLD) return answer;
     party->trust = TRUST_LOG;
     party->name = out->name;
     party->path = out->path;
     party->pid = out->pid;
-    return true;
+    return PROGRAM_TOLD;
 }
 
 static bool ask_once(const struct flow_room *room, const struct flow *flow, struct flow_programs *programs,
@@ -153,15 +182,19 @@ static bool ask_once(const struct flow_room *room, const struct flow *flow, stru
     struct program out = {.pid = -1};
     const struct flow_party *party = party_of(flow, programs);
     unsigned client = flow_client(flow);
-    bool answered;
+    enum program_answer answer;
     if (party) {
-        answered = ask_by_pid(room, flow, party, party == &programs->party[0] ? 0 : 1, time, &out);
+        answer = ask_by_pid(room, flow, party, party == &programs->party[0] ? 0 : 1, time, &out);
     } else {
-        answered = ask_by_socket(room, flow, &programs->party[client], client, time, &out) ||
-                   ask_by_socket(room, flow, &programs->party[!client], !client, time, &out);
+        answer = ask_by_socket(room, flow, &programs->party[client], client, time, &out);
+        if (answer != PROGRAM_TOLD)
+            answer = ask_by_socket(room, flow, &programs->party[!client], !client, time, &out);
     }
-    if (answered) programs->told = out;
-    return answered;
+    programs->contradicted = answer == PROGRAM_CONTRADICTED;
+    if (answer != PROGRAM_TOLD) return false;
+    programs->told = out;
+    programs->ancestry = program_ancestry(room->around.words, out.ancestors);
+    return true;
 }
 
 static void ask(struct flow_room *room, struct flow *flow, nanoseconds time) {
@@ -197,9 +230,21 @@ void programs_marks(struct flow_room *room, struct flow *flow, const struct pack
     programs->drop_function = word(room, origin->drop_function);
 }
 
+/* Once a flow. Who has no pid, the kernel for one, cannot be asked for. */
+static void count_answer(struct flow_room *room, const struct flow_party *party,
+                         const struct flow_programs *programs) {
+    if (party && pid_to_ask(party) <= 0) return;
+    room->counters.programs_asked++;
+    room->counters.programs_joined += programs->known;
+    room->counters.programs_contradicted += !programs->known && programs->contradicted;
+    room->counters.programs_unnamed += !party || party->trust == TRUST_LOG;
+}
+
 void programs_finish(struct flow_room *room, struct flow *flow) {
     struct flow_programs *programs = room->around.programs ? programs_if(room, flow) : NULL;
-    if (programs && !programs->known) programs->known = ask_once(room, flow, programs, flow->last);
+    if (!programs) return;
+    if (!programs->known) programs->known = ask_once(room, flow, programs, flow->last);
+    count_answer(room, party_of(flow, programs), programs);
 }
 
 static const char *first_of(const char *a, const char *b, const char *c) {
@@ -235,6 +280,7 @@ void programs_fill_head(const struct flow_room *room, const struct flow *flow, s
     if (!programs->known) return;
     if (programs->told.path) head->path = programs->told.path;
     head->parent = programs->told.ancestors[0];
+    head->ancestry = programs->ancestry;
 }
 
 static struct text_ref uuid_text(struct batch *batch, const uint8_t uuid[16]) {

@@ -36,14 +36,16 @@ enum party_trust { TRUST_NOBODY, TRUST_LOG, TRUST_INCOMING, TRUST_OUTGOING };
 struct flow_programs {
     struct flow_party party[2]; /* by side */
     struct program told;        /* of the program that the flow is for */
+    const char *ancestry;       /* its ancestors in one word, or NULL */
     uint32_t service_class;     /* SO_TC_* of the latest packet that says, ORIGIN_NO_CLASS if none did */
     uint32_t kernel_flow;       /* the kernel's own number of the flow, 0 if it was not told */
     uint32_t drops;             /* packets that the kernel dropped (droptap) */
     uint32_t drop_reason;       /* of the latest */
     const char *drop_function;  /* a word, or NULL */
     nanoseconds ask_next;
-    uint8_t asked; /* times since there was something new to ask for */
-    bool known;    /* `told` is filled in */
+    uint8_t asked;     /* times since there was something new to ask for */
+    bool known;        /* `told` is filled in */
+    bool contradicted; /* at the latest question the log told another program than the kernel */
 };
 
 /* A packet that `side` sent. Cheap enough to be called for each packet that has an origin. */

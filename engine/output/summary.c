@@ -141,6 +141,10 @@ void summary_add_counters(struct summary *summary, const struct flow_counters *c
     sum->retransmits += c->retransmits;
     sum->overlaps += c->overlaps;
     sum->rebinds += c->rebinds;
+    sum->programs_asked += c->programs_asked;
+    sum->programs_joined += c->programs_joined;
+    sum->programs_contradicted += c->programs_contradicted;
+    sum->programs_unnamed += c->programs_unnamed;
     sum->rebind_evicted += c->rebind_evicted;
     sum->fragments += c->fragments;
     sum->fragments_joined += c->fragments_joined;

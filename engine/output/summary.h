@@ -55,7 +55,9 @@ struct summary {
     uint64_t undecoded;          /* packets whose headers could not be read */
     const char *const *warnings; /* of the capture files, borrowed until printed */
     uint32_t warning_count;
-    bool interrupted; /* the run ended before the capture did */
+    const char
+        *host_logs[2]; /* what was read of them, and how many flows it joined; "" or NULL: none. Borrowed */
+    bool interrupted;  /* the run ended before the capture did */
 
     /* Of each worker. */
     struct flow_counters flow;

@@ -270,6 +270,8 @@ void summary_print(const struct summary *s, struct buffer *b, const struct termi
     terminal_ink(b, style, INK_PLAIN);
     print_capture(&page, s);
     print_flows(&page, s);
+    for (int i = 0; i < 2; i++)
+        if (s->host_logs[i] && s->host_logs[i][0]) line(&page, i ? "joined" : "host logs", s->host_logs[i]);
     print_alerts(&page, s);
     if (top_count(s->hosts) > 1) print_top(&page, "Local hosts", host_columns, s->hosts, TOP_HOSTS);
     print_top(&page, "Servers", name_columns, s->names, TOP_NAMES);

@@ -3,6 +3,7 @@
  * is left. */
 #include "sensor/sensor.h"
 
+#include "endpoint/account.h"
 #include "base/log.h"
 #include "base/words.h"
 #include "base/text.h"
@@ -520,12 +521,29 @@ static void warnings_tell(struct sensor *sensor, struct summary *summary,
     summary->warning_count = count;
 }
 
+static void host_account(struct sensor *sensor, const struct summary *summary,
+                         struct endpoint_account *account) {
+    const struct endpoint *endpoints[BOARD_WORKERS];
+    struct summary flows = {0};
+    for (uint32_t i = 0; i < sensor->station_count; i++) {
+        endpoints[i] = worker_endpoint(station_worker(sensor->stations[i]));
+        summary_add_counters(&flows, worker_flow_counters(station_worker(sensor->stations[i])));
+    }
+    endpoint_account_make(account, endpoints, sensor->station_count, &flows.flow, summary->first,
+                          summary->last);
+    for (uint32_t i = 0; i < account->warning_count; i++) log_line(LOG_WARNING, "%s", account->warnings[i]);
+}
+
 static int outputs_end(struct sensor *sensor, struct error *err) {
     struct summary summary;
     if (summary_init(&summary, err) < 0) return -1;
     const char *warnings[WARNINGS_MAX];
     summary_figures(sensor, &summary);
+    struct endpoint_account account;
     warnings_tell(sensor, &summary, warnings);
+    host_account(sensor, &summary, &account);
+    summary.host_logs[0] = account.read;
+    summary.host_logs[1] = account.joined;
     for (uint32_t i = 0; i < sensor->station_count; i++) outputs_done(outputs_worker(sensor->outputs, i));
     int outcome = outputs_close(sensor->outputs, &summary, err);
     sensor->outputs = NULL;

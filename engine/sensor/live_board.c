@@ -61,6 +61,10 @@ static void flows_add(struct flow_counters *sum, const struct flow_counters *f) 
     sum->retransmits += f->retransmits;
     sum->overlaps += f->overlaps;
     sum->rebinds += f->rebinds;
+    sum->programs_asked += f->programs_asked;
+    sum->programs_joined += f->programs_joined;
+    sum->programs_contradicted += f->programs_contradicted;
+    sum->programs_unnamed += f->programs_unnamed;
     sum->rebind_evicted += f->rebind_evicted;
     sum->fragments += f->fragments;
     sum->fragments_joined += f->fragments_joined;
@@ -322,6 +326,8 @@ void sensor_stats(struct sensor *sensor) {
         {"host.news", board->host.news},
         {"host.unread", board->host.broken + board->host.unknown},
         {"host.late", board->host.late},
+        {"host.joined", board->flow.programs_joined},
+        {"host.contradicted", board->flow.programs_contradicted},
         {"host.events", board->host.events},
         {"host.processes", board->host.processes_now},
         {"programs.refused", board->programs_refused},

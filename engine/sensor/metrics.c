@@ -249,11 +249,17 @@ static void put_traffic(struct buffer *b, const struct board *board) {
     counter(b, "events_total", "Events handed to detectors and records.", events);
 }
 
-static void put_hosts(struct buffer *b, const struct endpoint_figures *f) {
+static void put_hosts(struct buffer *b, const struct endpoint_figures *f, const struct flow_counters *flow) {
     if (f->lines == 0) return;
     counter(b, "host_log_lines_total", "Lines of host logs read.", f->lines);
     counter(b, "host_log_unread_lines_total", "Lines that could not be read.", f->broken + f->unknown);
     counter(b, "host_log_late_total", "News from host logs that came after their time.", f->late);
+    counter(b, "host_flows_asked_total", "Flows that ended and asked host logs for their program.",
+            flow->programs_asked);
+    counter(b, "host_flows_joined_total", "… and found it there.", flow->programs_joined);
+    counter(b, "host_flows_contradicted_total",
+            "… and found another program than the kernel names under that process id.",
+            flow->programs_contradicted);
     counter(b, "host_events_total", "Process events made.", f->events);
     gauge(b, "host_processes", "Processes known, those that ended included.", (double)f->processes_now);
     counter(b, "host_processes_evicted_total", "Processes given up for others.", f->processes_evicted);
@@ -344,7 +350,7 @@ void metrics_write(struct buffer *b, const struct board *board) {
     put_traffic(b, board);
     put_rows(b, &interfaces, interface_columns, sizeof interface_columns / sizeof interface_columns[0]);
     put_flows(b, &board->flow);
-    put_hosts(b, &board->host);
+    put_hosts(b, &board->host, &board->flow);
     counter(b, "programs_refused_total",
             "Names of programs, and processes of PKTAP headers, for which there was no more room.",
             board->programs_refused);

@@ -2,6 +2,7 @@
  * worker (the first runs in the caller's), each reading the whole capture; then adds up. */
 #include "sensor/replay.h"
 
+#include "endpoint/account.h"
 #include "base/log.h"
 #include "base/words.h"
 #include "capture/capture.h"
@@ -236,6 +237,8 @@ static void replay_stats(struct replay *replay) {
         total.ended_timeout += c->ended_timeout;
         total.ended_evicted += c->ended_evicted;
         total.gap_bytes += c->gap_bytes;
+        total.programs_joined += c->programs_joined;
+        total.programs_contradicted += c->programs_contradicted;
         total.reassembly_dropped += c->reassembly_dropped;
         total.memory += c->memory;
     }
@@ -263,6 +266,8 @@ static void replay_stats(struct replay *replay) {
         {"host.news", host.news},
         {"host.unread", host.broken + host.unknown},
         {"host.late", host.late},
+        {"host.joined", total.programs_joined},
+        {"host.contradicted", total.programs_contradicted},
         {"host.events", host.events},
         {"host.processes", host.processes},
         {"host.processes_evicted", host.processes_evicted},
@@ -292,6 +297,17 @@ static void capture_figures(struct replay *replay, struct summary *summary, cons
     summary->warning_count = count;
 }
 
+static void host_account(struct replay *replay, struct endpoint_account *account) {
+    const struct worker_figures *figures = worker_figures(replay->workers[0]);
+    const struct endpoint *endpoints[WORKERS_MAX];
+    struct summary flows = {0};
+    for (uint32_t i = 0; i < replay->count; i++) {
+        endpoints[i] = worker_endpoint(replay->workers[i]);
+        summary_add_counters(&flows, worker_flow_counters(replay->workers[i]));
+    }
+    endpoint_account_make(account, endpoints, replay->count, &flows.flow, figures->first, figures->last);
+}
+
 static double seconds_now(void) {
     return ns_to_seconds(time_monotonic());
 }
@@ -307,10 +323,15 @@ static enum replay_outcome replay_close(struct replay *replay, int worked, doubl
     const char *warnings[WARNINGS_MAX];
     struct summary summary;
     if (summary_init(&summary, err) < 0) return REPLAY_FAILED;
+    struct endpoint_account account;
     capture_figures(replay, &summary, warnings, seconds);
+    host_account(replay, &account);
+    summary.host_logs[0] = account.read;
+    summary.host_logs[1] = account.joined;
     uint32_t warning_count = summary.warning_count;
     int written = outputs_close(replay->outputs, &summary, err);
     warnings_log(warnings, warning_count);
+    for (uint32_t i = 0; i < account.warning_count; i++) log_line(LOG_WARNING, "%s", account.warnings[i]);
     replay->outputs = NULL;
     summary_clear(&summary);
     if (written < 0 || worked < 0) return REPLAY_FAILED;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { LINKTYPE_ETHERNET = 1, SAVE_BUFFER = 1 << 16, TICK_MOST = 64 };
@@ -37,6 +38,8 @@ struct story {
     size_t event_count;
     struct captures *captures;
     size_t capture_count;
+    char **host_logs;
+    size_t host_log_count;
 };
 
 struct story *story_new(void) {
@@ -50,6 +53,8 @@ void story_free(struct story *story) {
         for (size_t k = 0; k < story->captures[i].count; k++) free(story->captures[i].paths[k]);
         free(story->captures[i].paths);
     }
+    for (size_t i = 0; i < story->host_log_count; i++) free(story->host_logs[i]);
+    free(story->host_logs);
     free(story->captures);
     free(story->events);
     free(story->steps);
@@ -133,6 +138,21 @@ int story_capture(struct story *story, const char *const *paths, size_t count, n
         if (!kept->paths[kept->count]) return error_set(err, "out of memory");
     }
     return step_add(story, &step, err);
+}
+
+int story_host_log(struct story *story, const char *word, struct error *err) {
+    char **grown = realloc(story->host_logs, (story->host_log_count + 1) * sizeof *grown);
+    if (!grown) return error_set(err, "out of memory");
+    story->host_logs = grown;
+    grown[story->host_log_count] = strdup(word);
+    if (!grown[story->host_log_count]) return error_set(err, "out of memory");
+    story->host_log_count++;
+    return 0;
+}
+
+struct endpoint_logs story_host_logs(const struct story *story) {
+    return (struct endpoint_logs){.words = (const char *const *)story->host_logs,
+                                  .count = story->host_log_count};
 }
 
 /* ── playing ─────────────────────────────────────────────────────── */

@@ -24,6 +24,11 @@ int story_event(struct story *story, nanoseconds time, const struct made_event *
 int story_capture(struct story *story, const char *const *paths, size_t count, nanoseconds *first,
                   nanoseconds *last, struct error *err);
 
+/* A host log ("[ADDRESS,…=]FILE", endpoint/hosts.h) that the rig is to have: story_host_logs() tells it all of
+ * them, borrowed until the next is added. */
+int story_host_log(struct story *story, const char *word, struct error *err);
+struct endpoint_logs story_host_logs(const struct story *story);
+
 /* Plays it, and lets the rig's clock come to `end`. The rig is not finished. -1 and why if a capture that was
  * there is gone. `home_networks` are the rig's. */
 int story_play(struct story *story, struct rig *rig, const char *home_networks, nanoseconds end,

@@ -182,8 +182,29 @@ return function(inside)
         inside.told(case.clock, message and "c:event: " .. message)
     end
 
+    -- Logs are the whole case's: a Mac's programs do not change from one capture to the next.
+    local function host_logs(given)
+        for key in pairs(given) do
+            if key ~= "host_log" then fail("c:capture: there is no option '%s'; host_log is one", tostring(key)) end
+        end
+        local words = given.host_log
+        if type(words) == "string" then words = { words } end
+        if type(words) ~= "table" then fail("c:capture: host_log is a file's name, or a list of them, not %s", describe(words)) end
+        for _, word in ipairs(words) do
+            if type(word) ~= "string" then fail("c:capture: host_log: a file's name is expected, got %s", describe(word)) end
+            local path, message = host.log_path(word)
+            message = message or host.add_log(word:sub(1, #word - #path) .. inside.beside(path))
+            if message then fail("c:capture: host_log: %s", message) end
+        end
+    end
+
     function methods.capture(_, ...)
         local names = { ... }
+        local last_given = names[#names]
+        if type(last_given) == "table" and (#names > 1 or last_given.host_log ~= nil) then
+            names[#names] = nil
+            host_logs(last_given)
+        end
         if type(names[1]) == "table" then names = names[1] end
         for i, name in ipairs(names) do
             if type(name) ~= "string" then fail("c:capture: a file's name is expected, got %s", describe(name)) end

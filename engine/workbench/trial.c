@@ -273,6 +273,7 @@ static bool play(struct trial *trial, uint32_t batch, bool first, struct heard *
                     .quiet = !first},
         .batch_limit = batch,
         .home_networks = trial->home,
+        .host_logs = story_host_logs(trial->story),
         .context = heard,
         .on_alert = on_alert,
         .on_report = on_report,

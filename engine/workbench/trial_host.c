@@ -4,6 +4,7 @@
  *
  * Whatever allocates in Lua may not come back (script/heap.h): what is held meanwhile hangs on the trial. */
 #include "base/log.h"
+#include "endpoint/hosts.h"
 #include "script/embedded.h"
 #include "script/watchdog.h"
 #include "workbench/certificate.h"
@@ -385,6 +386,34 @@ static int host_capture(lua_State *lua) {
     return 2;
 }
 
+/* log_path(word) → what of "[ADDRESS,…=]FILE" is the file, or nil and a message */
+static int host_log_path(lua_State *lua) {
+    struct error err;
+    const char *word = luaL_checkstring(lua, 1);
+    if (hosts_check_log(word, &err) == 0) {
+        lua_pushstring(lua, hosts_path(word));
+        return 1;
+    }
+    lua_pushnil(lua);
+    lua_pushstring(lua, err.text);
+    return 2;
+}
+
+/* add_log(word) → a message if it cannot be: a host log of regular file, since it is played more than once */
+static int host_add_log(lua_State *lua) {
+    struct trial *trial = trial_of(lua);
+    struct error err;
+    struct stat status;
+    const char *word = luaL_checkstring(lua, 1), *path = hosts_path(word);
+    int outcome = 0;
+    if (stat(path, &status) < 0)
+        outcome = error_set(&err, "%s: %m", path);
+    else if (!S_ISREG(status.st_mode))
+        outcome = error_set(&err, "%s is no file", path);
+    if (outcome == 0) outcome = story_host_log(trial->story, word, &err);
+    return push_message(lua, outcome, &err);
+}
+
 void trial_host_push(lua_State *lua, struct trial *trial) {
     static const luaL_Reg functions[] = {
         {"embedded", host_embedded},
@@ -403,6 +432,8 @@ void trial_host_push(lua_State *lua, struct trial *trial) {
         {"icmp", host_icmp},
         {"event", host_event},
         {"capture", host_capture},
+        {"log_path", host_log_path},
+        {"add_log", host_add_log},
         {"certificate", host_certificate},
     };
     lua_newtable(lua);

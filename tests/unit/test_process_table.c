@@ -182,6 +182,77 @@ static void told_twice(void **state) {
     lab_free(lab);
 }
 
+static bool execs_as(struct lab *lab, double time, int32_t pid, uint32_t version, const char *before,
+                     const char *path) {
+    struct news news;
+    news_clear(&news);
+    news.action = NEWS_EXEC;
+    news.time = at(time);
+    news.actor.pid = news.image.pid = pid;
+    news.actor.path = text(before);
+    news.image.path = text(path);
+    news.image.version = version;
+    return take(lab, 0, &news);
+}
+
+/* Line by line, and log by log: the second telling may come at once, a little later, or when the rest is
+ * long known. */
+static void a_life_told_twice(void **state) {
+    (void)state;
+    static const double skews[] = {0, 0.001, -0.001, 0.9};
+    for (int row = 0; row < 2; row++)
+        for (size_t i = 0; i < sizeof skews / sizeof skews[0]; i++) {
+            struct lab *lab = lab_new(64);
+            int fresh = 0;
+            for (int step = 0; step < 6; step++) {
+                int copy = row ? step / 3 : step % 2, line = row ? step % 3 : step / 2;
+                double skew = copy ? skews[i] : 0;
+                if (line == 0) fresh += forks(lab, 1 + skew, 700, "/bin/sh", 811);
+                if (line == 1) fresh += execs_as(lab, 1.2 + skew, 811, 0, "/bin/sh", "/usr/bin/curl");
+                if (line == 2) fresh += acts(lab, NEWS_EXIT, 9 + skew, 811, "/usr/bin/curl");
+            }
+            assert_int_equal(fresh, 3);
+            assert_path(lab, 811, 5, "/usr/bin/curl");
+            lab_free(lab);
+        }
+}
+
+/* What is not the same: another image, a second later, another pidversion. */
+static void not_told_twice(void **state) {
+    (void)state;
+    struct lab *lab = lab_new(64);
+    assert_true(execs_as(lab, 1, 811, 5, "/bin/sh", "/bin/a"));
+    assert_false(execs_as(lab, 1.001, 811, 0, "/bin/sh", "/bin/a"));
+    assert_true(execs_as(lab, 1.1, 811, 6, "/bin/a", "/bin/a")); /* it ran itself anew */
+    assert_true(execs_as(lab, 1.2, 811, 7, "/bin/a", "/bin/b"));
+    assert_true(execs_as(lab, 5, 811, 0, "/bin/b", "/bin/b"));
+    lab_free(lab);
+}
+
+static const char *named(struct lab *lab, int32_t pid, double time, const char *name, bool contradicted) {
+    bool found;
+    const struct process *process = process_table_find_named(lab->table, 0, pid, at(time), name, &found);
+    assert_int_equal(found, contradicted);
+    return process ? process->path : "(nobody)";
+}
+
+static void the_kernels_name_must_agree(void **state) {
+    (void)state;
+    struct lab *lab = lab_new(64);
+    execs(lab, 0, 10, 811, 700, "/bin/sh");
+    execs(lab, 0, 20, 811, 700, "/usr/bin/curl");
+    execs(lab, 0, 30, 811, 700, "/usr/bin/nc");
+    assert_string_equal(named(lab, 811, 25, "curl", false), "/usr/bin/curl");
+    assert_string_equal(named(lab, 811, 25, "python3.12", true), "(nobody)");
+    assert_string_equal(named(lab, 811, 25, "sh", true), "(nobody)");           /* that was long before */
+    assert_string_equal(named(lab, 811, 19.9, "curl", false), "/usr/bin/curl"); /* clocks, and execs */
+    assert_string_equal(named(lab, 811, 20.1, "sh", false), "/bin/sh");
+    assert_string_equal(named(lab, 811, 30.5, "curl", false), "/usr/bin/curl");
+    assert_string_equal(named(lab, 811, 40, "nc", false), "/usr/bin/nc");
+    assert_string_equal(named(lab, 999, 25, "curl", false), "(nobody)"); /* unknown is no contradiction */
+    lab_free(lab);
+}
+
 static void told_late(void **state) {
     (void)state;
     struct lab *lab = lab_new(64);
@@ -353,6 +424,21 @@ int main(void) {
         cmocka_unit_test(the_dead_give_way),   cmocka_unit_test(one_pid_fills_the_table),
         cmocka_unit_test(anything_goes),       cmocka_unit_test(sockets_are_found),
         cmocka_unit_test(a_busy_port),
+        cmocka_unit_test(exec_keeps_the_pid),
+        cmocka_unit_test(ends_and_a_moment_after),
+        cmocka_unit_test(pids_are_used_again),
+        cmocka_unit_test(hosts_are_apart),
+        cmocka_unit_test(parents_may_be_gone),
+        cmocka_unit_test(told_twice),
+        cmocka_unit_test(told_late),
+        cmocka_unit_test(seen_only),
+        cmocka_unit_test(the_dead_give_way),
+        cmocka_unit_test(one_pid_fills_the_table),
+        cmocka_unit_test(a_life_told_twice),
+        cmocka_unit_test(not_told_twice),
+        cmocka_unit_test(the_kernels_name_must_agree),
+        cmocka_unit_test(anything_goes),
+        cmocka_unit_test(sockets_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

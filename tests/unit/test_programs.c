@@ -21,6 +21,8 @@ struct log {
     uint32_t asked;
     nanoseconds from; /* knows nothing before */
     struct ip local;  /* of the last question */
+    const char *name; /* the kernel's, of the last question */
+    bool contradicts;
     const char *curl, *path, *zsh, *terminal;
 };
 
@@ -31,12 +33,14 @@ struct lab {
     struct program_source source;
 };
 
-static bool by_pid(void *context, const struct ip *local, int32_t pid, nanoseconds time,
-                   struct program *out) {
+static enum program_answer by_pid(void *context, const struct ip *local, int32_t pid, const char *name,
+                                  nanoseconds time, struct program *out) {
     struct log *log = context;
     log->asked++;
     log->local = *local;
-    if (time < log->from || pid != 512) return false;
+    log->name = name;
+    if (time < log->from || pid != 512) return PROGRAM_UNKNOWN;
+    if (log->contradicts) return PROGRAM_CONTRADICTED;
     *out = (struct program){.pid = pid,
                             .name = log->curl,
                             .path = log->path,
@@ -45,18 +49,18 @@ static bool by_pid(void *context, const struct ip *local, int32_t pid, nanosecon
                             .responsible = log->terminal,
                             .signing_id = "com.apple.curl",
                             .platform = "yes"};
-    return true;
+    return PROGRAM_TOLD;
 }
 
-static bool by_socket(void *context, const struct socket_name *socket, nanoseconds time,
-                      struct program *out) {
+static enum program_answer by_socket(void *context, const struct socket_name *socket, nanoseconds time,
+                                     struct program *out) {
     char local[IP_TEXT_SIZE];
     ip_format(&socket->local, local);
     if (strcmp(local, "10.0.0.1") != 0 || socket->local_port != 50000 || socket->remote_port != 443) {
         ((struct log *)context)->asked++;
-        return false;
+        return PROGRAM_UNKNOWN;
     }
-    return by_pid(context, &socket->local, 512, time, out);
+    return by_pid(context, &socket->local, 512, NULL, time, out);
 }
 
 /* The world's room knows no words: this one does. */
@@ -263,6 +267,7 @@ static void a_log_knows_more(void **state) {
     expect_head(&lab.w->start[0].head, "curl", NULL, 512, NULL, 0, "out");
     expect_text(flow->head.path, "/usr/bin/curl");
     expect_text(flow->head.parent, "zsh");
+    expect_text(flow->head.ancestry, "zsh < Terminal");
     expect_text(flow->body.responsible, "Terminal");
     expect_text(flow->body.signing_id, "com.apple.curl");
     expect_text(flow->body.platform, "yes");
@@ -287,6 +292,46 @@ static void a_log_that_is_late(void **state) {
     expect_head(&only_flow(&lab)->head, "Mail", "Mail", 600, NULL, 0, "out");
     assert_in_range(lab.log.asked, 2, 10);
     lab_end(&lab);
+}
+
+/* What the log says is not believed then, and counted once; the kernel's word stays. */
+static void a_log_that_contradicts_the_kernel(void **state) {
+    (void)state;
+    struct lab lab;
+    lab_begin(&lab, true);
+    lab.log.contradicts = true;
+    for (int i = 0; i < 20; i++) give(&lab, i, from_mac("a"), PACKET_OUT, &safari, NULL);
+    const struct event_flow *flow = only_flow(&lab);
+    expect_text(lab.log.name, "Safari");
+    expect_head(&flow->head, "Safari", "Safari", 512, NULL, 0, "out");
+    assert_null(flow->head.parent);
+    assert_null(flow->head.ancestry);
+    assert_int_equal(flow_room_counters(lab.w->room)->programs_asked, 1);
+    assert_int_equal(flow_room_counters(lab.w->room)->programs_joined, 0);
+    assert_int_equal(flow_room_counters(lab.w->room)->programs_contradicted, 1);
+    lab_end(&lab);
+    lab_begin(&lab, true); /* the effective process is the one that is asked for */
+    static const struct packet_process curl = {.pid = 512, .name = "curl", .path = ""};
+    give(&lab, 0, from_mac("a"), PACKET_OUT, &responder, &curl);
+    only_flow(&lab);
+    expect_text(lab.log.name, "curl");
+    assert_int_equal(flow_room_counters(lab.w->room)->programs_joined, 1);
+    assert_int_equal(flow_room_counters(lab.w->room)->programs_contradicted, 0);
+    lab_end(&lab);
+}
+
+static void names_that_agree(void **state) {
+    (void)state;
+    assert_true(program_is_named("curl", "curl"));
+    assert_false(program_is_named("curl", "cur"));
+    assert_false(program_is_named("nc", "curl"));
+    assert_true(program_is_named("com.apple.WebKit.Networking", "com.apple.WebKi")); /* 15 bytes */
+    assert_true(program_is_named("com.apple.WebKit.Networking", "com.apple.WebKit"));
+    assert_true(program_is_named("com.apple.WebKi", "com.apple.WebKit")); /* the log's was cut */
+    assert_false(program_is_named("com.apple.WebKit.Networking", "com.apple.WebK"));
+    assert_false(program_is_named("com.apple.WebKit.Networking", "com.apple.Safari"));
+    assert_true(program_is_named("abcdefghijklmn\xc3\xa4xyz", "abcdefghijklmn\xef\xbf\xbd"));
+    assert_false(program_is_named("abc\xc3\xa4xyz", "abc\xef\xbf\xbd"));
 }
 
 static void a_log_knows_the_effective_process(void **state) {
@@ -388,6 +433,8 @@ int main(void) {
         cmocka_unit_test(without_a_direction),
         cmocka_unit_test(a_log_knows_more),
         cmocka_unit_test(a_log_that_is_late),
+        cmocka_unit_test(a_log_that_contradicts_the_kernel),
+        cmocka_unit_test(names_that_agree),
         cmocka_unit_test(a_log_knows_the_effective_process),
         cmocka_unit_test(a_log_knows_the_socket),
         cmocka_unit_test(places_are_used_again),

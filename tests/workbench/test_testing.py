@@ -4,7 +4,7 @@ import xml.etree.ElementTree as xml
 
 import pytest
 
-from author import ECHO, squeezed
+from author import ECHO, ROOT, squeezed
 
 ASK = 'local mac = c:host "192.168.1.20"\nmac:dns { name = "www.example.com", a = { "203.0.113.9" } }\n'
 
@@ -261,6 +261,10 @@ def test_every_type_of_field_arrives(author):
     ('c:expect {} c:expect_none()', "c:expect was said already"),
     ('c:capture "nothing.pcap"', "nothing.pcap: No such file or directory"),
     ('c:capture "echo.lua"', "not a capture"),
+    ('c:capture("x.pcap", { host_log = "nothing.log" })', "nothing.log: No such file or directory"),
+    ('c:capture("x.pcap", { host_log = "localhost=x" })', "'localhost' is no list of addresses"),
+    ('c:capture("x.pcap", { host_log = 7 })', "host_log is a file's name, or a list of them"),
+    ('c:capture("x.pcap", { hostlog = "x" })', "there is no option 'hostlog'"),
     ("c.expect = nil", "nothing can be set here"),
     ("local x = nil\nx.y = 1", "attempt to index"),
     ('error({})', "(error object is a table)"),
@@ -289,6 +293,24 @@ def test_a_capture_and_what_comes_after_it(author):
     assert "echo_test.lua:8: c:capture: it begins at 2025-01-01 00:00:00, before the end of what was told so far" in out
     out = author.errs('c:capture "keep/echo-1-it.pcapng"\nc:clock "2024-01-01 00:00"\n' + ASK)
     assert "the capture before this ends at 2025-01-01 00:00:00, and this would be earlier" in out
+
+
+def test_a_capture_with_its_host_log(author):
+    """What the log tells joins the capture's flows, for every batch size that a case is played with."""
+    for name in ("document.pcapng.gz", "document.eslogger.jsonl"):
+        (author.folder / name).write_bytes((ROOT / "examples" / name).read_bytes())
+    chain = """local lunette = require "lunette"
+lunette.detector { title = "Chain" }
+lunette.on("http", function(e)
+    if e.ancestry and e.ancestry:find("Microsoft Word", 1, true) then
+        lunette.alert { severity = "low", who = e.client_ip, where = e.host, why = e.ancestry }
+    end
+end)
+"""
+    author.passes('c:capture "document.pcapng.gz" c:expect_none()', detector=chain)
+    for log in ('"document.eslogger.jsonl"', '{ "192.168.7.23=document.eslogger.jsonl" }'):
+        author.passes('c:capture("document.pcapng.gz", { host_log = %s })\n'
+                      'c:expect { where = "updates.sample.example", why = "sh < Microsoft Word < launchd" }' % log, detector=chain)
 
 
 # ── detectors that are not well ─────────────────────────────────────────────
