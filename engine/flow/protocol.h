@@ -138,7 +138,7 @@ void conversation_hand_over(struct conversation *c);
  * have handed over: then nothing has happened. */
 void *conversation_hand_over_to(struct conversation *c, const struct protocol *next);
 
-/* The flow passes a proxy: `kind` is "http", "socks4" or "socks5", `target` HOST:PORT as the client asked (an
+/* The flow passes a proxy, or asked to and was refused: `kind` is "http", "socks4" or "socks5", `target` HOST:PORT as the client asked (an
  * IPv6 address in brackets). Names the flow's server too (NAME_PROXY), an address by what DNS told the client
  * of it. Of several proxies the last counts. */
 void conversation_set_proxy(struct conversation *c, const char *kind, struct slice target);

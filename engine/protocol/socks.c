@@ -137,10 +137,26 @@ static struct text_ref text_or_none(struct batch *batch, const char *text, uint8
     return length ? batch_text(batch, text, length) : (struct text_ref){0};
 }
 
+/* What the proxy was asked for counts, granted or not. */
+static void note_proxy(struct conversation *c) {
+    const struct socks *s = c->state;
+    char target[SOCKS_TEXT + 16];
+    uint32_t length = 0;
+    if (s->command == COMMAND_UDP) return; /* that flow carries nothing; what does is UDP */
+    if (s->request_seen) {
+        bool six = memchr(s->host, ':', s->host_length) != NULL;
+        length = (uint32_t)snprintf(target, sizeof target, six ? "[%.*s]:%u" : "%.*s:%u", s->host_length,
+                                    s->host, s->port);
+    }
+    conversation_set_proxy(c, s->version == VERSION_4 ? "socks4" : "socks5",
+                           (struct slice){(const uint8_t *)target, length});
+}
+
 static void report(struct conversation *c) {
     struct socks *s = c->state;
     if (s->reported || s->version == 0) return;
     s->reported = true;
+    note_proxy(c);
     struct event_socks *event = conversation_event(c, EVENT_socks);
     if (!event) return;
     struct batch *batch = conversation_batch(c);
@@ -192,16 +208,6 @@ static void keep_request(struct socks *s, const struct socks_request *request) {
 
 /* The rest belongs to whom the client asked for. */
 static void pass_on(struct conversation *c) {
-    const struct socks *s = c->state;
-    char target[SOCKS_TEXT + 16];
-    uint32_t length = 0;
-    if (s->request_seen) {
-        bool six = memchr(s->host, ':', s->host_length) != NULL;
-        length = (uint32_t)snprintf(target, sizeof target, six ? "[%.*s]:%u" : "%.*s:%u", s->host_length,
-                                    s->host, s->port);
-    }
-    conversation_set_proxy(c, s->version == VERSION_4 ? "socks4" : "socks5",
-                           (struct slice){(const uint8_t *)target, length});
     report(c);
     conversation_hand_over(c);
 }
