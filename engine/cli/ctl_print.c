@@ -61,7 +61,7 @@ static void heading(struct ctl_page *page, const char *text) {
 
 /* ── tables ──────────────────────────────────────────────────────── */
 
-/* A table under way: `columns` names, then cells, each of CELL bytes. */
+/* A table under way: its columns' names, then cells, each of CELL bytes. */
 struct table {
     const char *const *names;
     uint32_t columns, rows, used; /* cells of the row at hand */
@@ -69,9 +69,11 @@ struct table {
     uint32_t most; /* rows */
 };
 
-static struct table table_begin(const char *const *names, uint32_t columns, size_t rows) {
-    struct table t = {.names = names, .columns = columns, .most = (uint32_t)rows};
-    t.cells = calloc(rows ? rows * columns : 1, CELL);
+/* `names` end with NULL: there are as many columns as names. */
+static struct table table_begin(const char *const *names, size_t rows) {
+    struct table t = {.names = names, .most = (uint32_t)rows};
+    while (names[t.columns]) t.columns++;
+    t.cells = calloc(rows ? rows * t.columns : 1, CELL);
     if (!t.cells) t.most = 0;
     return t;
 }
@@ -104,8 +106,9 @@ static size_t rows_of(const struct ctl_page *page, const json_t *array) {
 /* ── status ──────────────────────────────────────────────────────── */
 
 static void print_interfaces(struct ctl_page *page, const json_t *array) {
-    static const char *const names[] = {"interface", ">packets", ">bytes", ">dropped", ">before us", "state"};
-    struct table t = table_begin(names, 6, json_array_size(array));
+    static const char *const names[] = {"interface",  ">packets", ">bytes", ">dropped",
+                                        ">before us", "state",    NULL};
+    struct table t = table_begin(names, json_array_size(array));
     char a[FIGURE_SIZE];
     for (size_t i = 0; i < json_array_size(array); i++) {
         const json_t *n = json_array_get(array, i);
@@ -121,8 +124,8 @@ static void print_interfaces(struct ctl_page *page, const json_t *array) {
 }
 
 static void print_outputs(struct ctl_page *page, const json_t *array) {
-    static const char *const names[] = {"output", ">lines", ">bytes", ">lost", ">waiting", "state"};
-    struct table t = table_begin(names, 6, json_array_size(array));
+    static const char *const names[] = {"output", ">lines", ">bytes", ">lost", ">waiting", "state", NULL};
+    struct table t = table_begin(names, json_array_size(array));
     char a[FIGURE_SIZE];
     for (size_t i = 0; i < json_array_size(array); i++) {
         const json_t *o = json_array_get(array, i);
@@ -203,10 +206,10 @@ void ctl_print_status(struct ctl_page *page, const void *answer) {
 /* ── detectors ───────────────────────────────────────────────────── */
 
 static void print_detectors(struct ctl_page *page, const json_t *array) {
-    static const char *const names[] = {"detector", "state", ">events",   ">alerts",
-                                        ">errors",  ">time", ">ns/event", ">memory"};
+    static const char *const names[] = {"detector", "state",     ">events", ">alerts", ">errors",
+                                        ">time",    ">ns/event", ">memory", NULL};
     size_t rows = rows_of(page, array);
-    struct table t = table_begin(names, 9, rows);
+    struct table t = table_begin(names, rows);
     char a[FIGURE_SIZE];
     for (size_t i = 0; i < rows; i++) {
         const json_t *d = json_array_get(array, i);
@@ -258,11 +261,11 @@ static const char *end_point(const json_t *flow, const char *address, const char
 }
 
 void ctl_print_flows(struct ctl_page *page, const void *answer) {
-    static const char *const names[] = {"client", "server",   "protocol", "name", "program",
-                                        ">to it", ">from it", ">age",     "state"};
+    static const char *const names[] = {"client", "server",   "protocol", "name",  "program",
+                                        ">to it", ">from it", ">age",     "state", NULL};
     const json_t *array = json_object_get(answer, "flows");
     size_t rows = rows_of(page, array);
-    struct table t = table_begin(names, 8, rows);
+    struct table t = table_begin(names, rows);
     char a[80];
     for (size_t i = 0; i < rows; i++) {
         const json_t *f = json_array_get(array, i), *figures = json_object_get(f, "flow");
@@ -286,14 +289,14 @@ void ctl_print_flows(struct ctl_page *page, const void *answer) {
 }
 
 static void print_busiest(struct ctl_page *page, const char *what, const json_t *array, size_t most) {
-    const char *names[] = {what, ">bytes", ">flows"};
+    const char *names[] = {what, ">bytes", ">flows", NULL};
     size_t rows = rows_of(page, array);
     if (rows > most) rows = most;
     if (!rows) {
         buffer_string(page->b, "none yet: a flow counts when it ends\n");
         return;
     }
-    struct table t = table_begin(names, 3, rows);
+    struct table t = table_begin(names, rows);
     char a[FIGURE_SIZE];
     for (size_t i = 0; i < rows; i++) {
         const json_t *h = json_array_get(array, i);

@@ -143,9 +143,9 @@ void *conversation_hand_over_to(struct conversation *c, const struct protocol *n
  * decides what it means. Only to be called by who has used bytes, so that it comes to an end. */
 void conversation_wake(struct conversation *c);
 
-/* The flow passes a proxy: `kind` is "http", "socks4" or "socks5", `target` HOST:PORT as the client asked (an
- * IPv6 address in brackets). Names the flow's server too (NAME_PROXY), an address by what DNS told the client
- * of it. Of several proxies the last counts. */
+/* The flow passes a proxy, or asked to and was refused: `kind` is "http", "socks4" or "socks5", `target`
+ * HOST:PORT as the client asked (an IPv6 address in brackets). Names the flow's server too (NAME_PROXY), an
+ * address by what DNS told the client of it. Of several proxies the last counts. */
 void conversation_set_proxy(struct conversation *c, const char *kind, struct slice target);
 
 /* Port of the flow's server. */

@@ -232,7 +232,7 @@ int outputs_close(struct outputs *o, struct summary *summary, struct error *err)
 /* ── what workers call ───────────────────────────────────────────── */
 
 bool outputs_want(const struct outputs *o, enum event_kind kind) {
-    if (kind == EVENT_flow && o->options.show_summary) return true;
+    if (o->options.show_summary && summary_wants(kind)) return true;
     return o->receiver_count && o->options.record[kind];
 }
 
@@ -262,7 +262,7 @@ struct summary *outputs_worker_summary(struct output_worker *worker) {
 void outputs_event(struct output_worker *worker, enum event_kind kind, const void *event,
                    const struct batch *batch) {
     const struct outputs *o = worker->outputs;
-    if (kind == EVENT_flow) summary_add_flow(&worker->summary, event, batch);
+    if (summary_wants(kind)) summary_add_event(&worker->summary, kind, event, batch);
     if (!o->options.record[kind]) return;
     struct buffer *b = record_begin(worker->stream, SINK_RECORDS);
     if (!b) return;

@@ -11,7 +11,8 @@ int summary_init(struct summary *summary, struct error *err) {
     *summary = (struct summary){0};
     summary->names = top_new(SUMMARY_NAMES);
     summary->hosts = top_new(SUMMARY_HOSTS);
-    if (summary->names && summary->hosts) return 0;
+    int who = summary_who_init(&summary->who);
+    if (summary->names && summary->hosts && who == 0) return 0;
     summary_clear(summary);
     return error_set(err, "out of memory for the summary");
 }
@@ -33,6 +34,7 @@ void summary_clear(struct summary *summary) {
     free(summary->detectors);
     top_free(summary->names);
     top_free(summary->hosts);
+    summary_who_clear(&summary->who);
     *summary = (struct summary){0};
 }
 
@@ -73,6 +75,16 @@ void summary_add_flow(struct summary *summary, const struct event_flow *flow, co
         flow->head.server_local && f->server_packets > 0; /* not a broadcast or multicast address */
     if (is_host) add_host(summary, &flow->head.server_ip, f->server_bytes, f->client_bytes);
     if (is_one_sided(flow)) summary->one_sided++;
+}
+
+bool summary_wants(enum event_kind kind) {
+    return kind == EVENT_flow || summary_who_wants(kind);
+}
+
+void summary_add_event(struct summary *summary, enum event_kind kind, const void *event,
+                       const struct batch *batch) {
+    if (kind == EVENT_flow) summary_add_flow(summary, event, batch);
+    summary_who_event(&summary->who, kind, event, batch);
 }
 
 /* ── detectors and their alerts ──────────────────────────────────── */
@@ -293,4 +305,5 @@ void summary_merge(struct summary *into, const struct summary *from) {
     for (uint32_t i = 0; i < from->report_count; i++) merge_report(into, &from->reports[i]);
     merge_top(into->names, from->names);
     merge_top(into->hosts, from->hosts);
+    summary_who_merge(&into->who, &from->who);
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "event/alert.h"
 #include "flow/flow.h"
+#include "output/summary_who.h"
 #include "output/terminal.h"
 
 struct top;
@@ -70,6 +71,7 @@ struct summary {
     uint32_t detector_count;
     struct top *names;              /* servers' names: owned */
     struct top *hosts;              /* local addresses: owned */
+    struct summary_who who;         /* programs, protocols, proxies, VPNs, logins */
     struct summary_report *reports; /* owned */
     uint32_t report_count;
     uint32_t reports_left_out;
@@ -81,6 +83,11 @@ void summary_clear(struct summary *summary);
 /* Counts a flow that has ended: hosts, names, one-sidedness. Not its packets: they are in the room's
  * counters. */
 void summary_add_flow(struct summary *summary, const struct event_flow *flow, const struct batch *batch);
+
+/* Is there something to count in events of that kind? Then they are wanted, flows or not. */
+bool summary_wants(enum event_kind kind);
+void summary_add_event(struct summary *summary, enum event_kind kind, const void *event,
+                       const struct batch *batch);
 void summary_add_alert(struct summary *summary, const struct alert *alert);
 void summary_add_counters(struct summary *summary, const struct flow_counters *counters);
 void summary_add_anomalies(struct summary *summary, const struct anomaly_count *anomalies, uint32_t count);

@@ -6,19 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { INDENT = 2, LABEL = 12, TOP_NAMES = 12, TOP_HOSTS = 8, TOP_ANOMALIES = 5 };
+enum { INDENT = PAGE_INDENT, LABEL = 12, TOP_NAMES = 12, TOP_HOSTS = 8, TOP_ANOMALIES = 5 };
 
-struct page {
-    struct buffer *b;
-    const struct terminal_style *style;
-};
-
-static void heading(struct page *p, const char *text) {
+void page_heading(struct page *p, const char *text) {
     buffer_char(p->b, '\n');
     terminal_ink(p->b, p->style, INK_BOLD);
     terminal_wrapped(p->b, p->style, 0, 0, text);
     terminal_ink(p->b, p->style, INK_PLAIN);
     buffer_char(p->b, '\n');
+}
+
+void page_more(struct page *p, uint32_t count) {
+    if (count) buffer_format(p->b, "  and %u more\n", count);
 }
 
 /* "  label       text" */
@@ -120,9 +119,9 @@ static void print_top(struct page *p, const char *title, const char *const names
         cells[i * 4 + 2] = figure_bytes(busiest[i]->sent, figures[i][1]);
         cells[i * 4 + 3] = figure_bytes(busiest[i]->received, figures[i][2]);
     }
-    heading(p, title);
+    page_heading(p, title);
     terminal_table(p->b, p->style, INDENT, 4, count, names, cells);
-    if (top_count(top) > count) buffer_format(p->b, "  and %u more\n", top_count(top) - count);
+    page_more(p, top_count(top) - count);
 }
 
 static uint64_t sum_of(const uint64_t alerts[SEVERITY_INFO + 1]) {
@@ -186,14 +185,14 @@ static void print_detectors(struct page *p, const struct summary *s) {
         const struct detector_summary *d = &s->detectors[i];
         bool ended = d->ended_gap + d->ended_limit + d->ended_error > 0;
         if (sum_of(d->alerts) == 0 && !d->errors && !d->off && !ended) continue;
-        if (!any) heading(p, "Alerts by detector");
+        if (!any) page_heading(p, "Alerts by detector");
         any = true;
         print_detector(p, d);
     }
 }
 
 static void print_report(struct page *p, const struct summary_report *r) {
-    heading(p, r->title);
+    page_heading(p, r->title);
     terminal_table(p->b, p->style, INDENT, r->columns, r->rows, (const char *const *)r->names,
                    (const char *const *)r->cells);
     if (r->rows_left_out)
@@ -223,7 +222,7 @@ static void print_anomalies(struct page *p, const struct summary *s) {
 
 /* The heading comes with the first line, if there is any. */
 static void unseen_line(struct page *p, bool *any, const char *text) {
-    if (!*any) heading(p, "Could not be seen");
+    if (!*any) page_heading(p, "Could not be seen");
     *any = true;
     buffer_fill(p->b, ' ', INDENT);
     terminal_wrapped(p->b, p->style, INDENT, INDENT + 2, text);
@@ -257,7 +256,7 @@ static void print_unseen(struct page *p, const struct summary *s) {
     unseen(p, &any, s->reports_left_out, "reports left out of this summary");
     for (uint32_t i = 0; i < s->warning_count; i++) unseen_line(p, &any, s->warnings[i]);
     if (!s->anomaly_count) return;
-    heading(p, "Odd in the traffic");
+    page_heading(p, "Odd in the traffic");
     print_anomalies(p, s);
 }
 
@@ -274,7 +273,9 @@ void summary_print(const struct summary *s, struct buffer *b, const struct termi
         if (s->host_logs[i] && s->host_logs[i][0]) line(&page, i ? "joined" : "host logs", s->host_logs[i]);
     print_alerts(&page, s);
     if (top_count(s->hosts) > 1) print_top(&page, "Local hosts", host_columns, s->hosts, TOP_HOSTS);
+    summary_who_print_programs(&s->who, &page);
     print_top(&page, "Servers", name_columns, s->names, TOP_NAMES);
+    summary_who_print_rest(&s->who, &page);
     for (uint32_t i = 0; i < s->report_count; i++) print_report(&page, &s->reports[i]);
     print_detectors(&page, s);
     print_unseen(&page, s);

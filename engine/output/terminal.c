@@ -219,17 +219,27 @@ static void put_instance(struct buffer *b, const char *name, uint32_t pid) {
     if (pid) buffer_format(b, name ? " (pid %u)" : "pid %u", pid);
 }
 
+/* The path says the name as well, unless the process goes by another; kernels cut names to 16 bytes. */
+static bool path_names(const char *path, const char *name) {
+    const char *slash = strrchr(path, '/');
+    return !name || strncmp(slash ? slash + 1 : path, name, strlen(name)) == 0;
+}
+
 void program_sentence(struct buffer *b, const struct event_head_body *head) {
     bool agent = head->effective_process || head->effective_pid;
     const char *owner = head->process ? head->process : agent ? NULL : head->program;
     if (!head->program && !owner && !head->pid && !agent) return;
-    put_instance(b, head->program ? head->program : owner, agent ? head->effective_pid : head->pid);
+    const char *name = head->program ? head->program : owner;
+    uint32_t pid = agent ? head->effective_pid : head->pid;
+    bool whole = head->path && path_names(head->path, name);
+    put_instance(b, whole ? head->path : name, pid);
+    if (head->path && !whole) buffer_format(b, ", run from %s", head->path);
+    if (head->parent) buffer_format(b, ", started by %s", head->parent);
     if (agent && (owner || head->pid)) {
+        buffer_string(b, head->parent ? "," : "");
         buffer_string(b, head->program || head->effective_pid ? " through " : "through ");
         put_instance(b, owner, head->pid);
     }
-    if (head->parent) buffer_format(b, ", started by %s", head->parent);
-    if (head->path) buffer_format(b, ", %s", head->path);
 }
 
 static void put_program(struct buffer *b, const struct terminal_style *style, const struct alert *alert) {

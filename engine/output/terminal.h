@@ -35,8 +35,8 @@ uint32_t terminal_width_of(const void *bytes, size_t length);
 void terminal_wrapped(struct buffer *b, const struct terminal_style *style, uint32_t column, uint32_t indent,
                       const char *text);
 
-/* Whose traffic an event is, as it is, not made safe: "Safari (pid 512) through mDNSResponder (pid 88),
- * started by launchd, /Applications/Safari.app/…". Appends nothing if nobody is known. */
+/* Whose traffic an event is, as it is, not made safe: "/usr/bin/curl (pid 812), started by sh", "Safari (pid
+ * 512) through mDNSResponder (pid 88)". Appends nothing if nobody is known. */
 void program_sentence(struct buffer *b, const struct event_head_body *head);
 
 /* An alert as a block, with an empty line after it. */

@@ -122,8 +122,8 @@ static uint32_t take_entry(struct top *top) {
     return entry;
 }
 
-void top_add(struct top *top, const char *key, size_t length, uint64_t flows, uint64_t sent,
-             uint64_t received) {
+uint32_t top_add(struct top *top, const char *key, size_t length, uint64_t flows, uint64_t sent,
+                 uint64_t received) {
     uint32_t used = length < TOP_KEY_SIZE ? (uint32_t)length : TOP_KEY_SIZE - 1;
     uint32_t hash = (uint32_t)XXH3_64bits(key, used);
     uint32_t at = find(top, hash, key, used);
@@ -146,10 +146,15 @@ void top_add(struct top *top, const char *key, size_t length, uint64_t flows, ui
     e->weight += sent + received;
     sift_up(top, top->place[entry]);
     sift_down(top, top->place[entry]);
+    return entry;
 }
 
 uint32_t top_count(const struct top *top) {
     return top->count;
+}
+
+uint32_t top_number(const struct top *top, const struct top_entry *entry) {
+    return (uint32_t)(entry - top->entries);
 }
 
 uint64_t top_replaced(const struct top *top) {
@@ -160,7 +165,7 @@ const struct top_entry *top_at(const struct top *top, uint32_t index) {
     return &top->entries[index];
 }
 
-static bool is_busier(const struct top_entry *a, const struct top_entry *b) {
+bool top_is_busier(const struct top_entry *a, const struct top_entry *b) {
     uint64_t left = a->sent + a->received, right = b->sent + b->received;
     if (left != right) return left > right;
     if (a->flows != b->flows) return a->flows > b->flows;
@@ -171,9 +176,9 @@ uint32_t top_busiest(const struct top *top, const struct top_entry **out, uint32
     uint32_t count = 0;
     for (uint32_t i = 0; i < top->count; i++) {
         const struct top_entry *e = &top->entries[i];
-        if (count == max && !is_busier(e, out[count - 1])) continue;
+        if (count == max && !top_is_busier(e, out[count - 1])) continue;
         uint32_t at = count < max ? count++ : max - 1;
-        for (; at > 0 && is_busier(e, out[at - 1]); at--) out[at] = out[at - 1];
+        for (; at > 0 && top_is_busier(e, out[at - 1]); at--) out[at] = out[at - 1];
         out[at] = e;
     }
     return count;

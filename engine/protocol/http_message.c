@@ -195,10 +195,14 @@ static void request_head_done(struct conversation *c, struct http_side *side) {
     http_message_done(c, HTTP_REQUESTS);
 }
 
-void http_message_tunnel(struct conversation *c) {
-    struct http_state *state = c->state;
-    const struct http_transaction *t = state->last; /* nothing is read behind a CONNECT */
+/* A proxy was asked for something; `t` may be NULL. */
+static void note_proxy(struct conversation *c, const struct http_transaction *t) {
     if (t && t->is_connect) conversation_set_proxy(c, "http", http_transaction_get(t, HTTP_TEXT_URL));
+}
+
+void http_message_tunnel(struct conversation *c) {
+    const struct http_state *state = c->state;
+    note_proxy(c, state->last); /* nothing is read behind a CONNECT */
     conversation_hand_over(c);
 }
 
@@ -222,7 +226,11 @@ static bool leaves_http(struct conversation *c, const struct http_side *side) {
         upgrade(c, t);
         return true;
     }
-    if (!t->is_connect || side->status < 200 || side->status > 299) return false;
+    if (!t->is_connect) return false;
+    if (side->status < 200 || side->status > 299) {
+        note_proxy(c, t); /* refused, but asked for */
+        return false;
+    }
     http_transaction_put(t, HTTP_TEXT_UPGRADE, (struct slice){(const uint8_t *)"CONNECT", 7});
     http_message_tunnel(c);
     return true;

@@ -134,10 +134,26 @@ static const char *reply_word(uint8_t version, uint8_t code) {
     return code >= 90 && code <= 93 ? four[code - 90] : "other";
 }
 
+/* What the proxy was asked for counts, granted or not. */
+static void note_proxy(struct conversation *c) {
+    const struct socks *s = c->state;
+    char target[SOCKS_TEXT + 16];
+    uint32_t length = 0;
+    if (s->command == COMMAND_UDP) return; /* that flow carries nothing; what does is UDP */
+    if (s->request_seen) {
+        bool six = memchr(s->host, ':', s->host_length) != NULL;
+        length = (uint32_t)snprintf(target, sizeof target, six ? "[%.*s]:%u" : "%.*s:%u", s->host_length,
+                                    s->host, s->port);
+    }
+    conversation_set_proxy(c, s->version == VERSION_4 ? "socks4" : "socks5",
+                           (struct slice){(const uint8_t *)target, length});
+}
+
 static void report(struct conversation *c) {
     struct socks *s = c->state;
     if (s->reported || s->version == 0) return;
     s->reported = true;
+    note_proxy(c);
     struct event_socks *event = conversation_event(c, EVENT_socks);
     if (!event) return;
     struct batch *batch = conversation_batch(c);
@@ -189,16 +205,6 @@ static void keep_request(struct socks *s, const struct socks_request *request) {
 
 /* The rest belongs to whom the client asked for. */
 static void pass_on(struct conversation *c) {
-    const struct socks *s = c->state;
-    char target[SOCKS_TEXT + 16];
-    uint32_t length = 0;
-    if (s->request_seen) {
-        bool six = memchr(s->host, ':', s->host_length) != NULL;
-        length = (uint32_t)snprintf(target, sizeof target, six ? "[%.*s]:%u" : "%.*s:%u", s->host_length,
-                                    s->host, s->port);
-    }
-    conversation_set_proxy(c, s->version == VERSION_4 ? "socks4" : "socks5",
-                           (struct slice){(const uint8_t *)target, length});
     report(c);
     conversation_hand_over(c);
 }

@@ -127,7 +127,7 @@ static void report_answered(struct conversation *c, const struct wireguard *w, e
 
 static void report_data(struct conversation *c, const struct wireguard *w) {
     struct vpn_finding finding = {.kind = "wireguard",
-                                  .phase = w->initiated[0] || w->initiated[1] ? "handshake" : "data",
+                                  .phase = "data",
                                   .product = w->warp ? "Cloudflare WARP" : NULL,
                                   .certain = !w->warp,
                                   .both_sides = true};

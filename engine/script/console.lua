@@ -241,9 +241,73 @@ return function(inside, environment)
 
     -- ------------------------------------------------------------------- summary
 
-    local TOLD = 4 -- fields of a kind's own in a summary
-    local function summary()
-        local view = world.e
+    local TOLD, LONG = 4, 120 -- fields of a kind's own in a summary; bytes of what is said at most
+    local function cut(text, most)
+        if #text <= most then return text end
+        while most > 0 and text:byte(most + 1) >= 0x80 and text:byte(most + 1) < 0xc0 do most = most - 1 end
+        return text:sub(1, most) .. "…"
+    end
+
+    local function listed(list, most)
+        local text = table.concat(list, ", ", 1, math.min(#list, most))
+        return #list > most and ("%s and %d more"):format(text, #list - most) or text
+    end
+
+    -- The words that there are, one blank between them.
+    local function said(...)
+        local words = {}
+        for i = 1, select("#", ...) do
+            local word = select(i, ...)
+            if word and word ~= "" then words[#words + 1] = tostring(word) end
+        end
+        return table.concat(words, " ")
+    end
+
+    -- What matters most in an event, of kinds whose first fields do not say it.
+    local essence = {}
+    function essence.process(e)
+        local who = said(e.action, e.path or e.program, e.pid > 0 and ("(%d)"):format(e.pid))
+        if e.action == "exit" then
+            local signal = e.exit_signal > 0
+            return said(who, signal and "by signal" or "with", signal and e.exit_signal or e.exit_status)
+        end
+        return said(who, cut(table.concat(e.arguments, " "), LONG), e.parent and "< " .. e.parent)
+    end
+    function essence.vpn(e)
+        return said(e.kind, e.mode or e.version, e.product and ("(%s)"):format(e.product), (e.phase or "seen") .. ",",
+            (e.confidence or "") .. ":", cut(e.evidence or "", LONG))
+    end
+    function essence.dhcp(e)
+        local address = e.assigned_ip or e.requested_ip or e.current_ip
+        return said(e.message or e.type, address, e.client_mac and "for " .. e.client_mac, e.hostname or e.fqdn, e.vendor_class,
+            e.os and ("(%s)"):format(e.os_detail or e.os), e.status)
+    end
+    function essence.mdns(e)
+        local protocol = e.protocol ~= "mdns" and e.protocol or nil
+        if e.type == "query" then
+            local probes = e.probe and "probes for" or #e.browsed > 0 and "looks for" or "asks for"
+            return said(protocol, probes, listed(#e.browsed > 0 and not e.probe and e.browsed or e.questions, TOLD))
+        end
+        local offers = {}
+        for i, service in ipairs(e.services) do offers[i] = said(e.instances[i], service, e.hosts[i] ~= "" and "at " .. e.hosts[i]) end
+        return said(protocol, e.goodbye and "takes back" or "tells", listed(#offers > 0 and offers or e.names, 3),
+            #e.addresses > 0 and "= " .. listed(e.addresses, TOLD), e.model and ("(%s)"):format(e.model))
+    end
+    function essence.quic(e)
+        local version = e.version or e.version_number > 0 and ("0x%08x"):format(e.version_number)
+        return said(version and "version " .. version, e.sni, #e.alpns > 0 and ("[%s]"):format(listed(e.alpns, TOLD)), e.user_agent,
+            e.retry and "retry", e.zero_rtt and "0-RTT", not e.decrypted and said("not read:", e.why_not))
+    end
+    function essence.smtp(e)
+        local login = e.mechanism and said("login", e.user, "by " .. e.mechanism, e.password and "with a password in clear",
+            e.auth_status > 0 and ("(%d)"):format(e.auth_status))
+        local mail = e.mail_from and said("mail from", ("<%s>"):format(e.mail_from), "to", listed(e.rcpt_to, 3),
+            e.status > 0 and ("(%d)"):format(e.status))
+        local seen = said(login and mail and login .. ";" or login, mail, e.starttls and "STARTTLS")
+        return seen ~= "" and seen or said(e.helo, e.banner)
+    end
+
+    local function first_texts(view)
         local words = {}
         for _, field in ipairs(current.fields) do
             if not field.head and #words < TOLD and (field.type == "str" or field.type == "word") then
@@ -251,10 +315,28 @@ return function(inside, environment)
                 if value and value ~= "" then words[#words + 1] = value:sub(1, 60) end
             end
         end
-        local time = view.time
-        local from, to = view.client_ip, view.server_ip
-        host.answer("text", ("%s.%03d  %-10s %s:%d → %s:%d  %s"):format(os.date("!%H:%M:%S", math.floor(time)), time % 1 * 1000,
-            current.name, from, view.client_port, to, view.server_port, table.concat(words, " ")))
+        return table.concat(words, " ")
+    end
+
+    local function end_point(ip, port)
+        if port == 0 then return ip end
+        return (ip:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(ip, port)
+    end
+
+    -- Who with whom; of what happens within a host the host, or nothing if it is not known.
+    local function parties(view)
+        if view.server_ip ~= "::" then
+            return end_point(view.client_ip, view.client_port) .. " → " .. end_point(view.server_ip, view.server_port)
+        end
+        return view.client_ip ~= "::" and view.client_ip or nil
+    end
+
+    local function summary()
+        local view = world.e
+        local tell = essence[current.name] or first_texts
+        local ends, time = parties(view), view.time
+        host.answer("text", ("%s.%03d  %-10s %s%s"):format(os.date("!%H:%M:%S", math.floor(time)), time % 1 * 1000, current.name,
+            ends and ends .. "  " or "", tell(view):gsub("%c", " ")))
     end
 
     -- ---------------------------------------------------------------- completion

@@ -165,13 +165,16 @@ static void target_without_listeners(void **state) {
     drive_free(d);
 }
 
-static void refused_tunnel_is_none(void **state) {
+static void refused_tunnel_was_asked_for(void **state) {
     (void)state;
     struct drive *d = begin(EVENT_http);
     CLIENT(d, TUNNEL "\r\n");
     SERVER(d, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
     drive_close(d);
-    assert_null(strstr(d->text, "flow.proxy"));
+    drive_expect(d, "http.status=403");
+    drive_expect(d, "flow.proxy=http");
+    drive_expect(d, "flow.proxy_target=Git.Example:22");
+    drive_expect(d, "flow.app_proto=http");
     assert_null(strstr(d->text, "app_proto_orig"));
     drive_free(d);
 }
@@ -262,7 +265,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open_and_closed),          cmocka_unit_test(any_cut_is_the_same),
         cmocka_unit_test(faults_are_anomalies),     cmocka_unit_test(what_runs_in_a_tunnel_is_read),
-        cmocka_unit_test(target_without_listeners), cmocka_unit_test(refused_tunnel_is_none),
+        cmocka_unit_test(target_without_listeners), cmocka_unit_test(refused_tunnel_was_asked_for),
         cmocka_unit_test(lost_answer_of_a_proxy),   cmocka_unit_test(configurations_over_http),
         cmocka_unit_test(configurations_by_name),
     };

@@ -106,7 +106,9 @@ static void password_is_not_kept(void **state) {
     drive_expect(d, "socks.port=22");
     drive_expect(d, "socks.reply=connection_refused");
     drive_expect(d, "flow.app_proto=socks");
-    assert_null(strstr(d->text, "flow.proxy")); /* it went nowhere */
+    drive_expect(d, "flow.proxy=socks5"); /* it went nowhere, but it was asked for */
+    drive_expect(d, "flow.proxy_target=[2001:db8::1]:22");
+    assert_null(strstr(d->text, "app_proto_orig"));
     assert_null(strstr(d->text, "secret"));
     drive_free(d);
 }
@@ -119,6 +121,8 @@ static void refusals(void **state) {
     drive_close(d);
     drive_expect(d, "socks.method=not_acceptable");
     drive_expect(d, "socks.reply=no_acceptable_method");
+    drive_expect(d, "flow.proxy=socks5");
+    assert_null(strstr(d->text, "flow.proxy_target"));
     drive_clear(d);
     drive_open(d);
     CLIENT(d, "\x05\x01\x02");
@@ -137,6 +141,7 @@ static void refusals(void **state) {
     SERVER(d, "\x00\x5b\x00\x00\x00\x00\x00\x00");
     drive_close(d);
     drive_expect(d, "socks.reply=rejected");
+    drive_expect(d, "flow.proxy_target=93.184.216.34:80");
     drive_expect(d, "socks.host=93.184.216.34");
     expect_nothing_odd(d);
     drive_free(d);

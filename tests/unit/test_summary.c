@@ -103,6 +103,34 @@ static void an_alert_is_a_block(void **state) {
                     "        by      beacon  (4 more held back)\n\n");
 }
 
+static void expect_program(struct event_head_body head, const char *wanted) {
+    struct buffer b = {0};
+    program_sentence(&b, &head);
+    expect_text(&b, wanted);
+}
+
+/* The path is the program's, not that of who started it. */
+static void a_program_is_told_with_its_own_path(void **state) {
+    (void)state;
+    expect_program(
+        (struct event_head_body){
+            .program = "curl", .process = "curl", .pid = 812, .path = "/usr/bin/curl", .parent = "sh"},
+        "/usr/bin/curl (pid 812), started by sh");
+    expect_program((struct event_head_body){.program = "Safari",
+                                            .process = "mDNSResponder",
+                                            .pid = 88,
+                                            .effective_process = "Safari",
+                                            .effective_pid = 512,
+                                            .parent = "launchd"},
+                   "Safari (pid 512), started by launchd, through mDNSResponder (pid 88)");
+    expect_program((struct event_head_body){.program = "softwareupdated",
+                                            .process = "softwareupdated",
+                                            .path = "/private/tmp/.x"},
+                   "softwareupdated, run from /private/tmp/.x");
+    expect_program((struct event_head_body){.pid = 7}, "pid 7");
+    expect_program((struct event_head_body){0}, "");
+}
+
 static void a_table_is_aligned_and_fits(void **state) {
     (void)state;
     static const char *const names[] = {"name", ">bytes"};
@@ -426,6 +454,7 @@ int main(void) {
         cmocka_unit_test(control_bytes_are_shown_not_sent),
         cmocka_unit_test(text_is_wrapped_at_the_width),
         cmocka_unit_test(an_alert_is_a_block),
+        cmocka_unit_test(a_program_is_told_with_its_own_path),
         cmocka_unit_test(a_table_is_aligned_and_fits),
         cmocka_unit_test(a_narrow_table_keeps_names_and_figures),
         cmocka_unit_test(figures_for_people),

