@@ -43,17 +43,6 @@ static inline bool word_begins(struct slice word, const char *text) {
     return word.length >= n && strncasecmp((const char *)word.at, text, n) == 0;
 }
 
-/* The same with regard to case. */
-static inline bool slice_begins(struct slice s, const char *text) {
-    size_t n = strlen(text);
-    return s.length >= n && memcmp(s.at, text, n) == 0;
-}
-
-static inline bool slice_ends(struct slice s, const char *text) {
-    size_t n = strlen(text);
-    return s.length >= n && memcmp(s.at + s.length - n, text, n) == 0;
-}
-
 /* One of a NULL-terminated list? */
 static inline bool word_among(struct slice word, const char *const *list) {
     for (; *list; list++)
