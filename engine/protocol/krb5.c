@@ -58,10 +58,12 @@ static int32_t signed_number(struct cursor *c) {
     return number;
 }
 
-/* PrincipalName: a type and a list of strings. */
+/* PrincipalName: a type and a list of strings. Left alone if it is not whole. */
 static void read_principal(struct cursor c, struct text_value *out) {
     uint8_t tag;
-    struct cursor name = ber_next(&c, &tag);
+    struct slice whole = ber_expect(&c, BER_SEQUENCE); /* half a name would be another's */
+    if (c.failed) return;
+    struct cursor name = cursor_over(whole.at, whole.length);
     ber_next(&name, &tag); /* [0] name-type */
     struct cursor strings = ber_next(&name, &tag), list = ber_next(&strings, &tag);
     out->length = 0;

@@ -24,7 +24,9 @@ enum {
     TREE_CONNECT = 3,
     SMB1_NEGOTIATE = 0x72,
     SMB1_NO_DIALECT = 0xffff,
+    SESSION_REQUEST = 0x81,
     KEEP_ALIVE = 0x85,
+    SESSION_MOST = 128, /* of a session's request: two names */
     PORT_NETBIOS = 139,
     PORT_SMB = 445,
 };
@@ -63,12 +65,15 @@ static bool is_magic(const uint8_t *p) {
 static enum recognised smb_recognise(const struct probe *probe) {
     const uint8_t *p = probe->data;
     uint32_t left = probe->length;
-    bool netbios = probe->server_port == PORT_NETBIOS || probe->client_port == PORT_NETBIOS;
-    bool usual = netbios || probe->server_port == PORT_SMB || probe->client_port == PORT_SMB;
-    /* A capture may begin with keep-alives. */
-    while (usual && left > FRAME && load_be32(p) == (uint32_t)KEEP_ALIVE << 24) p += FRAME, left -= FRAME;
-    if (usual && p[0] == KEEP_ALIVE) return left <= FRAME ? RECOGNISED_MAYBE : RECOGNISED_NO;
-    if (netbios && p[0] >= 0x81 && p[0] <= 0x83) return RECOGNISED_YES; /* NetBIOS sets a session up before */
+    bool usual = probe->server_port == PORT_NETBIOS || probe->client_port == PORT_NETBIOS ||
+                 probe->server_port == PORT_SMB || probe->client_port == PORT_SMB;
+    /* NetBIOS sets a session up before, and keeps it alive: captures may begin with that. */
+    while (usual && p[0] >= SESSION_REQUEST && p[0] <= KEEP_ALIVE) {
+        uint32_t size = left < FRAME ? 0 : load_be32(p) & 0xffffff;
+        if (size > SESSION_MOST) return RECOGNISED_NO;
+        if (left <= FRAME + size) return RECOGNISED_MAYBE;
+        p += FRAME + size, left -= FRAME + size;
+    }
     if (p[0] != 0) return RECOGNISED_NO;
     if (left < FRAME + 4) return RECOGNISED_MAYBE;
     return is_magic(p + FRAME) ? RECOGNISED_YES : RECOGNISED_NO;
@@ -368,7 +373,7 @@ static int64_t smb_stream(struct conversation *c, enum direction direction, cons
         bool whole = left >= size;
         struct slice message = {p + FRAME, whole ? size : left};
         if (p[0] != 0) { /* NetBIOS: session requests and answers, keep-alives */
-            if (p[0] < 0x81 || p[0] > KEEP_ALIVE) {
+            if (p[0] < SESSION_REQUEST || p[0] > KEEP_ALIVE) {
                 conversation_anomaly(c, "bad_frame");
                 return STREAM_OVER;
             }

@@ -1,11 +1,12 @@
 /* STUN and TURN (RFC 8489, RFC 8656; the older RFC 3489 without a magic cookie), over UDP and TCP.
  *
  * A message begins with two zero bits, has a length that is a multiple of four, and since RFC 5389 a magic
- * cookie that nobody writes by chance. Without the cookie only port 3478 and a message that fits to the byte
- * are believed. On one socket with it go media, DTLS and TURN's channel data, told apart by the first byte
- * (RFC 7983). A DTLS handshake is read as DTLS alone would be (dtls.h) and makes a `tls` event of this flow;
- * the others are passed over. Over TCP each message may have its length before it (RFC 4571, as ICE wants
- * it: RFC 6544).
+ * cookie that nobody writes by chance. Without the cookie a message of binding must fit to the byte, with its
+ * attributes or on port 3478. Microsoft's TURN ([MS-TURN]) has a cookie of its own as first attribute, pads
+ * nothing, and calls the relay's address MAPPED-ADDRESS. On one socket with it go media, DTLS and TURN's
+ * channel data, told apart by the first byte (RFC 7983). A DTLS handshake is read as DTLS alone would be
+ * (dtls.h) and makes a `tls` event of this flow; the others are passed over. Over TCP each message may have its
+ * length before it (RFC 4571, as ICE wants it: RFC 6544).
  *
  * Calls send many messages, and in ICE both sides ask. There is an event for each kind of success the first
  * time each side gives it in a flow (what the outside address is, what a relay gave), for each error, and one
@@ -18,6 +19,7 @@
 enum {
     HEADER = 20,
     COOKIE = 0x2112a442,
+    MICROSOFT_COOKIE = 0x72c64bc6,
     PORT_STUN = 3478,
     ADDRESS_V4 = 1,
     ADDRESS_V6 = 2,
@@ -44,6 +46,7 @@ enum stun_attribute {
     ATTRIBUTE_MAPPED = 0x0001,
     ATTRIBUTE_USERNAME = 0x0006,
     ATTRIBUTE_ERROR = 0x0009,
+    ATTRIBUTE_MICROSOFT = 0x000f,
     ATTRIBUTE_XOR_PEER = 0x0012,
     ATTRIBUTE_REALM = 0x0014,
     ATTRIBUTE_XOR_RELAYED = 0x0016,
@@ -178,9 +181,16 @@ static void read_attribute(struct message *m, uint16_t type, struct slice value,
     }
 }
 
+/* Is it a message of [MS-TURN]? `p` has `length` bytes. */
+static bool is_microsoft(const uint8_t *p, uint32_t length) {
+    return length >= HEADER + 8 && load_be32(p + HEADER) == ((uint32_t)ATTRIBUTE_MICROSOFT << 16 | 4) &&
+           load_be32(p + HEADER + 4) == MICROSOFT_COOKIE;
+}
+
 /* Reads a whole message of which `c` holds header and attributes. False if an attribute leads out of it. */
 static bool read_message(struct cursor *c, struct message *m) {
     *m = (struct message){0};
+    bool microsoft = is_microsoft(c->at, (uint32_t)cursor_left(c));
     const uint8_t *head = cursor_take(c, HEADER);
     if (!head) return false;
     m->method = method_of(load_be16(head));
@@ -190,36 +200,41 @@ static bool read_message(struct cursor *c, struct message *m) {
         uint16_t type = cursor_be16(c), length = cursor_be16(c);
         const uint8_t *value = cursor_take(c, length);
         if (!value) return false;
-        size_t padding = -length & 3u;
+        size_t padding = microsoft ? 0 : -length & 3u;
         cursor_take(c, padding < cursor_left(c) ? padding : cursor_left(c));
-        read_attribute(m, type, (struct slice){value, length}, head + 4);
+        struct slice content = {value, length};
+        if (microsoft && type == ATTRIBUTE_MAPPED)
+            m->relayed = read_address(content, NULL);
+        else
+            read_attribute(m, type, content, head + 4);
     }
-    return true;
+    return cursor_left(c) == 0;
 }
 
 /* ---------------------------------------------------------------- recognition */
 
-static bool header_fits(const uint8_t *p) {
-    return p[0] < 0x40 && (p[3] & 3) == 0;
+/* `p` has `length` bytes, four at least. */
+static bool header_fits(const uint8_t *p, uint32_t length) {
+    return p[0] < 0x40 && ((p[3] & 3) == 0 || is_microsoft(p, length));
 }
 
 static bool has_cookie(const uint8_t *p) {
     return load_be32(p + 4) == COOKIE;
 }
 
-/* A message over TCP that begins here, and of which at least eight bytes are here? */
-static bool begins_message(const uint8_t *p) {
-    return header_fits(p) && has_cookie(p);
+/* Does a message over TCP begin here? It may be in sight in part. */
+static bool begins_message(const uint8_t *p, uint32_t length) {
+    return length >= 8 && header_fits(p, length) && has_cookie(p);
 }
 
 static bool begins_frame(const uint8_t *p, uint32_t length) {
-    return length >= FRAME + 8 && begins_message(p + FRAME) &&
+    return length >= FRAME + 8 && begins_message(p + FRAME, length - FRAME) &&
            load_be16(p) == HEADER + load_be16(p + FRAME + 2);
 }
 
 static enum recognised recognise_stream(const struct probe *probe) {
     const uint8_t *p = probe->data;
-    if (probe->length >= 8 && begins_message(p)) return RECOGNISED_YES;
+    if (begins_message(p, probe->length)) return RECOGNISED_YES;
     if (probe->length >= FRAME + 8) return begins_frame(p, probe->length) ? RECOGNISED_YES : RECOGNISED_NO;
     return p[0] < 0x40 ? RECOGNISED_MAYBE : RECOGNISED_NO;
 }
@@ -227,14 +242,15 @@ static enum recognised recognise_stream(const struct probe *probe) {
 static enum recognised stun_recognise(const struct probe *probe) {
     const uint8_t *p = probe->data;
     if (probe->transport == TRANSPORT_TCP) return recognise_stream(probe);
-    if (probe->length < HEADER || !header_fits(p)) return RECOGNISED_NO;
+    if (probe->length < HEADER || !header_fits(p, probe->length)) return RECOGNISED_NO;
     if (HEADER + (uint32_t)load_be16(p + 2) != probe->original) return RECOGNISED_NO;
     if (has_cookie(p)) return RECOGNISED_YES;
     bool usual = probe->server_port == PORT_STUN || probe->client_port == PORT_STUN;
     uint16_t method = method_of(load_be16(p));
     struct message m;
     struct cursor c = cursor_over(p, probe->length);
-    bool known = usual && (method == METHOD_BINDING || method == METHOD_SHARED_SECRET);
+    bool known = (usual || probe->length > HEADER) && p[0] <= 1 &&
+                 (method == METHOD_BINDING || method == METHOD_SHARED_SECRET);
     return known && read_message(&c, &m) ? RECOGNISED_YES : RECOGNISED_NO;
 }
 
@@ -316,7 +332,8 @@ static void stun_datagram(struct conversation *c, enum direction direction, stru
                           uint32_t original) {
     const struct stun *s = c->state;
     if (is_dtls(payload)) beside(c, c->state, direction, payload, original);
-    if (payload.length < HEADER || !header_fits(payload.at)) return;      /* media, DTLS, channel data */
+    if (payload.length < HEADER || !header_fits(payload.at, payload.length))
+        return;                                                           /* media, DTLS, channel data */
     if (HEADER + (uint32_t)load_be16(payload.at + 2) != original) return; /* somebody else's on this socket */
     if (s->cookie && !has_cookie(payload.at)) return;
     struct message m;
@@ -335,7 +352,7 @@ static uint32_t piece_size(const struct stun *s, const uint8_t *p) {
     if (s->framed) return FRAME + (uint32_t)load_be16(p);
     uint32_t size = load_be16(p + 2);
     if (p[0] >= 0x40 && p[0] < 0x80) return 4 + ((size + 3) & ~3u);
-    return header_fits(p) ? HEADER + size : 0;
+    return p[0] < 0x40 ? HEADER + size : 0;
 }
 
 enum next { NEXT_PIECE, NEXT_OTHER, NEXT_NOTHING };
@@ -345,7 +362,7 @@ static enum next take_piece(struct conversation *c, enum direction direction, st
     struct stun *s = c->state;
     if (s->framed) { /* media between the messages */
         piece = (struct slice){piece.at + FRAME, piece.length - FRAME};
-        if (piece.length < HEADER || !begins_message(piece.at)) return NEXT_PIECE;
+        if (piece.length < HEADER || !begins_message(piece.at, piece.length)) return NEXT_PIECE;
     }
     if (piece.at[0] >= 0x40) return NEXT_PIECE;
     struct message m;
@@ -368,7 +385,7 @@ static int64_t stun_stream(struct conversation *c, enum direction direction, con
     uint32_t used = 0;
     if (s->messages == 0 && begins_frame(data, length)) s->framed = true;
     if (s->lost[direction]) { /* messages begin with a segment, mostly */
-        bool found = s->framed ? begins_frame(data, length) : length >= 8 && begins_message(data);
+        bool found = s->framed ? begins_frame(data, length) : begins_message(data, length);
         if (!found) return length;
         s->lost[direction] = false;
     }

@@ -11,7 +11,8 @@ import tshark_view
 from differences import CLASSES, NOT_WAITING
 
 # What tshark calls the protocols that lunette names otherwise.
-TSHARK = {"krb5": "kerberos", "rfb": "vnc", "ike": "isakmp", "smb": "smb2", "natpmp": "nat-pmp", "wireguard": "wg", "pop3": "pop"}
+TSHARK = {"krb5": "kerberos", "rfb": "vnc", "ike": "isakmp", "smb": "smb2", "natpmp": "nat-pmp", "wireguard": "wg", "pop3": "pop",
+          "stun": "classicstun"}
 # Where tshark goes by port: a filter for what a message of the protocol has and other bytes, read as one, do not.
 PROOF = {"http": "http.request.method || http.response.code", "xmpp": "xmpp.stream || xmpp.features || xmpp.iq",
          "dns": "dns.flags.response && !_ws.malformed", "tls": "tls.handshake.type", "quic": "quic.version",

@@ -70,6 +70,55 @@ static void a_request_without_an_answer(void **state) {
     drive_free(d);
 }
 
+/* Section 2.2.1.1.2: a correlation id may follow what is asked for. */
+static void a_correlation_id_behind_it(void **state) {
+    (void)state;
+    uint8_t long_one[4 + 7 + 10 + 8 + 36] = "\x03\x00\x00\x41\x3c\xe0\x00\x00\x00\x00\x00"
+                                            "Cookie: \r\n"
+                                            "\x01\x08\x08\x00\x0b\x00\x00\x00\x06\x00\x24\x00";
+    struct drive *d = rdp_drive();
+    d->server_port = 3390;
+    drive_open(d);
+    drive_send(d, TO_SERVER, long_one, sizeof long_one);
+    drive_send(d, TO_CLIENT, confirm_credssp, sizeof confirm_credssp - 1);
+    drive_expect(d, "rdp.requested=11");
+    drive_expect(d, "rdp.selected=credssp");
+    drive_free(d);
+}
+
+/* Of one side alone is told what that side said, once. */
+static void one_side_alone(void **state) {
+    (void)state;
+    static const uint8_t connect_initial[] = "\x03\x00\x01\xa0\x02\xf0\x80\x7f\x65\x82";
+    struct drive *d = rdp_drive();
+    drive_send(d, TO_SERVER, request, sizeof request - 1);
+    drive_send(d, TO_SERVER, connect_initial, sizeof connect_initial - 1);
+    drive_expect(d, "rdp.cookie=eltons");
+    assert_null(strstr(d->text, "rdp.selected"));
+    drive_close(d);
+    assert_int_equal(d->events[EVENT_rdp], 1);
+    drive_free(d);
+    d = rdp_drive();
+    drive_send(d, TO_CLIENT, confirm_credssp, sizeof confirm_credssp - 1);
+    drive_expect(d, "rdp.selected=credssp");
+    drive_free(d);
+}
+
+static void lengths_that_lie(void **state) {
+    (void)state;
+    for (size_t at = 0; at < sizeof request - 1; at++)
+        for (unsigned value = 0; value < 256; value += 51) {
+            uint8_t bad[sizeof request - 1];
+            memcpy(bad, request, sizeof bad);
+            bad[at] = (uint8_t)value;
+            struct drive *d = rdp_drive();
+            drive_send(d, TO_SERVER, bad, sizeof bad);
+            drive_send(d, TO_CLIENT, confirm, sizeof confirm - 1);
+            drive_close(d);
+            drive_free(d);
+        }
+}
+
 /* TPKT and X.224 carry H.323, S7 and others too: without cookie and negotiation it is none, but on RDP's
  * port. */
 static void other_things_on_tpkt(void **state) {
@@ -87,8 +136,13 @@ static void other_things_on_tpkt(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_sample),           cmocka_unit_test(credssp_is_chosen),
-        cmocka_unit_test(the_server_refuses),   cmocka_unit_test(a_request_without_an_answer),
+        cmocka_unit_test(the_sample),
+        cmocka_unit_test(credssp_is_chosen),
+        cmocka_unit_test(the_server_refuses),
+        cmocka_unit_test(a_request_without_an_answer),
+        cmocka_unit_test(a_correlation_id_behind_it),
+        cmocka_unit_test(one_side_alone),
+        cmocka_unit_test(lengths_that_lie),
         cmocka_unit_test(other_things_on_tpkt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,100 @@ static void without_the_cookie_only_on_its_port(void **state) {
     }
 }
 
+/* In ICE both sides ask (RFC 8445 section 7): each one's address is told, as what it is. */
+static void both_sides_ask(void **state) {
+    (void)state;
+    struct drive *d = stun_drive();
+    drive_send(d, TO_SERVER, request, sizeof request - 1);
+    drive_send(d, TO_CLIENT, response, sizeof response - 1);
+    assert_false(drive_has(d, "stun.server_asked=1"));
+    drive_clear(d);
+    drive_send(d, TO_CLIENT, request, sizeof request - 1);
+    drive_send(d, TO_SERVER, response6, sizeof response6 - 1);
+    drive_expect(d, "stun.server_asked=1");
+    drive_expect(d, "stun.mapped_ip=2001:db8:1234:5678:11:2233:4455:6677");
+    drive_close(d);
+    assert_int_equal(d->events[EVENT_stun], 1);
+    drive_free(d);
+}
+
+/* RFC 4571: a length before each message, media between them. */
+static void framed_over_tcp(void **state) {
+    (void)state;
+    uint8_t all[200] = {0, sizeof request - 1};
+    memcpy(all + 2, request, sizeof request - 1);
+    size_t size = 2 + sizeof request - 1;
+    uint8_t answer[200] = {0, 4, 0x80, 0x60, 0, 0, 0, sizeof response - 1};
+    memcpy(answer + 8, response, sizeof response - 1);
+    size_t answer_size = 8 + sizeof response - 1;
+    for (size_t cut = 1; cut < size; cut++) {
+        size_t there = cut < answer_size ? cut : answer_size - 1;
+        struct drive *d = drive_new(&protocol_stun, EVENT_stun);
+        drive_open(d);
+        drive_send(d, TO_SERVER, all, cut);
+        drive_send(d, TO_SERVER, all + cut, size - cut);
+        drive_send(d, TO_CLIENT, answer, there);
+        drive_send(d, TO_CLIENT, answer + there, answer_size - there);
+        drive_expect(d, "stun.user=evtj:h6vY");
+        drive_expect(d, "stun.mapped_ip=192.0.2.1");
+        assert_int_equal(d->events[EVENT_anomaly], 0);
+        drive_free(d);
+    }
+}
+
+static void behind_a_gap(void **state) {
+    (void)state;
+    struct drive *d = drive_new(&protocol_stun, EVENT_stun);
+    drive_open(d);
+    drive_send(d, TO_SERVER, request, sizeof request - 1);
+    drive_send(d, TO_CLIENT, response, 30);
+    d->next_seq[TO_CLIENT] += 60;
+    drive_send(d, TO_CLIENT, "the end of channel data", 23);
+    drive_send(d, TO_CLIENT, response, sizeof response - 1);
+    drive_close(d);
+    drive_expect(d, "stun.mapped_ip=192.0.2.1");
+    drive_free(d);
+}
+
+/* [MS-TURN]: its cookie first, nothing padded, the relay's address as MAPPED-ADDRESS. */
+static void microsofts_turn(void **state) {
+    (void)state;
+    static const uint8_t granted[] = "\x01\x03\x00\x29\x21\x12\xa4\x42"
+                                     "abcdefghijkl"
+                                     "\x00\x0f\x00\x04\x72\xc6\x4b\xc6"
+                                     "\x80\x22\x00\x05"
+                                     "2.0.1"
+                                     "\x00\x01\x00\x08\x00\x01\x0d\x98\xcb\x00\x71\x4e"
+                                     "\x80\x20\x00\x08\x00\x01\xa1\x47\xe1\x12\xa6\x43";
+    struct drive *d = stun_drive();
+    drive_send(d, TO_CLIENT, granted, sizeof granted - 1);
+    drive_expect(d, "stun.server_software=2.0.1");
+    drive_expect(d, "stun.relayed_ip=203.0.113.78");
+    drive_expect(d, "stun.mapped_ip=192.0.2.1");
+    assert_int_equal(d->events[EVENT_anomaly], 0);
+    drive_free(d);
+}
+
+/* RFC 3489 section 11.2.1: no cookie, but a message that fits to the byte, attributes and all. */
+static void the_old_kind_elsewhere(void **state) {
+    (void)state;
+    static const uint8_t old[] = "\x01\x01\x00\x0c\x01\x02\x03\x04"
+                                 "abcdefghijkl"
+                                 "\x00\x01\x00\x08\x00\x01\x0d\x98\xcb\x00\x71\x4e";
+    for (int wrong = 0; wrong < 2; wrong++) {
+        uint8_t bytes[sizeof old - 1];
+        memcpy(bytes, old, sizeof bytes);
+        if (wrong) bytes[23] = 9;
+        struct drive *d = stun_drive();
+        d->server_port = 40000;
+        drive_send(d, TO_CLIENT, bytes, sizeof bytes);
+        drive_close(d);
+        assert_int_equal(drive_has(d, "stun.mapped_ip=203.0.113.78"), !wrong);
+        assert_int_equal(d->events[EVENT_stun], !wrong);
+        drive_free(d);
+    }
+}
+
 static void lengths_that_lie(void **state) {
     (void)state;
     uint8_t bad[sizeof response - 1];
@@ -176,6 +270,11 @@ int main(void) {
         cmocka_unit_test(what_shares_the_socket_is_passed_over),
         cmocka_unit_test(over_tcp_in_any_pieces),
         cmocka_unit_test(without_the_cookie_only_on_its_port),
+        cmocka_unit_test(both_sides_ask),
+        cmocka_unit_test(framed_over_tcp),
+        cmocka_unit_test(behind_a_gap),
+        cmocka_unit_test(microsofts_turn),
+        cmocka_unit_test(the_old_kind_elsewhere),
         cmocka_unit_test(lengths_that_lie),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
