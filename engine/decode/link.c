@@ -166,7 +166,8 @@ static void decode_ethernet(struct rest r, struct decoded *out) {
 }
 
 /* NULL: the BSD address family in the capturing host's byte order; LOOP: in network order. Families fit 16
- * bits, so the order shows. IPv6 is 24, 28 or 30, by system. Some writers put an EtherType in the last two bytes. */
+ * bits, so the order shows. IPv6 is 24, 28 or 30, by system. Some writers put an EtherType in the last two
+ * bytes. */
 static void decode_null(struct rest r, struct decoded *out) {
     if (lacks_header(r, 4, out, "link")) return;
     uint32_t family = load_le32(r.at);

@@ -11,13 +11,15 @@ import tshark_view
 from differences import CLASSES, NOT_WAITING
 
 # What tshark calls the protocols that lunette names otherwise.
-TSHARK = {"krb5": "kerberos", "rfb": "vnc", "ike": "isakmp", "smb": "smb2", "natpmp": "nat-pmp", "wireguard": "wg", "pop3": "pop",
+TSHARK = {"krb5": "kerberos", "rfb": "vnc", "ike": "isakmp", "smb": "smb2", "natpmp": "portcontrol", "wireguard": "wg", "pop3": "pop",
           "stun": "classicstun"}
+OLDER = {"quic": "gquic"}  # has a name of its own
 # Where tshark goes by port: a filter for what a message of the protocol has and other bytes, read as one, do not.
 PROOF = {"http": "http.request.method || http.response.code", "xmpp": "xmpp.stream || xmpp.features || xmpp.iq",
          "dns": "dns.flags.response && !_ws.malformed", "tls": "tls.handshake.type", "quic": "quic.version",
          "smtp": "smtp.response.code", "ftp": "ftp.response.code", "pop3": "pop.response.indicator",
-         "socks": "socks.version && socks.command", "stun": "stun.cookie"}
+         "socks": "socks.version && socks.command", "stun": "stun.cookie",
+         "openvpn": "openvpn.opcode == 8 && openvpn.sessionid"}
 
 
 @dataclasses.dataclass
@@ -28,6 +30,7 @@ class Difference:
     flow: tuple
     theirs: set
     ours: set
+    links_alone: bool = False  # tshark reads nothing of the capture but its link layer
 
     def __str__(self):
         return (f"{self.protocol:10} {self.who:8} alone: {self.path.name} {self.flow} nDPI {sorted(self.theirs)} "
@@ -36,7 +39,7 @@ class Difference:
 
 def said_by_tshark(frames, protocol):
     name = TSHARK.get(protocol, protocol)
-    return any(name in f.chain or protocol in f.chain for f in frames)
+    return any({name, protocol, OLDER.get(protocol)} & set(f.chain) for f in frames)
 
 
 def tshark_sides_with_lunette(d, frames):
@@ -56,6 +59,11 @@ def tshark_told_to_look_does(d, frames):
         if subprocess.run(command, capture_output=True, timeout=120).stdout.strip():
             return True
     return False
+
+
+def behind_a_header_unread(d, frames):
+    """neither nDPI nor tshark reads on behind PKTAP's second version and droptap's header"""
+    return d.who == "lunette" and d.links_alone
 
 
 def session_service(d, frames):
@@ -111,7 +119,7 @@ def control_plane(d, frames):
     return d.who == "ndpi" and d.protocol == "gtp" and all(f.chain[-1] in inside for f in frames if set(inside) & set(f.chain))
 
 
-RULES = (tshark_sides_with_lunette, session_service, tshark_told_to_look_does, datagram_service, tshark_sees_it_not, by_port_alone,
+RULES = (tshark_sides_with_lunette, behind_a_header_unread, session_service, tshark_told_to_look_does, datagram_service, tshark_sees_it_not, by_port_alone,
          answer_to_nothing, begins_otherwise, control_plane)
 
 
@@ -121,4 +129,7 @@ def explain(path, differences):
         return []
     view = tshark_view.look(path)
     frames = view.items["flow"] if view else {}
+    links_alone = bool(view and view.frames) and all(f.chain == ["user_dlt", "pktap"] for f in view.frames)
+    for d in differences:
+        d.links_alone = links_alone
     return [next((rule.__doc__ for rule in RULES if rule(d, frames.get(d.flow, []))), None) for d in differences]

@@ -334,9 +334,26 @@ static void lengths_that_lie(void **state) {
         if (!d.anomaly) fail_msg("case %zu", i);
         expect_anomaly(&d, cases[i].protocol, cases[i].anomaly);
         assert_int_equal(d.kind, cases[i].kind);
+        assert_int_equal(d.tcp_flags, 0); /* no host heeds them */
         assert_int_equal(d.payload_length, cases[i].payload);
         assert_true(d.payload_captured <= d.payload_length);
     }
+}
+
+/* BSD's loopback: a family in either byte order; some writers put an EtherType in the last two bytes. */
+static void loopback_families(void **state) {
+    (void)state;
+    static const char *const before[] = {"02000000", "00000002", "0f000800"};
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        char hex[200];
+        snprintf(hex, sizeof hex, "%s %s", before[i],
+                 "45 00 001c 1234 4000 40 11 0000" V4_ADDRESSES "1388 0035 0008 0000");
+        struct decoded d = decode_hex(0, hex);
+        expect_anomaly(&d, NULL, NULL);
+        expect_v4_udp(&d);
+    }
+    struct decoded d = decode_hex(0, "00000007 45 00 001c 1234 4000 40 11 0000");
+    assert_int_equal(d.kind, 0);
 }
 
 /* Segmentation offload leaves the lengths zero: the frame's counts. */
@@ -509,6 +526,7 @@ int main(void) {
         cmocka_unit_test(padding_is_no_payload),
         cmocka_unit_test(a_short_snap_length),
         cmocka_unit_test(lengths_that_lie),
+        cmocka_unit_test(loopback_families),
         cmocka_unit_test(zero_total_length),
         cmocka_unit_test(ipv4_fragments),
         cmocka_unit_test(ipv6_extension_headers),
