@@ -256,9 +256,10 @@ static void put_hosts(struct buffer *b, const struct endpoint_figures *f, const 
     counter(b, "host_log_late_total", "News from host logs that came after their time.", f->late);
     counter(b, "host_flows_asked_total", "Flows that ended and asked host logs for their program.",
             flow->programs_asked);
-    counter(b, "host_flows_joined_total", "… and found it there.", flow->programs_joined);
+    counter(b, "host_flows_joined_total", "Flows that found their program in host logs.",
+            flow->programs_joined);
     counter(b, "host_flows_contradicted_total",
-            "… and found another program than the kernel names under that process id.",
+            "Flows of which host logs name another program than the kernel does under that process id.",
             flow->programs_contradicted);
     counter(b, "host_events_total", "Process events made.", f->events);
     gauge(b, "host_processes", "Processes known, those that ended included.", (double)f->processes_now);
