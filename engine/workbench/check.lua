@@ -73,7 +73,7 @@ local there = load(given.names, "=names", "t", {})()
 local modules = {}
 for module, lines in pairs(there.modules) do modules[module] = tree_of(lines) end
 local kinds, head = kinds_of(given.schema)
-local facts = { kinds = kinds, modules = modules, options = docs(given.sources), nearest = nearest }
+local facts = { kinds = kinds, modules = modules, options = docs(given.sources), nearest = nearest, words_of = part "words" }
 local detector_names, lua = tree_of(there.globals), lua_names()
 detector_names.fields._G = { open = true }
 
