@@ -83,8 +83,12 @@ static void text_example(struct buffer *b, const struct terminal_style *style, e
         return;
     }
     terminal_ink(b, style, INK_DIM);
-    buffer_format(b, "Example, from examples/%.*s:\n", (int)example.capture.length,
+    buffer_format(b, "Example, from examples/%.*s", (int)example.capture.length,
                   (const char *)example.capture.at);
+    if (example.log.length)
+        buffer_format(b, " with --host-log examples/%.*s", (int)example.log.length,
+                      (const char *)example.log.at);
+    buffer_string(b, ":\n");
     terminal_ink(b, style, INK_PLAIN);
     text_indented(b, example.record);
     terminal_ink(b, style, INK_DIM);
@@ -132,6 +136,7 @@ static void json_example(struct buffer *b, const struct example *example) {
     json_key(b, "example");
     buffer_char(b, '{');
     json_slice(b, "capture", example->capture);
+    if (example->log.length) json_slice(b, "host_log", example->log);
     json_key(b, "record");
     buffer_put(b, example->record.at, example->record.length);
     json_slice(b, "handler", example->handler);
@@ -182,6 +187,23 @@ static int unknown_option(const char *given) {
     return complain("option", given, nearest_name(given, options, sizeof options / sizeof options[0]));
 }
 
+/* An event whose field the name is like: "program" is one of every event, in the records' object "process".
+ * NULL if there is none. */
+static const char *event_of_field(const char *given, const char **field) {
+    for (int kind = EVENT_head; kind < EVENT_KINDS; kind++) {
+        const struct event_schema *s = event_schema_of((enum event_kind)kind);
+        for (uint32_t i = 0; i < s->field_count; i++) {
+            char object[32];
+            snprintf(object, sizeof object, "%.*s", (int)strcspn(s->fields[i].key, "."), s->fields[i].key);
+            enum event_kind owner = kind == EVENT_head ? event_kind_named(object) : (enum event_kind)kind;
+            if (owner == EVENT_head || event_is_hidden(owner)) continue;
+            *field = nearest_name(given, &s->fields[i].name, 1);
+            if (*field) return event_schema_of(owner)->name;
+        }
+    }
+    return NULL;
+}
+
 static int unknown_kind(const char *given) {
     const char *names[EVENT_KINDS];
     size_t count = 0;
@@ -189,7 +211,10 @@ static int unknown_kind(const char *given) {
         if (!event_is_hidden((enum event_kind)kind))
             names[count++] = event_schema_of((enum event_kind)kind)->name;
     const char *near = nearest_name(given, names, count);
+    const char *field = NULL;
+    if (!near && !strchr(given, '.')) near = event_of_field(given, &field);
     int outcome = complain("event", given, near);
+    if (field) fprintf(stderr, "(it has to do with the field \"%s\")\n", field);
     if (!near || strchr(given, '.'))
         fputs("(events that scripts declare have a dot in their names: lunette check lists them)\n", stderr);
     return outcome;

@@ -18,6 +18,12 @@ bool example_find(const char *event, struct example *example) {
     example->capture = line_at(entry + length);
     const char *record = (const char *)example->capture.at + example->capture.length;
     if (*record++ == '\0') return false;
+    example->log = (struct slice){.at = example->capture.at + example->capture.length};
+    const uint8_t *blank = memchr(example->capture.at, ' ', example->capture.length);
+    if (blank) {
+        example->log = (struct slice){.at = blank + 1, .length = (uint32_t)(example->log.at - blank - 1)};
+        example->capture.length = (uint32_t)(blank - example->capture.at);
+    }
     example->record = line_at(record);
     const char *handler = record + example->record.length;
     if (*handler++ == '\0') return false;

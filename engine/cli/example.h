@@ -8,6 +8,7 @@
 
 struct example {
     struct slice capture; /* the name of a file in examples/ */
+    struct slice log;     /* the name of its host log there, empty if it has none */
     struct slice record;  /* a line of JSON */
     struct slice handler; /* lines of Lua, the last without a line end */
 };

@@ -19,7 +19,8 @@ static const char usage[] =
     "already is touched.\n"
     "\n"
     "  -i, --in FOLDER   where to (default: here)\n"
-    "  -k, --kind KIND   what it watches: dns (the default), tls, http, flow or stream\n"
+    "  -k, --kind KIND   what it watches: dns (the default), tls, http, flow, stream, process or\n"
+    "                    vpn\n"
     "\n"
     "Exit code: 0 written, 1 a file is there already or cannot be written, 2 wrong use.\n";
 

@@ -73,7 +73,7 @@ local there = load(given.names, "=names", "t", {})()
 local modules = {}
 for module, lines in pairs(there.modules) do modules[module] = tree_of(lines) end
 local kinds, head = kinds_of(given.schema)
-local facts = { kinds = kinds, modules = modules, options = docs(given.sources), nearest = nearest }
+local facts = { kinds = kinds, modules = modules, options = docs(given.sources), nearest = nearest, words_of = part "words" }
 local detector_names, lua = tree_of(there.globals), lua_names()
 detector_names.fields._G = { open = true }
 
@@ -156,7 +156,7 @@ end
 local function told(result, finding)
     local code, more = finding.code, finding.more
     local entry = codes.by_code[code]
-    if entry.error then return true end
+    if entry.error or finding.fatal then return true end
     if more.name == "_" and code:find("^[234]") and not more.useless then return false end
     local on = not entry.off
     if entry.hint then on = given.hints end
@@ -177,7 +177,7 @@ local function findings_of(result)
         if told(result, finding) then
             local place = finding.place
             list[#list + 1] = { line = place.line, column = column_of(result.file.text, result.lexed, place), code = finding.code,
-                message = codes.words(finding.code, finding.more), is_error = codes.by_code[finding.code].error or false }
+                message = codes.words(finding.code, finding.more), is_error = codes.by_code[finding.code].error or finding.fatal or false }
         end
     end
     table.sort(list, function(a, b)
@@ -200,11 +200,25 @@ local function is_detector(result)
     return result.frames ~= nil and names.requires(result.frames, "lunette")
 end
 
--- Why a detector could not be loaded is a finding of the line that the message names.
+-- What was found in the text already and keeps the detector from loading, at the very place; nil if it is something else.
+local SEEN = { L003 = true, L004 = true }
+local function already_found(result, line, words)
+    local name = words:match("a filter on '([^']*)'")
+    for _, finding in ipairs(name and result.found or {}) do
+        if SEEN[finding.code] and finding.more.name == name and finding.place.line >= line then return finding end
+    end
+end
+
+-- Why a detector could not be loaded is a finding of the line that the message names. It is told once.
 local function add_failure(result, why)
     local path, line, words = why:match("^(.-):(%d+): (.*)$")
     local own = path and result.file.path:sub(-#path) == path
     local place = { line = own and tonumber(line) or 1, at = 1, column = 1 }
+    local seen = own and already_found(result, place.line, words)
+    if seen then
+        seen.fatal = true
+        return
+    end
     table.insert(result.found, { code = "L031", place = place, more = { text = own and words or why } })
 end
 

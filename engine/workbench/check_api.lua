@@ -83,17 +83,22 @@ end
 
 -- ---------------------------------------------------------------- events and filters
 
-local function check_value(kind, field, field_type, value, step, warn)
-    local node = bare(value)
+local function check_value(facts, kind, field, value, step, warn)
+    local field_type = facts.kinds[kind].fields[field]
+    local node, text = bare(value), names.text_of(value, step)
     local given = GIVEN[node.tag]
-    if node.tag == "Name" and names.text_of(node, step) then given = "string" end
+    if node.tag == "Name" and text then given = "string" end
     if not given then return end -- a variable, a call: a set perhaps
     local numeric = NUMERIC[field_type]
     local fits = numeric and (given == "number" or given == "boolean") or not numeric and given == "string"
     if field_type == "bool" then fits = given == "boolean" or given == "number" end
     if UNFILTERED[field_type] then fits = false end
+    local values, list = facts.words_of(kind, field)
     if not fits then
-        warn("L004", value, { name = field, type = field_type, given = given, kind = kind })
+        local told = values and ("%s (%s)"):format(field_type, list) or field_type
+        warn("L004", value, { name = field, type = told, given = given, kind = kind })
+    elseif values and text and not values[text] then
+        warn("L010", value, { name = field, given = text, words = list })
     end
 end
 
@@ -108,10 +113,10 @@ local function check_filter(facts, kind, filter, step, warn)
             warn("L003", item.key, { kind = kind, name = key, near = facts.nearest(key, sorted(fields)) })
         elseif key and at.tag == "Table" then
             for _, one in ipairs(at.items) do
-                if one.tag ~= "Pair" then check_value(kind, key, fields[key], one, step, warn) end
+                if one.tag ~= "Pair" then check_value(facts, kind, key, one, step, warn) end
             end
         elseif key then
-            check_value(kind, key, fields[key], at, step, warn)
+            check_value(facts, kind, key, at, step, warn)
         end
     end
 end

@@ -15,7 +15,7 @@
 enum { NAME_MOST = 48 };
 static const char PLACE[] = "@NAME@";
 
-const char *const scaffold_kinds[] = {"dns", "tls", "http", "flow", "stream", NULL};
+const char *const scaffold_kinds[] = {"dns", "tls", "http", "flow", "stream", "process", "vpn", NULL};
 
 static int check_name(const char *name, struct error *err) {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";

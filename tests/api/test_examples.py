@@ -15,10 +15,8 @@ def events():
     return json.loads(lunette("events", "--json").stdout)
 
 
-def host_log(capture):
-    """The log of the capture's Mac, where there is one."""
-    log = capture.with_name(capture.name.split(".")[0] + ".eslogger.jsonl")
-    return ["--host-log", log] if log.exists() else []
+def host_log(example):
+    return ["--host-log", ROOT / "examples" / example["host_log"]] if "host_log" in example else []
 
 
 def test_every_event_has_an_example():
@@ -34,7 +32,7 @@ def test_the_record_is_real_output(name):
     printed = re.search(r"^  (\{.*\})$", lunette("events", name).stdout, re.M).group(1)
     assert json.loads(printed) == event["example"]["record"]
     capture = ROOT / "examples" / event["example"]["capture"]
-    made = lunette("replay", "--no-scripts", "-q", "-o", "-", "--record", name, *host_log(capture), capture).stdout.splitlines()
+    made = lunette("replay", "--no-scripts", "-q", "-o", "-", "--record", name, *host_log(event["example"]), capture).stdout.splitlines()
     if printed not in made:
         same = [line for line in made if line.startswith(printed[:60])] or made[:1]
         pytest.fail("the example of %s is not what %s gives; now it is\n%s" % (name, capture.name, same[0] if same else "nothing"))
@@ -58,7 +56,7 @@ def test_the_handler_runs(name, tmp_path):
     script = tmp_path / "example.lua"
     script.write_text('local lunette = require "lunette"\n' + example["handler"] + "\n")
     capture = ROOT / "examples" / example["capture"]
-    done = lunette("replay", "-s", script, *host_log(capture), capture)
+    done = lunette("replay", "-s", script, *host_log(example), capture)
     assert done.returncode == 0 and "failed" not in done.stderr and "switched off" not in done.stderr, done.stderr
 
 
@@ -67,3 +65,9 @@ def test_an_event_without_an_example_says_so():
     text = lunette("events", "dns").stdout
     assert text.count("Example, from") == 1
     assert "Example, from" not in lunette("events").stdout
+
+
+def test_the_host_log_that_an_example_needs_is_named():
+    head = "Example, from examples/document.pcapng.gz with --host-log examples/document.eslogger.jsonl:"
+    assert head in lunette("events", "process").stdout
+    assert "--host-log examples" not in lunette("events", "dns").stdout

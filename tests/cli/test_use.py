@@ -255,13 +255,14 @@ def test_the_help_tells_the_default_of_max_flows():
 
 def test_events_prints_all_kinds_that_are_named():
     assert set(json.loads(run("events", "--json", "dns", "tls").stdout)) == {"dns", "tls"}
-    for name, near in (("memcached", False), ("memcached.value", False), ("dnss", True)):
+    for name, near in (("memcached", False), ("memcached.value", False), ("dnss", True), ("programm", True)):
         done = run("events", name)
         assert done.returncode == 2 and (b"did you mean" in done.stderr) == near
         assert (b"have a dot in their names: lunette check lists them" in done.stderr) != near
     text = run("events", "dns", "tls").stdout.decode()
     assert re.search(r"^dns ", text, re.M) and re.search(r"^tls ", text, re.M) and not re.search(r"^ssh ", text, re.M)
     assert run("events", "--json", "--stubs").returncode == 2
+    assert b'did you mean "process"?' in run("events", "programm").stderr  # program is a field, and told there
 
 
 def test_the_stubs_name_the_whole_api(capture, detector):

@@ -346,6 +346,10 @@ RULES = [
     ('lunette.on("dns", { bpf = "icmp" }, function() end)', 3, "L003", "bpf"),
     ('lunette.on("tls", { server_port = "443" }, function() end)', 3, "L004", "it is a u16, not a string"),
     ('lunette.on("dns", { type = { "query", 1 } }, function() end)', 3, "L004", "not a number"),
+    ('lunette.on("process", { platform = true }, function() end)', 3, "L004", "it is a word (yes or no), not a boolean"),
+    ('lunette.on("process", { action = "spawn" }, function() end)', 3, "L010", "it is never 'spawn', but exec, fork, exit or seen"),
+    ('lunette.on("vpn", { kind = { "openvpn", "wire guard" } }, function() end)', 3, "L010", "it is never 'wire guard', but wireguard"),
+    ('local way = "inward"\nlunette.on("tls", { direction = way }, function() end)', 4, "L010", "it is never 'inward', but out or in"),
     ('lunette.onn("dns", function() end)', 3, "L005", "there is no lunette.onn; did you mean 'lunette.on'?"),
     ('lunette.set.domain {}', 3, "L005", "lunette.set.domains"),
     ('local set = lunette.set\nset.domain {}', 4, "L005", "lunette.set.domains"),
@@ -510,3 +514,10 @@ def test_odd_names_and_text_come_out_as_json(script):
     path = script('print(\xe9, "\xff")\nprint(undefined)\n'.encode("latin-1"), 'odd"name.lua')
     report = json.loads(check("--json", "--no-load", path, status=1))
     assert report["files"][0]["path"].endswith('odd"name.lua')
+
+
+def test_a_filter_of_the_wrong_type_is_told_once(script):
+    path = script('lunette.on("process", { platform = true, action = "exec" }, function() end)')
+    found = findings(check("--quiet", path, status=1))
+    assert [f[3] for f in found] == ["L004"]
+    assert "(EL004)" in check(path, status=1)

@@ -7,7 +7,7 @@ import pytest
 
 from author import ROOT
 
-KINDS = ["dns", "tls", "http", "flow", "stream"]
+KINDS = ["dns", "tls", "http", "flow", "stream", "process", "vpn"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,7 +72,7 @@ def test_the_editor_is_told_where_the_stubs_are(author):
     (["a-b"], "letters, digits and _"), (["../x"], "letters, digits and _"), ([""], "letters, digits and _"),
     (["mine.lua"], "the name goes without .lua: mine"), (["mine_test"], "the test of another detector"), (["x" * 49], "at most 48"),
     (["mine", "--kind", "dsn"], "there is no kind 'dsn'; did you mean 'dns'?"),
-    (["mine", "--kind", "weather"], "there are dns, tls, http, flow, stream"), (["mine", "--in"], "without its value"),
+    (["mine", "--kind", "weather"], "there are dns, tls, http, flow, stream, process, vpn"), (["mine", "--in"], "without its value"),
 ])
 def test_wrong_use(author, words, told):
     done = author.run("new", *words)
