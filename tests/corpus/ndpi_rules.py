@@ -11,9 +11,8 @@ import tshark_view
 from differences import CLASSES, NOT_WAITING
 
 # What tshark calls the protocols that lunette names otherwise.
-TSHARK = {"krb5": "kerberos", "rfb": "vnc", "ike": "isakmp", "smb": "smb2", "natpmp": "portcontrol", "wireguard": "wg", "pop3": "pop",
-          "stun": "classicstun"}
-OLDER = {"quic": "gquic"}  # has a name of its own
+TSHARK = {"krb5": "kerberos", "rfb": "vnc", "ike": "isakmp", "smb": "smb2", "natpmp": "portcontrol", "wireguard": "wg", "pop3": "pop"}
+OLDER = {"quic": "gquic", "stun": "classicstun"}  # have names of their own
 # Where tshark goes by port: a filter for what a message of the protocol has and other bytes, read as one, do not.
 PROOF = {"http": "http.request.method || http.response.code", "xmpp": "xmpp.stream || xmpp.features || xmpp.iq",
          "dns": "dns.flags.response && !_ws.malformed", "tls": "tls.handshake.type", "quic": "quic.version",
