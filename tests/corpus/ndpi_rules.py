@@ -36,9 +36,13 @@ class Difference:
                 f"lunette {sorted(self.ours)}")
 
 
+def of_protocol(frames, protocol):
+    names = {protocol, TSHARK.get(protocol), OLDER.get(protocol)}
+    return [f for f in frames if names & set(f.chain)]
+
+
 def said_by_tshark(frames, protocol):
-    name = TSHARK.get(protocol, protocol)
-    return any({name, protocol, OLDER.get(protocol)} & set(f.chain) for f in frames)
+    return bool(of_protocol(frames, protocol))
 
 
 def tshark_sides_with_lunette(d, frames):
@@ -95,13 +99,13 @@ def by_port_alone(d, frames):
             return not values["tls.record.content_type"]
         return False
 
-    name = TSHARK.get(d.protocol, d.protocol)
-    return all(says_nothing(f) for f in frames if name in f.chain or d.protocol in f.chain)
+    named = of_protocol(frames, d.protocol)
+    return bool(named) and all(map(says_nothing, named))
 
 
 def answer_to_nothing(d, frames):
     """tshark makes no request of what the client says either, and takes the answer by its port"""
-    answers = [f for f in frames if d.protocol in f.chain]
+    answers = of_protocol(frames, d.protocol)
     both_speak = len({tuple(f.values["tcp.srcport"]) for f in frames}) == 2
     return d.who == "ndpi" and d.protocol == "http" and both_speak and \
         not any(f.values["http.request.method"] for f in answers)
