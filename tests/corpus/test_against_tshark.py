@@ -18,7 +18,7 @@ pytestmark = needs_lunette
 
 LEAST = 0.99
 # Kinds of which the captures have little.
-FEW = {"socks": 8, "http2": 0}  # of HTTP/2 see test_layers.py
+FEW = {"socks": 8, "hassh": 8, "hasshserver": 8, "http2": 0}  # of HTTP/2 see test_layers.py
 
 
 def compare(path):
