@@ -307,11 +307,13 @@ class Programme:
         if self.needs("CONNECT proxy", "curl", "squid", "nginx", "dnsmasq", "openssl"):
             self.curl(mac, "-x", f"http://{PROXY}:3128", "https://www.alpha.example/health")
             self.note("http", v4, PROXY, 3128, "CONNECT", "www.alpha.example", "www.alpha.example:443", 200, 0, None)
+            self.note("tls", v4, PROXY, 3128, "www.alpha.example")
             self.curl(mac, "-x", f"http://{PROXY}:3128", "http://plain.alpha.example/bytes/5000")
             self.http(v4, PROXY, 3128, "GET", "plain.alpha.example", "http://plain.alpha.example/bytes/5000", 5000)
             self.note("connections", v4, PROXY, 3128, times=2)
         if self.needs("SOCKS", "curl", "danted", "dnsmasq"):
             self.curl(mac, "--socks5-hostname", f"{PROXY}:1080", "http://plain.alpha.example/bytes/7000")
+            self.http(v4, PROXY, 1080, "GET", "plain.alpha.example", "/bytes/7000", 7000)
             self.note("connections", v4, PROXY, 1080)
 
     def disguises(self, mac, v4):
