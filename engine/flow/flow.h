@@ -71,7 +71,7 @@ struct flow_counters {
     uint64_t programs_asked;          /* flows that ended, and for whose program host logs were asked */
     uint64_t programs_joined;         /* … and found it there */
     uint64_t programs_contradicted;   /* … or found another program than the kernel names under that pid */
-    uint64_t programs_unnamed;        /* … of which the capture names no process: only a socket could join */
+    uint64_t programs_unnamed; /* … of which the capture names no process: only a socket could join */
     uint32_t active, active_peak;
     uint64_t memory; /* bytes held now */
 };

@@ -5,8 +5,8 @@
  * attributes or on port 3478. Microsoft's TURN ([MS-TURN]) has a cookie of its own as first attribute, pads
  * nothing, and calls the relay's address MAPPED-ADDRESS. On one socket with it go media, DTLS and TURN's
  * channel data, told apart by the first byte (RFC 7983). A DTLS handshake is read as DTLS alone would be
- * (dtls.h) and makes a `tls` event of this flow; the others are passed over. Over TCP each message may have its
- * length before it (RFC 4571, as ICE wants it: RFC 6544).
+ * (dtls.h) and makes a `tls` event of this flow; the others are passed over. Over TCP each message may have
+ * its length before it (RFC 4571, as ICE wants it: RFC 6544).
  *
  * Calls send many messages, and in ICE both sides ask. There is an event for each kind of success the first
  * time each side gives it in a flow (what the outside address is, what a relay gave), for each error, and one

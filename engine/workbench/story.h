@@ -24,8 +24,8 @@ int story_event(struct story *story, nanoseconds time, const struct made_event *
 int story_capture(struct story *story, const char *const *paths, size_t count, nanoseconds *first,
                   nanoseconds *last, struct error *err);
 
-/* A host log ("[ADDRESS,…=]FILE", endpoint/hosts.h) that the rig is to have: story_host_logs() tells it all of
- * them, borrowed until the next is added. */
+/* A host log ("[ADDRESS,…=]FILE", endpoint/hosts.h) that the rig is to have: story_host_logs() tells it all
+ * of them, borrowed until the next is added. */
 int story_host_log(struct story *story, const char *word, struct error *err);
 struct endpoint_logs story_host_logs(const struct story *story);
 

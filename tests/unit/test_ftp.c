@@ -29,10 +29,8 @@ static const struct said session[] = {
 static void a_line_that_is_no_reply_says_nothing(void **state) {
     (void)state;
     static const struct said odd[] = {
-        {TO_SERVER, "USER anna\r\n", 0},
-        {TO_CLIENT, "220 hello\r\n", 0},
-        {TO_CLIENT, "nothing of FTP\r\n", 0},
-        {TO_SERVER, "RETR loot\r\n", 0},
+        {TO_SERVER, "USER anna\r\n", 0},      {TO_CLIENT, "220 hello\r\n", 0},
+        {TO_CLIENT, "nothing of FTP\r\n", 0}, {TO_SERVER, "RETR loot\r\n", 0},
         {TO_CLIENT, "226 done\r\n", 0},
     };
     struct drive *d = ftp(odd, COUNT(odd));
