@@ -51,10 +51,11 @@ static bool read_zone(struct cursor *c, int *out) {
 }
 
 bool when_read(const char *text, size_t length, nanoseconds *out) {
+    if (!text) return false;
     struct cursor c = {text, text + length};
     struct tm tm = {.tm_isdst = 0};
     int zone;
-    if (!text || !read_digits(&c, 4, &tm.tm_year) || !read_one(&c, '-')) return false;
+    if (!read_digits(&c, 4, &tm.tm_year) || !read_one(&c, '-')) return false;
     if (!read_digits(&c, 2, &tm.tm_mon) || !read_one(&c, '-') || !read_digits(&c, 2, &tm.tm_mday))
         return false;
     if (!read_one(&c, 'T') && !read_one(&c, ' ')) return false;
