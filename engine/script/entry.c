@@ -7,6 +7,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,10 +70,51 @@ static int paths_add_given(struct script_paths *paths, const char *path, struct 
     return S_ISDIR(status.st_mode) ? paths_add_folder(paths, path, err) : paths_add(paths, path, err);
 }
 
+/* A script beside one that was named, unless it has the name of one that is there: names are the detectors'.
+ */
+static int paths_add_beside(struct script_paths *paths, const char *folder, int length, const char *name,
+                            struct error *err) {
+    char path[PATH_MAX];
+    for (uint32_t i = 0; i < paths->count; i++) {
+        const char *slash = strrchr(paths->list[i], '/');
+        if (strcmp(slash ? slash + 1 : paths->list[i], name) == 0) return 0;
+    }
+    int n = snprintf(path, sizeof path, "%.*s%s", length, folder, name);
+    return n < (int)sizeof path ? paths_add(paths, path, err) : 0;
+}
+
+/* Folders that cannot be looked into have nothing beside. */
+static int paths_add_neighbours(struct script_paths *paths, const char *path, struct error *err) {
+    const char *slash = strrchr(path, '/');
+    int length = slash ? (int)(slash + 1 - path) : 0, outcome = 0;
+    char folder[PATH_MAX];
+    struct dirent **entries;
+    snprintf(folder, sizeof folder, "%.*s", length ? length : 1, length ? path : ".");
+    int n = scandir(folder, &entries, is_script, alphasort);
+    for (int i = 0; i < n; i++) {
+        if (outcome == 0) outcome = paths_add_beside(paths, path, length, entries[i]->d_name, err);
+        free(entries[i]);
+    }
+    if (n >= 0) free(entries);
+    return outcome;
+}
+
+static bool is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 int script_paths_find(struct script_paths *paths, const struct script_options *options, struct error *err) {
     *paths = (struct script_paths){0};
     for (size_t i = 0; i < options->path_count; i++) {
         if (paths_add_given(paths, options->paths[i], err) == 0) continue;
+        script_paths_free(paths);
+        return -1;
+    }
+    paths->named = paths->count;
+    for (size_t i = 0; i < options->path_count; i++) {
+        if (is_folder(options->paths[i]) || paths_add_neighbours(paths, options->paths[i], err) == 0)
+            continue;
         script_paths_free(paths);
         return -1;
     }

@@ -42,13 +42,15 @@ struct script_host {
     uint64_t pending_lost;
 };
 
+/* Scripts to load: first those that are named, then those that merely lie beside one of them, which are
+ * loaded only if somebody asks for their events. */
 struct script_paths {
     char **list;
-    uint32_t count;
+    uint32_t named, count;
 };
 
-/* The scripts that the options name, folders looked into. -1 and why if a path does not exist or a folder has
- * none. */
+/* The scripts that the options name, folders looked into, and what lies beside them. -1 and why if a path
+ * does not exist or a folder has none. */
 int script_paths_find(struct script_paths *paths, const struct script_options *options, struct error *err);
 void script_paths_free(struct script_paths *paths);
 

@@ -194,18 +194,19 @@ static int host_load(void *context, struct script_loader *loader, uint32_t index
 
 static int host_load_all(struct script_host *host, const struct script_paths *paths, struct error *err) {
     struct script_loader loader = {.context = host, .load = host_load};
+    uint32_t count = 0;
     int outcome = script_loader_open(&loader, paths, err);
-    if (outcome == 0) outcome = script_loader_all(&loader, err);
+    if (outcome == 0) outcome = script_loader_all(&loader, &count, err);
     if (outcome == 0 && host->stage != STAGE_GATHER) /* not all are there */
-        outcome = script_entries_check(loader.entries, paths->count, &host->options, err);
+        outcome = script_entries_check(loader.entries, count, &host->options, err);
     if (outcome == 0) {
-        outcome = host_adopt(host, loader.entries, paths->count);
+        outcome = host_adopt(host, loader.entries, count);
         if (outcome == 0)
             loader.entries = NULL; /* the host's now */
         else
             error_set(err, "out of memory");
     }
-    for (uint32_t i = 0; loader.entries && i < paths->count; i++) script_entry_free(loader.entries[i]);
+    for (uint32_t i = 0; loader.entries && i < count; i++) script_entry_free(loader.entries[i]);
     script_loader_close(&loader);
     return outcome;
 }
@@ -390,6 +391,7 @@ static int gathering_load(struct script_host *host, const struct script_host *wo
         const struct script_entry *entry = worker->entries[i];
         if (entry->detector && detector_gathers(entry->detector)) paths.list[paths.count++] = entry->path;
     }
+    paths.named = paths.count;
     int outcome = host_load_all(host, &paths, err);
     free(paths.list);
     return outcome;

@@ -3,11 +3,9 @@
 
 #include "script/state.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 int script_loader_open(struct script_loader *loader, const struct script_paths *paths, struct error *err) {
     size_t count = paths->count ? paths->count : 1;
@@ -47,10 +45,18 @@ int script_loader_at(struct script_loader *loader, uint32_t index, struct error 
     return -1;
 }
 
-int script_loader_all(struct script_loader *loader, struct error *err) {
-    for (uint32_t i = 0; i < loader->paths->count; i++)
-        if (script_loader_at(loader, i, err) < 0) return -1;
-    return 0;
+int script_loader_all(struct script_loader *loader, uint32_t *count, struct error *err) {
+    int outcome = 0;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < loader->paths->named && outcome == 0; i++)
+        outcome = script_loader_at(loader, i, err);
+    for (uint32_t i = 0; i < loader->paths->count; i++) {
+        if (!loader->begun[i]) continue;
+        loader->entries[kept] = loader->entries[i];
+        loader->fresh[kept++] = loader->fresh[i];
+    }
+    *count = kept;
+    return outcome;
 }
 
 int script_loader_find(const struct script_loader *loader, const char *name) {
@@ -102,17 +108,6 @@ static int circle(const struct script_loader *loader, uint32_t index, const char
     return error_set(err, "'%s' closes a circle, so none of them could be first: %s", name, text);
 }
 
-/* Is there such a file where the script lies that is being loaded? */
-static bool lies_beside(const struct script_loader *loader, const char *script) {
-    char path[PATH_MAX];
-    if (loader->depth == 0 || script[0] == '\0' || strchr(script, '/')) return false;
-    const char *asking = loader->paths->list[loader->trail[loader->depth - 1]];
-    const char *slash = strrchr(asking, '/');
-    int folder = slash ? (int)(slash + 1 - asking) : 0;
-    int length = snprintf(path, sizeof path, "%.*s%s.lua", folder, asking, script);
-    return length < (int)sizeof path && access(path, R_OK) == 0;
-}
-
 static void note_need(struct script_entry *entry, const char *script) {
     for (uint32_t i = 0; i < entry->need_count; i++)
         if (strcmp(entry->needs[i], script) == 0) return;
@@ -158,11 +153,11 @@ struct custom_kind *script_loader_event(void *context, const char *name, const c
         if (loader->depth > 0) note_need(loader->trail_entries[loader->depth - 1], script);
         int index = script_loader_find(loader, script);
         if (index < 0) {
-            bool beside = lies_beside(loader, script);
-            for (uint32_t i = 0; !beside && i < loader->paths->count && *near_count < CUSTOM_KINDS; i++)
+            for (uint32_t i = 0; i < loader->paths->count && *near_count < CUSTOM_KINDS; i++)
                 near[(*near_count)++] = loader->names[i];
-            error_set(err, "there is no event '%s': no script %s.lua is loaded%s", name, script,
-                      beside ? " (it lies beside this file: name it too, or their folder)" : "");
+            error_set(err,
+                      "there is no event '%s': no script %s.lua was named, and none lies beside this file",
+                      name, script);
             return NULL;
         }
         if (loader->depth > 0 && loader->trail[loader->depth - 1] == (uint32_t)index) {

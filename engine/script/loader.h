@@ -35,8 +35,9 @@ void script_loader_close(struct script_loader *loader);
 /* Loads one if that was not done yet. */
 int script_loader_at(struct script_loader *loader, uint32_t index, struct error *err);
 
-/* Loads all. */
-int script_loader_all(struct script_loader *loader, struct error *err);
+/* Loads all that are named, and with them those beside that are asked for. What nobody asked for is then
+ * taken out of the lists; `*count` is how many are left, in the order of their paths. */
+int script_loader_all(struct script_loader *loader, uint32_t *count, struct error *err);
 
 /* The script of that name, -1 if there is none. */
 int script_loader_find(const struct script_loader *loader, const char *name);

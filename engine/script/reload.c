@@ -171,10 +171,9 @@ static void count_removed(struct script_reload *reload) {
 static int load_all(struct script_reload *reload, const struct script_paths *paths, struct error *err) {
     struct script_loader loader = {.context = reload, .load = load_one};
     int outcome = script_loader_open(&loader, paths, err);
-    if (outcome == 0) outcome = script_loader_all(&loader, err);
+    if (outcome == 0) outcome = script_loader_all(&loader, &reload->count, err);
     reload->entries = loader.entries; /* and whatever is in there */
     reload->is_new = loader.fresh;
-    reload->count = paths->count;
     loader.entries = NULL;
     loader.fresh = NULL;
     script_loader_close(&loader);
@@ -233,6 +232,7 @@ struct script_reload *script_reload_prepare_gathering(struct script_host *host,
         const struct script_entry *entry = workers->entries[i];
         if (entry->detector && detector_gathers(entry->detector)) paths.list[paths.count++] = entry->path;
     }
+    paths.named = paths.count;
     struct script_reload *reload = prepare(host, &workers->options, &paths, force, err);
     free(paths.list);
     return reload;

@@ -430,8 +430,13 @@ def test_what_lies_beside_is_loaded_for_its_events(script):
     wrong = script('lunette.on("redis.value", function(e) lunette.log(e.kei) end)\n', "wrong.lua")
     assert [(f[3], "'key'" in f[4]) for f in findings(check(wrong, status=1))] == [("L002", True)]
     capture = ROOT / "examples" / "mac-first-boot.pcapng.gz"
+    script("error('nobody asks for me')\n", "idle.lua")
     done = subprocess.run([LUNETTE, "replay", "-s", path, capture], capture_output=True, text=True, timeout=HANG)
-    assert "no script redis.lua is loaded (it lies beside this file: name it too, or their folder)" in done.stderr
+    assert done.returncode == 0 and "idle" not in done.stderr
+    assert "detectors   3 ran" in done.stdout  # asks, redis, first
+    lost = script('lunette.on("nowhere.value", function() end)\n', "lost.lua")
+    done = subprocess.run([LUNETTE, "replay", "-s", lost, capture], capture_output=True, text=True, timeout=HANG)
+    assert "no script nowhere.lua was named, and none lies beside this file" in done.stderr
 
 
 # -------------------------------------------------------- names cannot drift
