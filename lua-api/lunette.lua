@@ -282,6 +282,14 @@ lunette.alert = inside.alerts.alert
 ---@param report { title?: string, columns: string[], rows: any[][], note?: string }
 lunette.report = inside.alerts.report
 
+---What the detector knows of a host, for the host's card: who it is, which phase it is in. It takes the place of what
+---was told before of the same host and topic.
+---@param host string address
+---@param topic string up to 32 small letters, digits, spaces, _ and -
+---@param text string|string[]|nil a line or several, 1024 bytes in all; nil takes it back
+---@param details? table<string, any> what the record has beside the text, as evidence; 4 KiB as JSON
+function lunette.fact(host, topic, text, details) inside.alerts.fact(host, topic, text, details) end
+
 ---A line on standard error, at most 100 a detector.
 ---@param text any
 function lunette.log(text) host.log(tostring(text)) end

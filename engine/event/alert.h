@@ -54,4 +54,15 @@ struct report {
     const char *const *cells;
 };
 
+/* What a detector knows of a host, for its card (lunette.fact): the latest of a host and topic counts. All
+ * strings are borrowed for the call. */
+struct fact {
+    nanoseconds time; /* the worker's clock when it was told */
+    const char *detector;
+    struct ip host;
+    const char *topic;   /* one to 32 of a-z, 0-9, space, '_', '-' */
+    const char *text;    /* lines, with '\n' between them; "": the fact is taken back */
+    const char *details; /* a JSON object, "{}" if there is none */
+};
+
 #endif

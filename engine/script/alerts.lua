@@ -2,6 +2,9 @@
 local SEVERITIES = { high = 1, medium = 2, low = 3, info = 4 }
 local TEXT_LIMIT = 4096      -- bytes of a text in an alert, of a string in its evidence
 local EVIDENCE_LIMIT = 65536 -- bytes of the evidence as JSON
+local TOPIC_LIMIT = 32       -- bytes of a fact's topic,
+local FACT_LIMIT = 1024      -- of its text,
+local DETAILS_LIMIT = 4096   -- of its details as JSON
 local FIELDS = { title = 1, severity = 1, who = 1, where = 1, why = 1, next = 1, key = 1, cooldown = 1, score = 1,
     confidence = 1, attack = 1, category = 1, evidence = 1 }
 local DETECTOR = { title = 1, category = 1, attack = 1 }
@@ -248,6 +251,27 @@ return function(inside)
         local message = host.report(text("lunette.report: title", report.title or declared.title),
             text("lunette.report: note", report.note), columns, cells)
         if message then error("lunette.report: " .. message, 2) end
+    end
+
+    function alerts.fact(address, topic, value, details)
+        if not inside.loaded then error("lunette.fact: nothing has happened yet: call it in a handler", 2) end
+        if type(topic) ~= "string" or #topic > TOPIC_LIMIT or not topic:find("^%l[%l%d _-]*$") then
+            error("lunette.fact: topic must be a short word in small letters, got " .. tostring(topic), 2)
+        end
+        if type(value) == "table" then value = table.concat(value, "\n") end
+        if details ~= nil and type(details) ~= "table" then
+            error("lunette.fact: details must be a table, got " .. type(details), 2)
+        end
+        check_evidence(details or {})
+        local written = next(details or {}) == nil and "{}" or json(details, 1)
+        if #written > DETAILS_LIMIT then
+            error(("lunette.fact: the details are %d bytes as JSON, more than %d"):format(#written, DETAILS_LIMIT), 2)
+        end
+        local shown = text("lunette.fact: text", value)
+        if #shown > FACT_LIMIT then shown = shown:sub(1, FACT_LIMIT):gsub("[\192-\255][\128-\191]*$", "") end
+        if not host.fact(text("lunette.fact: host", address), topic, shown, written) then
+            error("lunette.fact: host must be an address, got " .. tostring(address), 2)
+        end
     end
 
     return alerts

@@ -463,6 +463,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"profile_slot", host_profile_slot},
         {"alert", host_alert},
         {"report", host_report},
+        {"fact", host_fact},
         {"classes", host_classes},
         {"stream", host_stream},
         {"hush", host_hush},

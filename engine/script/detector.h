@@ -63,6 +63,7 @@ struct detector_options {
                                       uint32_t *near_count, struct error *err);
     void (*on_alert)(void *context, const struct alert *alert, const struct alert_place *place);
     void (*on_report)(void *context, const struct report *report);
+    void (*on_fact)(void *context, const struct fact *fact);
     /* Of a console's state alone (inspector.h), else NULL. */
     void (*on_answer)(void *context, const char *what, const char *text);
 };

@@ -50,6 +50,11 @@ static void host_on_report(void *context, const struct report *report) {
     host->sink.on_report(host->sink.context, report);
 }
 
+static void host_on_fact(void *context, const struct fact *fact) {
+    struct script_host *host = context;
+    if (host->sink.on_fact) host->sink.on_fact(host->sink.context, fact);
+}
+
 static int compare_u64(uint64_t a, uint64_t b) {
     return a < b ? -1 : a > b;
 }
@@ -154,6 +159,7 @@ struct detector_options host_detector_options(struct script_host *host,
         .context = host,
         .on_alert = host_on_alert,
         .on_report = host_on_report,
+        .on_fact = host_on_fact,
         .find_event = script_loader_event,
     };
 }

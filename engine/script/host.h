@@ -28,6 +28,7 @@ struct script_sink {
     void (*on_custom)(void *context, struct custom_schema *schema, const void *event, const char *text);
     void (*on_alert)(void *context, const struct alert *alert);
     void (*on_report)(void *context, const struct report *report);
+    void (*on_fact)(void *context, const struct fact *fact); /* at once; may be NULL */
     /* All detectors have handled the batch, and nothing of it was told yet. What they sent is in the bag,
      * which may be taken (what is left in it is thrown away). Also once more after they said their last. May
      * be NULL: then nobody gathers. */

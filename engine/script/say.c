@@ -168,3 +168,19 @@ int host_report(lua_State *lua) {
     free(cells);
     return 0;
 }
+
+/* fact(host, topic, text, details) → true, or false if `host` is no address. */
+int host_fact(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    struct fact fact = {
+        .time = detector_clock(detector, current_head(detector)),
+        .detector = detector->name,
+        .topic = luaL_checkstring(lua, 2),
+        .text = luaL_checkstring(lua, 3),
+        .details = luaL_checkstring(lua, 4),
+    };
+    bool is_address = ip_parse(luaL_checkstring(lua, 1), &fact.host) == 0;
+    if (is_address && detector->options.on_fact) detector->options.on_fact(detector->options.context, &fact);
+    lua_pushboolean(lua, is_address);
+    return 1;
+}
