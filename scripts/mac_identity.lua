@@ -112,20 +112,25 @@ local function first_line(v)
         .. (" (%d %% sure)"):format(math.floor(v.confidence * 100 + 0.5))
 end
 
-local function tell(ip, host, changed)
-    local v = told_by(ip, host)
-    if not v then return end
-    if #v.families > 1 then warn_of_several(ip, host, v.families, v.evidence) end
-    if not changed and host.kind == KIND_NUMBER[v.kind] and math.abs(host.confidence - v.confidence) < tunables.change then return end
-    host.kind, host.confidence = KIND_NUMBER[v.kind], v.confidence
-    local same_as, address_of = others_of(ip, v.said)
-    lunette.emit("host", { address = ip, kind = v.kind, system = v.system, version = v.version, model = v.said.model, name = v.said.name,
-        confidence = v.confidence, evidence = v.evidence, address_of = address_of })
+local function tell_fact(ip, v, same_as)
     local line = table.concat(v.evidence, "; ")
     if #v.families > 1 then line = "several systems behind one address: " .. line end
     lunette.fact(ip, "identity", { first_line(v), line }, { kind = v.kind, system = v.system, version = v.version, model = v.said.model,
         model_name = model_names[v.said.model or ""], name = v.said.name, confidence = v.confidence, evidence = v.evidence,
         same_as = #same_as > 0 and same_as or nil, several = #v.families > 1 or nil })
+end
+
+-- changed: the version or a text did. The fact has the evidence as well, so it is told whenever something was learnt.
+local function tell(ip, host, changed)
+    local v = told_by(ip, host)
+    if not v then return end
+    if #v.families > 1 then warn_of_several(ip, host, v.families, v.evidence) end
+    local same_as, address_of = others_of(ip, v.said)
+    tell_fact(ip, v, same_as)
+    if not changed and host.kind == KIND_NUMBER[v.kind] and math.abs(host.confidence - v.confidence) < tunables.change then return end
+    host.kind, host.confidence = KIND_NUMBER[v.kind], v.confidence
+    lunette.emit("host", { address = ip, kind = v.kind, system = v.system, version = v.version, model = v.said.model, name = v.said.name,
+        confidence = v.confidence, evidence = v.evidence, address_of = address_of })
 end
 
 -- ---------------------------------------------------------------- learning
@@ -193,38 +198,51 @@ local function knows(ip, number)
     return host and host:at("seen", number) == 1
 end
 
+-- How much an address is worth as the one that a machine is known by: IPv4 before IPv6, others before link-local ones.
+local function order_of(ip) return address.version(ip) * 2 + (address.is_link_local(ip) and 1 or 0) end
+
+local function by_worth(a, b)
+    local x, y = order_of(a), order_of(b)
+    if x ~= y then return x < y end
+    return a < b
+end
+
+-- The machine's addresses with these two; those of a namesake elsewhere, or of before it moved, are forgotten.
+local function members_with(name, ip, other)
+    local all, known = machines:get(name) or {}, {}
+    for _, a in ipairs(all) do known[a] = true end
+    if not known[ip] and not known[other] then all, known = {}, {} end
+    for _, a in ipairs { ip, other } do
+        if not known[a] and #all < MOST_ADDRESSES then all[#all + 1], known[a] = a, true end
+    end
+    table.sort(all, by_worth)
+    machines:set(name, all)
+    return all
+end
+
 -- One address more of a machine: each has all signs of the other.
 local function join(name, ip, other)
-    local all = machines:get(name) or { ip }
-    if #all >= MOST_ADDRESSES then return end
-    local known = {}
-    for _, a in ipairs(all) do known[a] = true end
-    for _, a in ipairs { ip, other } do
-        if not known[a] then all[#all + 1], known[a] = a, true end
-    end
-    table.sort(all, function(a, b)
-        local x, y = address.version(a), address.version(b)
-        if x ~= y then return x < y end
-        return a < b
-    end)
-    machines:set(name, all)
+    local all = members_with(name, ip, other)
     local union, from, to, rank, texts = {}, versions.FIRST, versions.LAST, 0, {}
     for _, a in ipairs(all) do
-        local host, said = new_host(a), words:get(a)
+        local host = new_host(a)
         for i = 1, weigh.count do
             if host:at("seen", i) == 1 then union[i] = true end
         end
         if host.rank > rank then from, to, rank = host.from, host.to, host.rank end
-        for key, value in pairs(said or {}) do texts[key] = texts[key] or value end
+        for key, value in pairs(words:get(a) or {}) do texts[key] = texts[key] or value end
     end
+    texts.machine = name
     for _, a in ipairs(all) do
-        local host, said = new_host(a), words:get(a) or {}
+        local host, said, changed = new_host(a), words:get(a) or {}, false
         for i in pairs(union) do host:put("seen", i, 1) end
-        if rank > host.rank then host.from, host.to, host.rank = from, to, rank end
-        for key, value in pairs(texts) do said[key] = said[key] or value end
+        if rank > host.rank then host.from, host.to, host.rank, changed = from, to, rank, true end
+        for key, value in pairs(texts) do
+            if said[key] == nil then said[key], changed = value, true end
+        end
         said.machine = name
         words:set(a, said)
-        tell(a, host, true)
+        tell(a, host, changed)
     end
 end
 
@@ -351,20 +369,33 @@ local function announced(e)
     return found, rank
 end
 
-lunette.on("mdns", { type = "answer", protocol = "mdns", client_local = true }, function(e)
-    if not GROUPS[e.server_ip] or e.goodbye then return end
-    local ip = e.client_ip
+-- Who sent it. Of an answer to one host alone either side may be the client: the sender is the one whose address it gives.
+local function sender_of(e, addresses)
+    if GROUPS[e.server_ip] then return e.client_ip, e.client_local end
+    for i = 1, #addresses do
+        if addresses[i] == e.client_ip then return e.client_ip, e.client_local end
+        if addresses[i] == e.server_ip then return e.server_ip, e.server_local end
+    end
+    return nil, false
+end
+
+local function is_ours(ip) return hosts:get(ip) or not (address.is_global(ip) or address.is_loopback(ip)) end
+
+lunette.on("mdns", { type = "answer", protocol = "mdns", goodbye = false }, function(e)
+    local addresses = e.addresses
+    local ip, is_local = sender_of(e, addresses)
+    if not is_local then return end
     local found, rank = announced(e)
     local name = host_name(e.names)
     if name and not found.name then found.name, found.name_rank = name:match("^([^.]+)"), 2 end
     if found.name then found[#found + 1] = signs.of_hostname(found.name) end
     if #found > 0 or found.name then learn(ip, found, rank) end
     if not name then return end
-    for _, other in ipairs(e.addresses) do
+    local machine = ("%s %d %s"):format(name, e.vlan, e.iface or "")
+    for i = 1, #addresses do
+        local other = addresses[i]
         local said = words:get(other)
-        if other ~= ip and not address.is_global(other) and not address.is_loopback(other) and not (said and said.machine == name) then
-            join(name, ip, other)
-        end
+        if other ~= ip and not (said and said.machine == machine) and is_ours(other) then join(machine, ip, other) end
     end
 end)
 
