@@ -1,0 +1,248 @@
+-- What kind of program is it, where does it live, and who started it: names and paths as questions and answers.
+--
+-- Three ways lead to a program's class (data/programs.tsv): its name, as the host log writes it in full or the kernel cuts it to 16
+-- bytes; the app that it is a part of ("Slack Helper (Renderer)" is Slack's, whatever lies in Slack.app is Slack's); and the place
+-- where it lies. A row with a path holds for a program of that name only there, so a "Safari" in /tmp is no browser: that it
+-- calls itself so is told by `impostor`.
+--
+-- The lineage is read from `ancestry`, which every event of a flow has whose program a host log knows. Who stands behind a
+-- tool is the first ancestor that is more than a shell, an interpreter or a launcher.
+
+local lunette = require "lunette"
+
+local programs = {}
+
+local KERNEL_NAME = 16 -- bytes of a process' name that the kernel keeps (MAXCOMLEN, xnu bsd/sys/param.h)
+local REMEMBERED = 2048
+
+local GUI_CLASSES = { browser = true, office = true, mail = true, chat = true, editor = true, viewer = true, media = true }
+local BEHIND_NOBODY = { shell = true, interpreter = true, launcher = true }
+-- Window programs have helpers of these names; without the ending it is the program's own.
+local HELPER_ENDINGS = { " Helper %(.*%)?$", " Helper$", " Helper %u%u%u?$", " Networking$", " Web Content$" }
+
+-- ---------------------------------------------------------------- paths
+
+-- One spelling for places that have two: the data volume, /private, the sealed parts of the system that are grafted on.
+local function plain_path(path)
+    if path:find("^/System/Volumes/Data/") then path = path:sub(21) end
+    if path:find("^/private/") then path = path:sub(9) end
+    local rest = path:match("^/System/Volumes/Preboot/Cryptexes/%w+(/.*)$") or path:match("^/System/Cryptexes/%w+(/.*)$")
+    return rest or path
+end
+
+local PLACES = {
+    { "^/tmp/", "temp" }, { "^/var/tmp/", "temp" }, { "^/var/folders/", "temp" }, { "^/Users/[^/]+/%.Trash/", "temp" },
+    { "^/Volumes/", "volume" },
+    { "^/System/", "system" }, { "^/usr/bin/", "system" }, { "^/usr/s?bin/", "system" }, { "^/usr/libexec/", "system" }, { "^/usr/lib/", "system" },
+    { "^/usr/share/", "system" }, { "^/bin/", "system" }, { "^/sbin/", "system" }, { "^/Library/Apple/", "system" },
+    { "^/Applications/", "applications" }, { "^/Users/[^/]+/Applications/", "applications" },
+    { "^/Library/", "library" }, { "^/Users/[^/]+/Library/", "library" }, { "^/var/root/Library/", "library" },
+    { "^/Users/", "user" }, { "^/var/root/", "user" },
+}
+
+-- Where a path lies: "temp" (an app that macOS runs from a shuffled place, as it does with downloads, is there too), "volume",
+-- "system", "applications", "library", "user"; nil for other places (/opt, /usr/local) and for nil.
+function programs.is_within(path)
+    if not path then return nil end
+    path = plain_path(path)
+    for i = 1, #PLACES do
+        if path:find(PLACES[i][1]) then return PLACES[i][2] end
+    end
+end
+
+-- May a user without rights have put it there?
+function programs.is_user_writable(path)
+    local place = programs.is_within(path)
+    if place == "library" then return plain_path(path):find("^/Users/") ~= nil end
+    if place == "applications" then return plain_path(path):find("^/Users/") ~= nil end
+    return place == "temp" or place == "volume" or place == "user"
+end
+
+-- The outermost app that a path lies in: "Slack" for /Applications/Slack.app/Contents/…; nil outside of apps.
+function programs.app(path)
+    return path and path:match("/([^/]+)%.app/")
+end
+
+-- The last part of a path.
+function programs.base(path)
+    return path and path:match("([^/]+)/?$")
+end
+
+-- ---------------------------------------------------------------- the table
+
+local rows_by_name, rows_by_cut, places = {}, {}, {}
+
+-- "/System/|/Applications/Xcode*.app/" → list of Lua patterns.
+local function patterns_of(text)
+    local list = {}
+    for one in (text or ""):gmatch("[^|]+") do
+        local pattern = one:gsub("[%^%$%(%)%%%.%[%]%+%-%?]", "%%%0")
+        pattern = pattern:gsub("^%*/", "^.*/"):gsub("([^%.])%*", "%1[^/]*")
+        if pattern:sub(1, 1) ~= "^" then pattern = "^" .. pattern end
+        if one:sub(-1) ~= "/" then pattern = pattern .. "$" end
+        list[#list + 1] = pattern
+    end
+    return list[1] and list or nil
+end
+
+local function fits(patterns, path)
+    for i = 1, #patterns do
+        if path:find(patterns[i]) then return true end
+    end
+    return false
+end
+
+local function add_cut(name, row)
+    local cut = name:sub(1, KERNEL_NAME)
+    if rows_by_cut[cut] == nil then
+        rows_by_cut[cut] = row
+    elseif rows_by_cut[cut] and rows_by_cut[cut].class ~= row.class then
+        rows_by_cut[cut] = false -- two programs of different classes: the cut name tells nothing
+    end
+end
+
+for _, line in ipairs(lunette.tsv("programs.tsv")) do
+    local row = { name = line.name, class = line.class, patterns = patterns_of(line.path), note = line.note ~= "" and line.note or nil }
+    for trait in (line.traits or ""):gmatch("%a+") do row[trait] = true end
+    if line.name and line.name ~= "" then
+        rows_by_name[line.name] = row
+        if #line.name >= KERNEL_NAME then add_cut(line.name, row) end
+        if GUI_CLASSES[row.class] or row.gui then
+            -- "Google Chrome He", "Slack Helper (Re"
+            if #line.name < KERNEL_NAME then add_cut(line.name .. " Helper (Renderer)", row) end
+            if #line.name < KERNEL_NAME then add_cut(line.name .. " Helper (GPU)", row) end
+            if #line.name < KERNEL_NAME then add_cut(line.name .. " Helper (Plugin)", row) end
+        end
+    else
+        places[#places + 1] = row
+    end
+end
+
+local function holds(row, path)
+    return row and (not path or not row.patterns or fits(row.patterns, path)) and row or nil
+end
+
+-- The program that a helper belongs to, by its name alone.
+local function without_helper(name)
+    for i = 1, #HELPER_ENDINGS do
+        local start = name:find(HELPER_ENDINGS[i])
+        if start and start > 1 then return name:sub(1, start - 1) end
+    end
+end
+
+local function find_row(name, path)
+    local row = name and holds(rows_by_name[name], path)
+    if row then return row end
+    local owner = name and without_helper(name)
+    row = owner and holds(rows_by_name[owner], path)
+    if row then return row end
+    if path then
+        local app, base = programs.app(path), programs.base(path)
+        row = base ~= name and holds(rows_by_name[base], path) or app and holds(rows_by_name[app], path)
+        if row then return row end
+        for i = 1, #places do
+            if fits(places[i].patterns, path) then return places[i] end
+        end
+    end
+    return name and #name == KERNEL_NAME and holds(rows_by_cut[name] or nil, path) or nil
+end
+
+-- Programs are few and asked for often: what was found is kept, up to a bound, then forgotten all at once.
+local remembered, remembered_count = {}, 0
+local function row_of(name, path)
+    local key = path and (name or "") .. "\0" .. path or name
+    if not key then return nil end
+    local row = remembered[key]
+    if row ~= nil then return row or nil end
+    row = find_row(name, path and plain_path(path))
+    if remembered_count >= REMEMBERED then remembered, remembered_count = {}, 0 end
+    remembered[key], remembered_count = row or false, remembered_count + 1
+    return row
+end
+
+-- The class of a program, by its name (cut to 16 bytes or not) and its path (nil if unknown), or nil.
+function programs.class(name, path)
+    local row = row_of(name, path)
+    return row and row.class
+end
+
+-- Has it one of the table's traits? programs.has("nsurlsessiond", nil, "proxy")
+function programs.has(name, path, trait)
+    local row = row_of(name, path)
+    return row ~= nil and row[trait] == true
+end
+
+-- What the table says of it, or nil.
+function programs.note(name, path)
+    local row = row_of(name, path)
+    return row and row.note
+end
+
+-- Is it a program with windows, or a helper of one? By class, else by lying in an app outside of the system.
+function programs.is_gui(name, path)
+    local row = row_of(name, path)
+    if row and (GUI_CLASSES[row.class] or row.gui) then return true end
+    if not path or not programs.app(path) or programs.is_within(path) == "system" then return false end
+    return row == nil or (row.class ~= "shell" and row.class ~= "interpreter" and row.class ~= "network")
+end
+
+-- The name of the program that people know: the app's, else without " Helper (…)". "Code Helper" → "Code".
+function programs.known_as(name, path)
+    local app = programs.app(path)
+    if app and programs.is_within(path) ~= "system" then return app end
+    return name and without_helper(name) or name
+end
+
+-- A program that calls itself like one of Apple's, and is not: a sentence, or nil. signing_id: nil if unknown.
+function programs.impostor(name, path, signing_id)
+    local row = name and (rows_by_name[name] or #name == KERNEL_NAME and rows_by_cut[name])
+    if not row or not row.apple then return nil end
+    if signing_id and signing_id ~= "" and signing_id:sub(1, 10) ~= "com.apple." then return ("signed as %s"):format(signing_id) end
+    if path and path:sub(1, 1) == "/" and row.patterns and not fits(row.patterns, plain_path(path)) then return ("runs from %s"):format(path) end
+end
+
+-- ---------------------------------------------------------------- lineage
+
+-- Who started it, parent first: list of { name, class }, nil if unknown. `e` is an event (its ancestry is read), a text of that
+-- form ("sh < Microsoft Word < launchd") or a list of names (flow's and process' `ancestors`).
+function programs.lineage(e)
+    local list = {}
+    if type(e) == "table" then
+        for i = 1, #e do list[i] = { name = e[i], class = programs.class(e[i]) } end
+    else
+        local text = e
+        if type(e) ~= "string" then text = e.ancestry end
+        if not text then return nil end
+        local from = 1
+        while from do
+            local at, after = text:find(" < ", from, true)
+            local name = text:sub(from, at and at - 1)
+            if name ~= "" then list[#list + 1] = { name = name, class = programs.class(name) } end
+            from = after and after + 1
+        end
+    end
+    return list[1] and list or nil
+end
+
+-- Who is behind it: name and class of the first in the lineage that is no shell, interpreter or launcher; nil if nobody is or nothing is known.
+function programs.who_runs(e)
+    local lineage = programs.lineage(e)
+    if not lineage then return nil end
+    for i = 1, #lineage do
+        local one = lineage[i]
+        if not BEHIND_NOBODY[one.class or ""] then return one.name, one.class end
+    end
+end
+
+-- Did a person run it, at a terminal or over ssh? nil if the lineage is not known.
+function programs.is_user_run(e)
+    local lineage = programs.lineage(e)
+    if not lineage then return nil end
+    for i = 1, #lineage do
+        local one = lineage[i]
+        if one.class == "terminal" or programs.has(one.name, nil, "terminal") then return true end
+    end
+    return false
+end
+
+return programs
