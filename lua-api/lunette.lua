@@ -290,6 +290,11 @@ lunette.report = inside.alerts.report
 ---@param details? table<string, any> what the record has beside the text, as evidence; 4 KiB as JSON
 function lunette.fact(host, topic, text, details) inside.alerts.fact(host, topic, text, details) end
 
+---What this worker was given, and what could not be seen: in timers as it was at the last whole minute, in on_end all of
+---it. The workers' sums are the capture's. Not in handlers, nor where messages are gathered.
+---@return { packets: number, bytes: number, cut: number, undecoded: number, dropped: number, interface_dropped: number }
+function lunette.capture() return inside.alerts.capture() end
+
 ---A line on standard error, at most 100 a detector.
 ---@param text any
 function lunette.log(text) host.log(tostring(text)) end

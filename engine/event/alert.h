@@ -54,6 +54,16 @@ struct report {
     const char *const *cells;
 };
 
+/* What a worker was given and what it could not see (lunette.capture). Packets of other workers do not count,
+ * so the workers' sums are the capture's. */
+struct capture_figures {
+    uint64_t packets, bytes; /* after the filter, bytes on the wire */
+    uint64_t cut;            /* packets cut short by the snap length */
+    uint64_t undecoded;      /* packets whose headers could not be read */
+    uint64_t dropped;        /* live: by the kernel, before they came here */
+    uint64_t interface_dropped;
+};
+
 /* What a detector knows of a host, for its card (lunette.fact): the latest of a host and topic counts. All
  * strings are borrowed for the call. */
 struct fact {

@@ -41,6 +41,12 @@ enum flow_mark {
     MARK_TUNNELLED = 1 << 15,  /* it is inside a tunnel, and its facts say in which */
 };
 
+/* What went missing while the flow was open: partial.c. */
+enum flow_missing {
+    MISSING_CUT = 1 << 0,     /* payload was cut off by the snap length */
+    MISSING_DROPPED = 1 << 1, /* the kernel dropped packets of it (droptap) */
+};
+
 struct flow_side {
     uint64_t packets;
     uint64_t bytes;
@@ -74,7 +80,7 @@ struct flow {
     uint32_t isn[2];              /* TCP: sequence number before the first byte of each side */
     uint8_t icmp_type, icmp_code; /* of the first packet, as its client would send it */
     uint8_t protocol;             /* 1 + index in room->protocols, 0: unknown */
-    uint8_t unused;
+    uint8_t missing;              /* of enum flow_missing */
 };
 _Static_assert(sizeof(struct flow) == 256, "four cache lines");
 

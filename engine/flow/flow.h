@@ -93,6 +93,10 @@ void flow_room_burst(struct flow_room *room, const struct packet *packets, const
  * were left to other workers, and for idle live captures. A time in the past does nothing. */
 void flow_room_advance(struct flow_room *room, nanoseconds now);
 
+/* Live: packets were lost, as the kernel or the interface counts them, since this was called last. Flows that
+ * are open now may lack some. */
+void flow_room_lost(struct flow_room *room);
+
 /* The capture is over: ends all flows in the order in which they began. Without it, flow_room_free() drops
  * flows without a word, and what parsers own beside their state is lost. */
 void flow_room_finish(struct flow_room *room);

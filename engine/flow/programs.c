@@ -225,6 +225,7 @@ void programs_marks(struct flow_room *room, struct flow *flow, const struct pack
     if (origin->service_class != ORIGIN_NO_CLASS) programs->service_class = origin->service_class;
     if (origin->flow_id) programs->kernel_flow = origin->flow_id;
     if (!origin->drop_reason) return;
+    flow->missing |= MISSING_DROPPED;
     programs->drops++;
     programs->drop_reason = origin->drop_reason;
     programs->drop_function = word(room, origin->drop_function);

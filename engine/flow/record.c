@@ -47,6 +47,7 @@ void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanos
     const char *name =
         around->interface_name ? around->interface_name(around->context, flow->key.interface) : NULL;
     if (name && *name) head->iface = batch_string(around->batch, name);
+    head->partial = flow_partial(room, flow);
     programs_fill_head(room, flow, head);
 }
 

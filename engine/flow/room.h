@@ -57,6 +57,8 @@ struct flow_room {
     uint32_t protocol_count;
     uint64_t candidates[TRANSPORT_IP + 1]; /* by enum transport: protocols that read it */
     nanoseconds clock;
+    bool lost; /* packets were lost before they came here; open then was what began before … */
+    nanoseconds lost_at;
     const struct packet *packet; /* that is worked on */
     uint64_t seed;
     uint64_t next_id;
@@ -129,6 +131,10 @@ void record_flow(struct flow_room *room, const struct flow *flow, const char *re
 const char *flow_app_proto(const struct flow_room *room, const struct flow *flow);
 const char *flow_proto_word(uint8_t proto);
 const char *flow_state_word(const struct flow *flow);
+
+/* partial.c: what is missing of the flow so far, as events' heads say it; NULL if nothing is. */
+const char *flow_partial(const struct flow_room *room, const struct flow *flow);
+bool flow_is_one_sided(const struct flow *flow);
 
 /* anomaly.c: all strings static; `flow` may be NULL. */
 void anomaly_note(struct flow_room *room, struct flow *flow, nanoseconds time, const char *layer,

@@ -70,6 +70,7 @@ void flow_update(struct flow_room *room, struct flow *flow, unsigned number, con
         count_payload(flow, number, d->payload_length, news.fresh, time);
         if (tcp && d->payload_captured < d->payload_length) count_cut(room, flow, news.fresh, d);
     }
+    if (__builtin_expect(d->payload_captured < d->payload_length, 0)) flow->missing |= MISSING_CUT;
     if (__builtin_expect(d->carries != NULL, 0)) facts_carries(room, flow, d->carries);
     if ((flow->marks & (MARK_SILENT | MARK_TAP)) != MARK_SILENT && (d->has_ports || flow_is_other(flow))) {
         if (!(flow->marks & MARK_SILENT) && !d->carries) talk_packet(room, flow, number, d, time);

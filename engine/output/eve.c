@@ -420,6 +420,7 @@ static void put_own_part(struct buffer *b, const struct alert *alert) {
     pair_if_said(b, "where", alert->where);
     pair_if_said(b, "why", alert->why);
     pair_if_said(b, "next", alert->next);
+    if (alert->has_head) pair_if_said(b, "partial", alert->head.partial);
     if (alert->score == alert->score) json_pair_f64(b, "score", alert->score);
     if (alert->confidence == alert->confidence) json_pair_f64(b, "confidence", alert->confidence);
     if (alert->repeats) json_pair_u64(b, "repeats", alert->repeats);
@@ -440,6 +441,7 @@ void eve_alert(const struct eve *eve, struct buffer *b, const struct alert *aler
     if (alert->has_head) {
         struct event_head_body head = alert->head;
         head.time = alert->time;
+        head.partial = NULL; /* is told in the alert's own part */
         if (!batch) head.iface = (struct text_ref){0};
         put_event(&eve->programs[EVENT_head], b, &head, batch ? batch->text : NULL);
     } else {

@@ -58,13 +58,11 @@ static void add_name(struct summary *summary, const struct event_flow *flow, con
     top_add(summary->names, text, (size_t)length, 1, sent, received);
 }
 
-/* Somebody said something to a side that the capture never shows. Calls that nobody answered do not count,
- * nor does UDP, where much is said to all and answered by none. */
+/* One side of a connection that must have had two (flow/partial.c). Datagrams are left to scripts/visibility.lua:
+ * much is said to all and answered by none. */
 static bool is_one_sided(const struct event_flow *flow) {
-    const struct event_flow_body *f = &flow->body;
     if (!flow->head.proto || strcmp(flow->head.proto, "TCP") != 0) return false;
-    return (f->client_packets == 0 && f->server_payload > 0) ||
-           (f->server_packets == 0 && f->client_payload > 0);
+    return flow->head.partial && strstr(flow->head.partial, "one-sided");
 }
 
 void summary_add_flow(struct summary *summary, const struct event_flow *flow, const struct batch *batch) {

@@ -252,6 +252,29 @@ static void put_program(struct buffer *b, const struct terminal_style *style, co
     buffer_free(&text);
 }
 
+/* "one-sided, cut": a clause for each. */
+static void put_partial(struct buffer *b, const struct terminal_style *style, const struct alert *alert) {
+    static const char *const clauses[][2] = {
+        {"midstream", "the flow's beginning is missing"},
+        {"gaps", "bytes inside it are missing"},
+        {"one-sided", "only one direction was seen"},
+        {"cut", "its packets are cut off by the snap length"},
+        {"dropped", "packets were dropped while it was open"},
+    };
+    const char *partial = alert->has_head ? alert->head.partial : NULL;
+    struct buffer text = {0};
+    for (size_t i = 0; partial && i < sizeof clauses / sizeof clauses[0]; i++) {
+        if (!strstr(partial, clauses[i][0])) continue;
+        if (text.length) buffer_string(&text, ", ");
+        buffer_string(&text, clauses[i][1]);
+    }
+    if (text.length) {
+        buffer_char(&text, '\0');
+        if (!text.failed) put_line(b, style, "partial", text.at);
+    }
+    buffer_free(&text);
+}
+
 static void put_figure(struct buffer *b, const char *name, double value) {
     if (value == value) buffer_format(b, "  %s %.2f", name, value);
 }
@@ -261,6 +284,7 @@ void terminal_alert(struct buffer *b, const struct terminal_style *style, const 
     put_parties(b, style, alert);
     put_program(b, style, alert);
     put_line(b, style, "why", alert->why);
+    put_partial(b, style, alert);
     put_line(b, style, "next", alert->next);
     put_line(b, style, "ATT&CK", alert->attack);
     put_line(b, style, "packets", alert->pcap);

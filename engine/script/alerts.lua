@@ -253,6 +253,15 @@ return function(inside)
         if message then error("lunette.report: " .. message, 2) end
     end
 
+    function alerts.capture()
+        local packets, bytes, cut_short, undecoded, dropped, interface_dropped = host.capture()
+        if not packets then
+            error("lunette.capture: call it in a timer or in on_end, of a worker's part of the script", 2)
+        end
+        return { packets = packets, bytes = bytes, cut = cut_short, undecoded = undecoded, dropped = dropped,
+            interface_dropped = interface_dropped }
+    end
+
     function alerts.fact(address, topic, value, details)
         if not inside.loaded then error("lunette.fact: nothing has happened yet: call it in a handler", 2) end
         if type(topic) ~= "string" or #topic > TOPIC_LIMIT or not topic:find("^%l[%l%d _-]*$") then

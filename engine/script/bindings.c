@@ -464,6 +464,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"alert", host_alert},
         {"report", host_report},
         {"fact", host_fact},
+        {"capture", host_capture},
         {"classes", host_classes},
         {"stream", host_stream},
         {"hush", host_hush},

@@ -64,6 +64,8 @@ struct detector_options {
     void (*on_alert)(void *context, const struct alert *alert, const struct alert_place *place);
     void (*on_report)(void *context, const struct report *report);
     void (*on_fact)(void *context, const struct fact *fact);
+    /* What was seen up to the whole minute before `clock`, INT64_MAX: up to now. False: nobody counts. */
+    bool (*on_capture)(void *context, nanoseconds clock, struct capture_figures *out);
     /* Of a console's state alone (inspector.h), else NULL. */
     void (*on_answer)(void *context, const char *what, const char *text);
 };

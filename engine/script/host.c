@@ -55,6 +55,11 @@ static void host_on_fact(void *context, const struct fact *fact) {
     if (host->sink.on_fact) host->sink.on_fact(host->sink.context, fact);
 }
 
+static bool host_on_capture(void *context, nanoseconds clock, struct capture_figures *out) {
+    struct script_host *host = context;
+    return host->sink.on_capture && host->sink.on_capture(host->sink.context, clock, out);
+}
+
 static int compare_u64(uint64_t a, uint64_t b) {
     return a < b ? -1 : a > b;
 }
@@ -160,6 +165,7 @@ struct detector_options host_detector_options(struct script_host *host,
         .on_alert = host_on_alert,
         .on_report = host_on_report,
         .on_fact = host_on_fact,
+        .on_capture = host_on_capture,
         .find_event = script_loader_event,
     };
 }

@@ -29,6 +29,8 @@ struct script_sink {
     void (*on_alert)(void *context, const struct alert *alert);
     void (*on_report)(void *context, const struct report *report);
     void (*on_fact)(void *context, const struct fact *fact); /* at once; may be NULL */
+    bool (*on_capture)(void *context, nanoseconds clock,
+                       struct capture_figures *out); /* detector.h; may be NULL: nobody counts */
     /* All detectors have handled the batch, and nothing of it was told yet. What they sent is in the bag,
      * which may be taken (what is left in it is thrown away). Also once more after they said their last. May
      * be NULL: then nobody gathers. */

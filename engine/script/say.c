@@ -184,3 +184,20 @@ int host_fact(lua_State *lua) {
     lua_pushboolean(lua, is_address);
     return 1;
 }
+
+/* capture() → packets, bytes, cut, undecoded, dropped, interface_dropped; nothing in handlers and where nobody
+ * counts. */
+int host_capture(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    struct capture_figures figures = {0};
+    if (!detector->feed->in_timer || !detector->options.on_capture) return 0;
+    nanoseconds clock = detector->end ? INT64_MAX : detector_clock(detector, NULL);
+    if (!detector->options.on_capture(detector->options.context, clock, &figures)) return 0;
+    lua_pushnumber(lua, (double)figures.packets);
+    lua_pushnumber(lua, (double)figures.bytes);
+    lua_pushnumber(lua, (double)figures.cut);
+    lua_pushnumber(lua, (double)figures.undecoded);
+    lua_pushnumber(lua, (double)figures.dropped);
+    lua_pushnumber(lua, (double)figures.interface_dropped);
+    return 6;
+}

@@ -151,6 +151,7 @@ static inline struct detector *detector_of(lua_State *lua) {
 int host_alert(lua_State *lua);
 int host_report(lua_State *lua);
 int host_fact(lua_State *lua);
+int host_capture(lua_State *lua);
 
 /* bindings.c: adds a function, with the detector as upvalue, to the table on top of the stack. The watchdog
  * keeps its hands off until it is done: it must not call a script's function. */

@@ -184,6 +184,7 @@ int station_rescan(struct station *station, struct error *err) {
 static void interfaces_fill(struct station *station, struct station_figures *figures) {
     if (!station->tap) return;
     struct tap_figures taps[BOARD_INTERFACES];
+    uint64_t dropped = 0, interface_dropped = 0;
     figures->interface_count = tap_figures(station->tap, taps, BOARD_INTERFACES);
     for (uint32_t i = 0; i < figures->interface_count; i++) {
         struct board_interface *to = &figures->interfaces[i];
@@ -196,7 +197,10 @@ static void interfaces_fill(struct station *station, struct station_figures *fig
             .interface_dropped = taps[i].interface_dropped,
         };
         text_copy(to->name, sizeof to->name, taps[i].interface);
+        dropped += to->dropped;
+        interface_dropped += to->interface_dropped;
     }
+    worker_lost(station->worker, dropped, interface_dropped);
 }
 
 static struct board_detector *detector_entry(struct station_figures *figures, const char *name) {

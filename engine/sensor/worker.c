@@ -10,6 +10,7 @@
 #include "decode/tunnel.h"
 #include "protocol/list.h"
 #include "sensor/gather.h"
+#include "sensor/minutes.h"
 #include "sensor/recall.h"
 #include "sensor/tally.h"
 
@@ -39,6 +40,8 @@ struct worker {
     struct script_host *scripts;
     struct output_worker *output;
     struct worker_figures figures;
+    struct capture_figures own; /* of the packets that are its own */
+    struct minutes minutes;
     struct flow_counters counters; /* as of the last time that somebody asked */
     struct burst burst;
     nanoseconds clock; /* the latest time of a packet so far */
@@ -125,6 +128,12 @@ static void sink_report(void *context, const struct report *report) {
     if (worker->options->on_report) worker->options->on_report(worker->options->context, report);
 }
 
+static bool sink_capture(void *context, nanoseconds clock, struct capture_figures *out) {
+    const struct worker *worker = context;
+    *out = *minutes_at(&worker->minutes, clock, &worker->own);
+    return true;
+}
+
 static void on_packet(void *context, struct flow *flow, const struct packet *packet,
                       const struct decoded *decoded, enum direction direction) {
     struct worker *worker = context;
@@ -201,6 +210,7 @@ static int worker_open(struct worker *worker, struct error *err) {
         .on_alert = sink_alert,
         .on_report = sink_report,
         .on_drained = sink_drained,
+        .on_capture = sink_capture,
         .on_handled = options->gather ? sink_handled : NULL,
     };
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
@@ -289,6 +299,25 @@ static bool fragment_join(struct worker *worker, const struct packet *packet, st
     return false;
 }
 
+/* What this worker alone answers for: what was dealt to it. */
+static void count_own(struct worker *worker, const struct packet *packet, const struct decoded *decoded) {
+    bool whole = decoded->kind == DECODED_TRANSPORT;
+    if (whole ? !is_mine(worker, decoded) : !is_for_one(worker)) return;
+    worker->own.packets++;
+    worker->own.bytes += packet->original;
+    worker->own.cut += packet->captured < packet->original;
+    worker->own.undecoded += !whole && decoded->kind != DECODED_ARP && decoded->anomaly;
+}
+
+static void minute_begins(struct worker *worker, nanoseconds clock) {
+    if (minutes_full(&worker->minutes, clock)) {
+        burst_work(worker);
+        script_host_tick(worker->scripts);
+        minutes_forget(&worker->minutes);
+    }
+    minutes_note(&worker->minutes, clock, &worker->own);
+}
+
 static void count_packet(struct worker *worker, const struct packet *packet) {
     struct worker_figures *figures = &worker->figures;
     if (figures->packets == 0) figures->first = figures->last = packet->time;
@@ -338,6 +367,7 @@ static void hole_note(struct worker *worker, nanoseconds time) {
     nanoseconds from = worker->clock, to = clock_of(time);
     if (to <= from) return;
     worker->clock = to;
+    if (__builtin_expect(to >= worker->minutes.due, 0)) minute_begins(worker, to);
     if (to - from < HOLE_SECONDS * NS_PER_SECOND) return;
     burst_work(worker);
     script_host_hole(worker->scripts, from, to);
@@ -390,6 +420,7 @@ static void packet_take(struct worker *worker, const struct packet *packet) {
     decode_packet(packet, decoded);
     worker->figures.truncated += packet->captured < packet->original;
     if (decoded->kind != DECODED_TRANSPORT) count_undecoded(worker, decoded);
+    count_own(worker, packet, decoded);
     bool plain = decoded->kind != DECODED_TRANSPORT || (!decoded->fragment && !tunnel_possible(decoded));
     if (__builtin_expect(plain, 1))
         burst_add(worker, packet, packet, decoded);
@@ -400,6 +431,7 @@ static void packet_take(struct worker *worker, const struct packet *packet) {
 static void worker_start(struct worker *worker, nanoseconds first) {
     worker->started = true;
     worker->clock = worker->begun = clock_of(first);
+    minutes_note(&worker->minutes, worker->clock, &worker->own);
     script_host_start(worker->scripts, worker->clock);
     if (worker->options->gather) gather_start(worker->options->gather, worker->options->index, worker->clock);
 }
@@ -434,6 +466,13 @@ const struct endpoint *worker_endpoint(const struct worker *worker) {
 
 void worker_tick(struct worker *worker) {
     if (worker->started) script_host_tick(worker->scripts);
+}
+
+void worker_lost(struct worker *worker, uint64_t dropped, uint64_t interface_dropped) {
+    struct capture_figures *own = &worker->own;
+    if (dropped > own->dropped || interface_dropped > own->interface_dropped) flow_room_lost(worker->room);
+    own->dropped = dropped;
+    own->interface_dropped = interface_dropped;
 }
 
 void worker_advance(struct worker *worker, nanoseconds now, bool start) {
