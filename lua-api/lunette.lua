@@ -288,7 +288,7 @@ lunette.report = inside.alerts.report
 ---@param topic string up to 32 small letters, digits, spaces, _ and -
 ---@param text string|string[]|nil a line or several, 1024 bytes in all; nil takes it back
 ---@param details? table<string, any> what the record has beside the text, as evidence; 4 KiB as JSON
-function lunette.fact(host, topic, text, details) inside.alerts.fact(host, topic, text, details) end
+lunette.fact = inside.alerts.fact
 
 ---A line on standard error, at most 100 a detector.
 ---@param text any

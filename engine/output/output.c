@@ -222,7 +222,9 @@ static int print_summary(const struct outputs *o, struct summary *summary, struc
     summary->hosts_evicted = cards ? cards_figures(cards).evicted : 0;
     summary->cards = cards ? cards_list(cards, &summary->card_count) : NULL;
     summary->cards_shown = o->options.host_cards;
-    if (o->options.show_hosts)
+    if (o->options.show_hosts && summary->card_count == 0)
+        buffer_string(&text, "nothing is known of it: no detector told, and no program is named\n");
+    else if (o->options.show_hosts)
         card_print_list(summary->cards, summary->card_count, summary->cards_shown, &text, &o->style,
                         card_whole);
     else
@@ -394,7 +396,8 @@ void outputs_hosts(struct output_worker *worker, nanoseconds time) {
     const struct output_options *options = &worker->outputs->options;
     struct card_record to = {.time = time, .worker = worker};
     if (!options->record_hosts || options->record_count == 0) return;
-    each_card(worker->outputs, options->host, UINT32_MAX, &to, record_card);
+    uint32_t most = options->host_records ? options->host_records : UINT32_MAX;
+    each_card(worker->outputs, options->host, most, &to, record_card);
 }
 
 void outputs_stats(struct output_worker *worker, nanoseconds time, const struct stat_figure *figures,

@@ -50,6 +50,7 @@ struct output_options {
     bool show_hosts;       /* at the end, hosts' cards alone, whole, instead of a summary */
     uint32_t host_cards;   /* how many of them, there or in the summary */
     const struct ip *host; /* only this one's, in whatever comes out; or NULL */
+    uint32_t host_records; /* at most so many records of them; 0: all */
     bool keep_cards;       /* somebody may ask: outputs_cards(), outputs_say_hosts() */
     enum colour_choice colour;
 };
