@@ -3,7 +3,7 @@
 
 #include <jansson.h>
 
-enum { INDENT = 2, LABELS = 6, TEXTS = 20 };
+enum { INDENT = 2, LABELS = 6, TEXTS = 21 };
 
 /* "      label         text", wrapped. A label that is too long pushes its first line. Without a label it
  * goes on with the one before. */
