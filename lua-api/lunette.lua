@@ -288,7 +288,7 @@ lunette.report = inside.alerts.report
 ---@param topic string up to 32 small letters, digits, spaces, _ and -
 ---@param text string|string[]|nil a line or several, 1024 bytes in all; nil takes it back
 ---@param details? table<string, any> what the record has beside the text, as evidence; 4 KiB as JSON
-function lunette.fact(host, topic, text, details) inside.alerts.fact(host, topic, text, details) end
+lunette.fact = inside.alerts.fact
 
 ---What this worker was given, and what could not be seen: in timers as it was at the last whole minute, in on_end all of
 ---it. The workers' sums are the capture's. Not in handlers, nor where messages are gathered.

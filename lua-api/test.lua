@@ -61,6 +61,7 @@ function test.near(value, tolerance) return inside.judge.near(value, tolerance) 
 ---@field expect_none fun(c: lunette.test.Case) no alert
 ---@field ignore fun(c: lunette.test.Case, alert: lunette.test.Alert) alerts like this one may be there
 ---@field report fun(c: lunette.test.Case, report: lunette.test.Report) a report that has these
+---@field fact fun(c: lunette.test.Case, fact: lunette.test.Fact) a fact that has these, as it stands at the end; others may be there
 
 ---@alias lunette.test.Text string|lunette.test.Matcher
 ---@alias lunette.test.Number number|lunette.test.Matcher
@@ -88,6 +89,13 @@ function test.near(value, tolerance) return inside.judge.near(value, tolerance) 
 ---@field note? lunette.test.Text
 ---@field columns? string[]
 ---@field rows? table[] all of them, in order
+
+---@class lunette.test.Fact
+---@field host? lunette.test.Text
+---@field topic? lunette.test.Text
+---@field text? lunette.test.Text|string[] lines, with \n between them
+---@field detector? lunette.test.Text
+---@field details? table those that are named must be there; there may be more
 
 ---@class lunette.test.Host
 ---@field ip string

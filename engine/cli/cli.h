@@ -13,6 +13,7 @@ int cli_check(int argc, char **argv);
 int cli_profile(int argc, char **argv);
 int cli_ctl(int argc, char **argv);
 int cli_top(int argc, char **argv);
+int cli_hosts(int argc, char **argv);
 int cli_new(int argc, char **argv);
 int cli_test(int argc, char **argv);
 

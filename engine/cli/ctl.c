@@ -26,6 +26,9 @@ static const char usage[] =
     "      --host ADDRESS    only those of this host\n"
     "      --limit N         at most so many (default 100)\n"
     "  hosts               the busiest local hosts\n"
+    "  cards [ADDRESS]     what is known of each host, or of that one: who it is, its programs, its "
+    "findings\n"
+    "      --limit N         at most so many, the busiest first\n"
     "  alerts              the latest alerts, newest first\n"
     "      --limit N         at most so many\n"
     "  top                 hosts, names and detectors that keep it busy (a screen of it: lunette top)\n"
@@ -66,6 +69,7 @@ struct command {
     double seconds;                 /* to wait for the answer */
     ctl_printer *print;             /* NULL: as it is */
     bool host, limit, force, level; /* the options it takes */
+    bool address;                   /* … and a word, which is the host's */
 };
 
 static const struct command commands[] = {
@@ -79,6 +83,14 @@ static const struct command commands[] = {
      .host = true,
      .limit = true},
     {.name = "hosts", .method = "GET", .path = "/hosts", .seconds = 10, .print = ctl_print_hosts},
+    {.name = "cards",
+     .method = "GET",
+     .path = "/cards",
+     .seconds = 30,
+     .print = ctl_print_cards,
+     .host = true,
+     .limit = true,
+     .address = true},
     {.name = "alerts",
      .method = "GET",
      .path = "/alerts",
@@ -165,7 +177,7 @@ static int ask(const struct command *command, const struct request *request) {
     }
     buffer_string(&target, command->path);
     put_argument(&target, "host", request->host);
-    if (strcmp(command->path, "/flows") == 0) put_argument(&target, "limit", request->limit);
+    if (command->host) put_argument(&target, "limit", request->limit);
     put_argument(&target, "level", request->level);
     put_argument(&target, "force", request->force ? "1" : NULL);
     buffer_char(&target, '\0');
@@ -212,8 +224,10 @@ static int run(const struct command *command, struct request *request, char **re
     if (request->limit && check_limit(request) != 0)
         return complain("--limit: expected a number from 1 to 10000");
     if (command->level && count < 1) return complain("log-level: which? error, warning, info or debug");
-    if (count > command->level) {
-        snprintf(text, sizeof text, "'%.100s' is one word too many", rest[command->level]);
+    bool address = command->address && count > 0 && !request->host;
+    if (address) request->host = rest[0];
+    if (count > command->level + address) {
+        snprintf(text, sizeof text, "'%.100s' is one word too many", rest[command->level + address]);
         return complain(text);
     }
     if (command->level) {

@@ -1,7 +1,9 @@
 /* Tables are collected cell by cell and set by output/terminal.h, which makes safe what came off the wire. */
 #include "cli/ctl_print.h"
 
+#include "cli/card_read.h"
 #include "event/alert.h"
+#include "output/card_show.h"
 #include "output/terminal.h"
 
 #include <jansson.h>
@@ -360,6 +362,19 @@ void ctl_print_alerts(struct ctl_page *page, const void *answer) {
         print_party(page, "ATT&CK", text_of(a, "attack"));
     }
     if (!rows) buffer_string(page->b, "no alert yet\n");
+}
+
+void ctl_print_cards(struct ctl_page *page, const void *answer) {
+    const json_t *array = json_object_get(answer, "cards");
+    size_t rows = rows_of(page, array), shown = 0;
+    for (size_t i = 0; i < rows; i++) {
+        struct card *card = card_read(json_array_get(array, i));
+        if (!card) continue;
+        if (shown++) buffer_char(page->b, '\n');
+        card_print(card, page->b, &page->style, card_whole);
+        card_free(card);
+    }
+    if (!shown) buffer_string(page->b, "nothing is known of any host yet\n");
 }
 
 /* What was done, in a line: of reload, rotate, stop and log-level. */

@@ -14,6 +14,6 @@ typedef void ctl_printer(struct ctl_page *page, const void *answer);
 int ctl_print(ctl_printer *print, const char *body, uint32_t limit, struct buffer *out, struct error *err);
 
 ctl_printer ctl_print_status, ctl_print_scripts, ctl_print_flows, ctl_print_hosts, ctl_print_alerts,
-    ctl_print_top, ctl_print_summary;
+    ctl_print_top, ctl_print_cards, ctl_print_summary;
 
 #endif

@@ -112,6 +112,7 @@ static void fill_record(struct output_options *outputs, const struct value *valu
     if (!value->given) return;
     memset(outputs->record, 0, sizeof outputs->record);
     outputs->record_alerts = outputs->record_reports = outputs->record_stats = false;
+    outputs->record_hosts = false;
     outputs->record_custom = false;
     outputs->custom = (const char *const *)value->words;
     outputs->custom_count = value->count;
@@ -122,6 +123,7 @@ static void fill_record(struct output_options *outputs, const struct value *valu
         outputs->record_alerts |= strcmp(word, "alert") == 0;
         outputs->record_reports |= strcmp(word, "report") == 0;
         outputs->record_stats |= strcmp(word, "stats") == 0;
+        outputs->record_hosts |= strcmp(word, "host") == 0;
     }
 }
 
@@ -139,6 +141,7 @@ static void fill_outputs(struct output_options *outputs, const struct values *va
     outputs->show_alerts = !quiet && !value_flag(values, OPTION_NO_ALERTS);
     outputs->show_summary = !quiet && !value_flag(values, OPTION_NO_SUMMARY);
     outputs->show_progress = !quiet;
+    outputs->host_cards = (uint32_t)value_number(values, OPTION_HOSTS);
     outputs->colour = (enum colour_choice)value_number(values, OPTION_COLOR);
 }
 
@@ -238,6 +241,7 @@ int fill_live(struct live_options *live, const struct values *values, struct fil
     live->state_folder = path_or_none(values, OPTION_STATE);
     live->state_interval = value_number(values, OPTION_STATE_EVERY);
     live->stats_interval = value_number(values, OPTION_STATS_EVERY);
+    live->host_interval = value_number(values, OPTION_HOST_RECORDS);
     live->watch = !value_flag(values, OPTION_NO_WATCH);
     if (fill_host_logs(&live->host_logs, values, err) < 0) return -1;
     fill_outputs(&live->outputs, values);

@@ -5,11 +5,11 @@
 #include "base/log.h"
 #include "cli/word_check.h"
 #include "cli/fill.h"
+#include "cli/interrupt.h"
 #include "cli/rig_values.h"
 #include "cli/session.h"
 #include "workbench/rerun.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 static const char about[] =
@@ -17,22 +17,6 @@ static const char about[] =
     "\n"
     "Reads capture files (pcap, pcapng; plain, gzip or zstd; - for standard input), several of them\n"
     "merged by time, runs the detectors and prints alerts and a summary.\n";
-
-static atomic_bool interrupted; /* written by the signal handler alone */
-
-static void on_interrupt(int signal_number) {
-    (void)signal_number;
-    atomic_store(&interrupted, true);
-}
-
-/* The first signal ends the run in good order, also one that waits for a pipe: its read() is not taken up
- * again (no SA_RESTART). A second one ends the program at once. */
-static void catch_interrupts(void) {
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 static int wrong_use(const struct error *err) {
     log_failure(err->text);
@@ -58,8 +42,7 @@ static int run_at_full_speed(const struct invocation *invocation, const struct v
     if (fill_replay(&replay, values, &filling, &err) == 0) {
         replay.captures = (const char *const *)&invocation->argv[invocation->rest];
         replay.capture_count = (size_t)(invocation->argc - invocation->rest);
-        replay.stop = &interrupted;
-        catch_interrupts();
+        replay.stop = interrupts_catch();
         if (check_one_stdin(&replay.host_logs, replay.captures, replay.capture_count, &err) == 0)
             outcome = replay_run(&replay, &err);
     }
@@ -89,9 +72,8 @@ static int run_watching(const struct invocation *invocation, const struct values
             .captures = rig.captures,
             .capture_count = rig.capture_count,
             .style = terminal_style_of(STDOUT_FILENO, rig.colour),
-            .stop = &interrupted,
+            .stop = interrupts_catch(),
         };
-        catch_interrupts();
         outcome = rerun_watch(&rerun, &err);
     }
     rig_values_clear(&rig);

@@ -32,7 +32,7 @@ int check_setting(const char *word, struct error *err) {
 }
 
 int check_record(const char *word, struct error *err) {
-    static const char *const others[] = {"alert", "report", "stats"};
+    static const char *const others[] = {"alert", "report", "stats", "host"};
     enum event_kind kind = event_kind_named(word);
     if (kind != EVENT_head && !event_is_hidden(kind)) return 0;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)

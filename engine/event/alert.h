@@ -73,6 +73,7 @@ struct fact {
     const char *topic;   /* one to 32 of a-z, 0-9, space, '_', '-' */
     const char *text;    /* lines, with '\n' between them; "": the fact is taken back */
     const char *details; /* a JSON object, "{}" if there is none */
+    bool second_hand;    /* by a worker that sees little of that host: another one has its traffic */
 };
 
 #endif

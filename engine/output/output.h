@@ -5,6 +5,7 @@
  *      in each worker:   outputs_event, outputs_alert, outputs_report
  *                        outputs_advance   after each batch, also when nothing was written
  *                        outputs_done      when the worker has ended
+ *      outputs_hosts   after all workers, before the last outputs_done
  *      outputs_close   after all workers, prints the summary
  *
  * Records go to any number of receivers (output/receiver.h) as lines of JSON (output/eve.h); alerts also to
@@ -19,6 +20,7 @@
 #include "base/error.h"
 #include "event/alert.h"
 #include "event/batch.h"
+#include "output/cards.h"
 #include "output/eve.h"
 #include "output/receiver.h"
 #include "output/summary.h"
@@ -41,10 +43,15 @@ struct output_options {
     bool record_custom;
     const char *const *custom;
     size_t custom_count;
-    bool record_alerts, record_reports, record_stats;
-    bool show_alerts;   /* on the terminal, as they come */
-    bool show_summary;  /* on the terminal, at the end, reports included */
-    bool show_progress; /* on standard error, if it is a terminal */
+    bool record_alerts, record_reports, record_stats, record_hosts;
+    bool show_alerts;      /* on the terminal, as they come */
+    bool show_summary;     /* on the terminal, at the end, reports included */
+    bool show_progress;    /* on standard error, if it is a terminal */
+    bool show_hosts;       /* at the end, hosts' cards alone, whole, instead of a summary */
+    uint32_t host_cards;   /* how many of them, there or in the summary */
+    const struct ip *host; /* only this one's, in whatever comes out; or NULL */
+    uint32_t host_records; /* at most so many records of them; 0: all */
+    bool keep_cards;       /* somebody may ask: outputs_cards(), outputs_say_hosts() */
     enum colour_choice colour;
 };
 
@@ -86,6 +93,10 @@ void outputs_custom(struct output_worker *worker, struct custom_schema *schema, 
 /* `batch` may be NULL if the alert has no head. */
 void outputs_alert(struct output_worker *worker, const struct alert *alert, const struct batch *batch);
 void outputs_report(struct output_worker *worker, const struct report *report);
+
+/* What is known of a host, for its card (output/cards.h). Told again as it was it costs a look and a
+ * comparison. */
+void outputs_fact(struct output_worker *worker, const struct fact *fact);
 void outputs_stats(struct output_worker *worker, nanoseconds time, const struct stat_figure *figures,
                    uint32_t count);
 
@@ -101,6 +112,10 @@ void outputs_flush(struct output_worker *worker);
 /* The worker has seen the whole capture. What it still gives, such as statistics, comes after everybody's
  * records, and nobody waits for it any more. */
 void outputs_at_end(struct output_worker *worker);
+
+/* Nobody gives facts, alerts and flows any more: the hosts' records, after everybody's, by a worker that is
+ * not done yet. */
+void outputs_hosts(struct output_worker *worker, nanoseconds time);
 
 /* The worker gives nothing more. */
 void outputs_done(struct output_worker *worker);
@@ -122,6 +137,15 @@ void outputs_say(struct outputs *outputs, nanoseconds time, const char *what, ui
 /* A record of statistics. Figures of one object stand together. */
 void outputs_say_stats(struct outputs *outputs, nanoseconds time, const struct stat_figure *figures,
                        uint32_t count);
+
+/* The hosts' records as of now. */
+void outputs_say_hosts(struct outputs *outputs, nanoseconds time);
+
+/* A JSON array of such records, of the busiest `most` hosts; `only`: of that host, or NULL. No worker waits
+ * for it longer than it takes to copy some cards. */
+void outputs_cards(struct outputs *outputs, const struct ip *only, uint32_t most, nanoseconds time,
+                   struct buffer *b);
+struct card_figures outputs_card_figures(struct outputs *outputs); /* of all workers' tables */
 
 /* How the receivers fare, in the order of the options. Returns how many there are; fills in at most `most`.
  * Names are borrowed until outputs_close(). */

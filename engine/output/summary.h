@@ -13,6 +13,7 @@
 #include "output/summary_who.h"
 #include "output/terminal.h"
 
+struct card;
 struct top;
 
 enum {
@@ -75,6 +76,11 @@ struct summary {
     struct summary_report *reports; /* owned */
     uint32_t report_count;
     uint32_t reports_left_out;
+
+    /* Of all workers together, by the outputs, while the summary is printed. */
+    const struct card **cards; /* the busiest hosts first */
+    uint32_t card_count, cards_shown;
+    uint64_t hosts_evicted; /* whose cards gave way to others */
 };
 
 int summary_init(struct summary *summary, struct error *err);

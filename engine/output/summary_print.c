@@ -1,6 +1,8 @@
 /* The summary as text: a few lines of figures, then tables, then what the capture could not show. */
 #include "output/summary.h"
 
+#include "output/card_show.h"
+
 #include "output/top.h"
 
 #include <stdio.h>
@@ -254,10 +256,17 @@ static void print_unseen(struct page *p, const struct summary *s) {
     unseen(p, &any, s->not_ip, "packets without IP");
     unseen(p, &any, s->cut_text, "strings cut because an event had too much text");
     unseen(p, &any, s->reports_left_out, "reports left out of this summary");
+    unseen(p, &any, s->hosts_evicted, "hosts forgotten because there were more than can be kept");
     for (uint32_t i = 0; i < s->warning_count; i++) unseen_line(p, &any, s->warnings[i]);
     if (!s->anomaly_count) return;
     page_heading(p, "Odd in the traffic");
     print_anomalies(p, s);
+}
+
+static void print_hosts(struct page *p, const struct summary *s) {
+    if (!s->card_count || !s->cards_shown) return;
+    page_heading(p, "Hosts");
+    card_print_list(s->cards, s->card_count, s->cards_shown, p->b, p->style, card_brief);
 }
 
 void summary_print(const struct summary *s, struct buffer *b, const struct terminal_style *style) {
@@ -273,6 +282,7 @@ void summary_print(const struct summary *s, struct buffer *b, const struct termi
         if (s->host_logs[i] && s->host_logs[i][0]) line(&page, i ? "joined" : "host logs", s->host_logs[i]);
     print_alerts(&page, s);
     if (top_count(s->hosts) > 1) print_top(&page, "Local hosts", host_columns, s->hosts, TOP_HOSTS);
+    print_hosts(&page, s);
     summary_who_print_programs(&s->who, &page);
     print_top(&page, "Servers", name_columns, s->names, TOP_NAMES);
     summary_who_print_rest(&s->who, &page);

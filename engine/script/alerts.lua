@@ -164,14 +164,14 @@ return function(inside)
             if wrong then return (type(key) == "number" and "[%s]" or ".%s"):format(tostring(key)) .. wrong, what end
         end
     end
-    local function check_evidence(evidence)
+    local function check_evidence(what, evidence)
         looked_at = 0
         local wrong, kind = misfit(evidence, 1)
         if wrong then
-            error(("lunette.alert: evidence%s must be a string, a number, a boolean or a table of them, got %s"):format(wrong, kind), 3)
+            error(("%s%s must be a string, a number, a boolean or a table of them, got %s"):format(what, wrong, kind), 3)
         end
         if looked_at > EVIDENCE_LIMIT / 2 then
-            error(("lunette.alert: the evidence has more values than fit into %d bytes of JSON"):format(EVIDENCE_LIMIT), 3)
+            error(("%s has more values than fit into %d bytes of JSON"):format(what, EVIDENCE_LIMIT), 3)
         end
     end
 
@@ -213,10 +213,10 @@ return function(inside)
                 return false
             end
             repeats = entry and entry.held or 0
-            check_evidence(alert.evidence or {})
+            check_evidence("lunette.alert: evidence", alert.evidence or {})
             cooling:set(key, { ends = feed.now + alert.cooldown, held = 0 })
         end
-        if alert.key == nil then check_evidence(alert.evidence or {}) end
+        if alert.key == nil then check_evidence("lunette.alert: evidence", alert.evidence or {}) end
         local evidence = next(alert.evidence or {}) == nil and "{}" or json(alert.evidence, 1)
         if #evidence > EVIDENCE_LIMIT then
             error(("lunette.alert: the evidence is %d bytes as JSON, more than %d"):format(#evidence, EVIDENCE_LIMIT), 2)
@@ -267,11 +267,18 @@ return function(inside)
         if type(topic) ~= "string" or #topic > TOPIC_LIMIT or not topic:find("^%l[%l%d _-]*$") then
             error("lunette.fact: topic must be a short word in small letters, got " .. tostring(topic), 2)
         end
-        if type(value) == "table" then value = table.concat(value, "\n") end
+        if type(value) == "table" then
+            for i = 1, #value do
+                if not is_plain(value[i]) then
+                    error(("lunette.fact: text must be a list of strings, it has a %s"):format(type(value[i])), 2)
+                end
+            end
+            value = table.concat(value, "\n")
+        end
         if details ~= nil and type(details) ~= "table" then
             error("lunette.fact: details must be a table, got " .. type(details), 2)
         end
-        check_evidence(details or {})
+        check_evidence("lunette.fact: details", details or {})
         local written = next(details or {}) == nil and "{}" or json(details, 1)
         if #written > DETAILS_LIMIT then
             error(("lunette.fact: the details are %d bytes as JSON, more than %d"):format(#written, DETAILS_LIMIT), 2)

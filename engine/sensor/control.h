@@ -2,7 +2,7 @@
  * in Prometheus' text format there and, if asked for, on a loopback TCP port.
  *
  *      GET  /status /scripts /hosts?limit= /alerts?limit= /top /metrics /flows?host=&limit=
- *      POST /reload?force=1 /rotate /stop /log-level?level=debug
+ * /cards?host=&limit= POST /reload?force=1 /rotate /stop /log-level?level=debug
  *
  * Answers are JSON, also those that say no: {"error":"…"}. libmicrohttpd runs a thread for each request, so
  * that a reload that takes its time or a client that does holds up nobody else, with bounds on how many there
@@ -27,6 +27,8 @@ struct control_calls {
     /* Appends a JSON array of at most `limit` flows that are open now; `host` (text of an address) or NULL.
      * -1 if the workers did not answer in time. */
     int (*flows)(void *context, const char *host, uint32_t limit, struct buffer *json, struct error *err);
+    /* Appends a JSON array of the records of at most `limit` hosts, the busiest first; `host` as above. */
+    int (*cards)(void *context, const char *host, uint32_t limit, struct buffer *json, struct error *err);
     /* Reloads; waits for the outcome. `summary` says what was done, `err` why not. */
     int (*reload)(void *context, bool force, char *summary, size_t size, struct error *err);
     void (*rotate)(void *context);

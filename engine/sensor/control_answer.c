@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLOWS_DEFAULT = 100, FLOWS_MOST = 10000, LIST_MOST = 64 /* alerts, hosts */ };
+enum { FLOWS_DEFAULT = 100, FLOWS_MOST = 10000, CARDS_MOST = 100000, LIST_MOST = 64 /* alerts, hosts */ };
 
 static const char json_type[] = "application/json";
 
@@ -129,20 +129,26 @@ static void answer_done(struct control_answer *answer, const char *key, const ch
     buffer_string(&answer->body, "}\n");
 }
 
-static void answer_flows(struct control_desk *desk, const struct control_request *request,
-                         struct control_answer *answer) {
+typedef int ask_of_hosts(void *context, const char *host, uint32_t limit, struct buffer *json,
+                         struct error *err);
+
+/* What is asked of one host or of all: {"flows":[…]}. */
+static void answer_of_hosts(struct control_desk *desk, const struct control_request *request,
+                            struct control_answer *answer, ask_of_hosts *ask, const char *key, uint32_t usual,
+                            uint32_t most) {
     const char *host = request->argument(request->context, "host");
     uint32_t limit;
     struct ip address;
     struct error err = {0};
-    if (number_argument(request, "limit", FLOWS_DEFAULT, FLOWS_MOST, &limit, answer) != 0) return;
+    if (number_argument(request, "limit", usual, most, &limit, answer) != 0) return;
     if (host && ip_parse(host, &address) != 0) {
         control_error(answer, 400, "host: expected an IP address, got '%.60s'", host);
         return;
     }
-    buffer_string(&answer->body, "{\"flows\":");
+    buffer_char(&answer->body, '{');
+    json_key(&answer->body, key);
     pthread_mutex_lock(&desk->asking);
-    int result = desk->calls.flows(desk->calls.context, host, limit, &answer->body, &err);
+    int result = ask(desk->calls.context, host, limit, &answer->body, &err);
     pthread_mutex_unlock(&desk->asking);
     if (result != 0) {
         control_error(answer, 503, "%s", err.text[0] ? err.text : "the workers did not answer in time");
@@ -150,6 +156,16 @@ static void answer_flows(struct control_desk *desk, const struct control_request
     }
     answer->status = 200;
     buffer_string(&answer->body, "}\n");
+}
+
+static void answer_flows(struct control_desk *desk, const struct control_request *request,
+                         struct control_answer *answer) {
+    answer_of_hosts(desk, request, answer, desk->calls.flows, "flows", FLOWS_DEFAULT, FLOWS_MOST);
+}
+
+static void answer_cards(struct control_desk *desk, const struct control_request *request,
+                         struct control_answer *answer) {
+    answer_of_hosts(desk, request, answer, desk->calls.cards, "cards", CARDS_MOST, CARDS_MOST);
 }
 
 static void answer_reload(struct control_desk *desk, const struct control_request *request,
@@ -226,6 +242,7 @@ static const struct route routes[] = {
     {.path = "/top", .type = json_type, .show = answer_top},
     {.path = "/metrics", .type = METRICS_CONTENT_TYPE, .show = answer_metrics},
     {.path = "/flows", .type = json_type, .run = answer_flows},
+    {.path = "/cards", .type = json_type, .run = answer_cards},
     {.path = "/reload", .type = json_type, .run = answer_reload, .changes = true},
     {.path = "/rotate", .type = json_type, .run = answer_rotate, .changes = true},
     {.path = "/stop", .type = json_type, .run = answer_stop, .changes = true},
@@ -245,7 +262,7 @@ void control_refuse(const struct control_request *request, struct control_answer
         control_error(answer, 404,
                       request->metrics_only ? "there is only /metrics here"
                                             : "no such path; there are /status /scripts /hosts /alerts /top "
-                                              "/metrics /flows, and by POST /reload /rotate /stop "
+                                              "/metrics /flows /cards, and by POST /reload /rotate /stop "
                                               "/log-level");
         return;
     }

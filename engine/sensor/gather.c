@@ -88,6 +88,12 @@ static void sink_report(void *context, const struct report *report) {
     if (gather->options.on_report) gather->options.on_report(gather->options.context, report);
 }
 
+static void sink_fact(void *context, const struct fact *fact) {
+    struct gather *gather = context;
+    if (gather->output) outputs_fact(gather->output, fact);
+    if (gather->options.on_fact) gather->options.on_fact(gather->options.context, fact);
+}
+
 /* -------------------------------------------------------------------- life */
 
 struct gather *gather_new(const struct gather_options *options, struct error *err) {
@@ -115,7 +121,12 @@ static void detectors_look(struct gather *gather);
 
 int gather_employ(struct gather *gather, const struct script_host *worker, struct error *err) {
     const struct script_sink sink = {
-        .context = gather, .on_event = sink_event, .on_alert = sink_alert, .on_report = sink_report};
+        .context = gather,
+        .on_event = sink_event,
+        .on_alert = sink_alert,
+        .on_report = sink_report,
+        .on_fact = sink_fact,
+    };
     gather->host = script_host_new_gathering(worker, gather->batch, &sink, err);
     if (!gather->host) return -1;
     detectors_look(gather);

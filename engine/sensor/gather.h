@@ -44,6 +44,7 @@ struct gather_options {
     bool (*keep_packets)(void *context, const struct alert *alert, char path[PATH_MAX]);
     void (*on_alert)(void *context, const struct alert *alert);
     void (*on_report)(void *context, const struct report *report);
+    void (*on_fact)(void *context, const struct fact *fact);
 };
 
 struct gather *gather_new(const struct gather_options *options, struct error *err);

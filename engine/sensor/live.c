@@ -55,6 +55,7 @@ struct live_options live_options_defaults(void) {
         .privilege = {.keep_capture = true, .filter_calls = true},
         .state_interval = 60,
         .stats_interval = 60,
+        .host_interval = 3600,
         .watch = true,
     };
 }
@@ -198,6 +199,10 @@ static void on_second(uv_timer_t *timer) {
     if (sensor->options->stats_interval > 0 && now >= sensor->next_stats) {
         sensor->next_stats = now + seconds(sensor->options->stats_interval);
         sensor_stats(sensor);
+    }
+    if (sensor->options->host_interval > 0 && now >= sensor->next_hosts) {
+        sensor->next_hosts = now + seconds(sensor->options->host_interval);
+        outputs_say_hosts(sensor->outputs, sensor_wall());
     }
     if (sensor->options->state_folder && now >= sensor->next_state && all_move(sensor)) {
         sensor->next_state = now + seconds(sensor->options->state_interval);
@@ -357,6 +362,7 @@ static int outputs_start(struct sensor *sensor, struct error *err) {
     struct output_options outputs = sensor->options->outputs;
     outputs.show_progress = false;
     outputs.gathered = true;
+    outputs.keep_cards = sensor->options->control != NULL;
     sensor->outputs = outputs_open(&outputs, sensor->station_count, err);
     if (!sensor->outputs) return -1;
     const struct gather_options gather = {.workers = sensor->station_count,
@@ -544,6 +550,9 @@ static int outputs_end(struct sensor *sensor, struct error *err) {
     host_account(sensor, &summary, &account);
     summary.host_logs[0] = account.read;
     summary.host_logs[1] = account.joined;
+    if (sensor->options->host_interval > 0)
+        outputs_hosts(outputs_worker(sensor->outputs, 0),
+                      sensor->options->interfaces ? sensor_wall() : summary.last);
     for (uint32_t i = 0; i < sensor->station_count; i++) outputs_done(outputs_worker(sensor->outputs, i));
     int outcome = outputs_close(sensor->outputs, &summary, err);
     sensor->outputs = NULL;
@@ -604,6 +613,7 @@ static int sensor_run(struct sensor *sensor, struct error *err) {
     sensor->clock_offset = sensor_wall() - now;
     sensor->next_stats = now + seconds(sensor->options->stats_interval);
     sensor->next_state = now + seconds(sensor->options->state_interval);
+    sensor->next_hosts = now + seconds(sensor->options->host_interval);
     supervised_ready(sensor->self);
     uv_run(&sensor->loop, UV_RUN_DEFAULT);
 

@@ -47,6 +47,7 @@ struct live_options {
     const char *state_folder; /* where named state is kept over restarts, NULL: nowhere */
     double state_interval;    /* seconds between saves, default 60 */
     double stats_interval;    /* seconds between stats records, default 60; 0: none */
+    double host_interval;     /* seconds between records of hosts, default 3600; 0: none */
     bool watch;               /* reload when a script or its data change; default true */
     /* The configuration was asked to be read anew (SIGHUP, control): fills in what can change while it runs
      * (scripts and settings, log level). -1: it is broken, the old stays. NULL if there is no file. What it

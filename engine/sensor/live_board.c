@@ -301,6 +301,7 @@ void sensor_stats(struct sensor *sensor) {
     const struct board *board = &sensor->board;
     uint64_t delivered = 0, lost = 0, spooled = 0, errors = 0;
     const struct gather_figures gathered = gather_figures(sensor->gather);
+    const struct card_figures cards = outputs_card_figures(sensor->outputs);
     for (uint32_t i = 0; i < board->output_count; i++) {
         delivered += board->outputs[i].lines;
         lost += board->outputs[i].lost;
@@ -334,6 +335,10 @@ void sensor_stats(struct sensor *sensor) {
         {"detect.errors", errors},
         {"gather.messages", gathered.messages},
         {"gather.dropped", gathered.lost},
+        {"cards.hosts", cards.hosts},
+        {"cards.memory", cards.bytes},
+        {"cards.evicted", cards.evicted},
+        {"cards.dropped", cards.dropped},
         {"output.lines", delivered},
         {"output.lost", lost},
         {"output.spooled_bytes", spooled},

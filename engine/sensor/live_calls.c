@@ -109,6 +109,17 @@ static int call_flows(void *context, const char *host, uint32_t limit, struct bu
     return 0;
 }
 
+/* ------------------------------------------------------------------------ cards */
+
+static int call_cards(void *context, const char *host, uint32_t limit, struct buffer *json,
+                      struct error *err) {
+    struct sensor *sensor = context;
+    struct ip address;
+    if (host && ip_parse(host, &address) < 0) return error_set(err, "host: '%s' is no address", host);
+    outputs_cards(sensor->outputs, host ? &address : NULL, limit, sensor_wall(), json);
+    return 0;
+}
+
 /* --------------------------------------------------------------------- errands */
 
 static int call_reload(void *context, bool force, char *summary, size_t size, struct error *err) {
@@ -186,6 +197,7 @@ struct control_calls sensor_calls(struct sensor *sensor) {
         .context = sensor,
         .board = call_board,
         .flows = call_flows,
+        .cards = call_cards,
         .reload = call_reload,
         .rotate = call_rotate,
         .stop = call_stop,

@@ -243,6 +243,7 @@ static void replay_stats(struct replay *replay) {
         total.memory += c->memory;
     }
     const struct endpoint_figures host = host_figures(replay);
+    const struct card_figures cards = outputs_card_figures(replay->outputs);
     const struct stat_figure stats[] = {
         {"capture.packets", figures->packets},
         {"capture.bytes", figures->bytes},
@@ -275,7 +276,12 @@ static void replay_stats(struct replay *replay) {
         {"programs.refused", words_refused(replay->words)},
         {"gather.messages", gathered.messages},
         {"gather.dropped", gathered.lost},
+        {"cards.hosts", cards.hosts},
+        {"cards.memory", cards.bytes},
+        {"cards.evicted", cards.evicted},
+        {"cards.dropped", cards.dropped},
     };
+    outputs_hosts(outputs_worker(replay->outputs, 0), figures->last);
     outputs_stats(outputs_worker(replay->outputs, 0), figures->last, stats, sizeof stats / sizeof stats[0]);
 }
 

@@ -90,9 +90,9 @@ struct sensor {
         bool told;
     } off[BOARD_DETECTORS]; /* detectors that are or were switched off */
     uint32_t off_count;
-    int state_lock;                     /* descriptor, -1: none */
-    nanoseconds next_stats, next_state; /* monotonic */
-    nanoseconds clock_offset;           /* wall clock less the clock that is never set */
+    int state_lock;                                 /* descriptor, -1: none */
+    nanoseconds next_stats, next_state, next_hosts; /* monotonic */
+    nanoseconds clock_offset;                       /* wall clock less the clock that is never set */
     bool socket_missing;
 };
 

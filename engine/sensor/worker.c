@@ -134,6 +134,15 @@ static bool sink_capture(void *context, nanoseconds clock, struct capture_figure
     return true;
 }
 
+static void sink_fact(void *context, const struct fact *fact) {
+    struct worker *worker = context;
+    const struct worker_options *options = worker->options;
+    struct fact told = *fact;
+    told.second_hand = home_worker_of_host(&fact->host, options->workers) != options->index;
+    if (worker->output) outputs_fact(worker->output, &told);
+    if (options->on_fact) options->on_fact(options->context, &told);
+}
+
 static void on_packet(void *context, struct flow *flow, const struct packet *packet,
                       const struct decoded *decoded, enum direction direction) {
     struct worker *worker = context;
@@ -209,6 +218,7 @@ static int worker_open(struct worker *worker, struct error *err) {
         .on_custom = sink_custom,
         .on_alert = sink_alert,
         .on_report = sink_report,
+        .on_fact = sink_fact,
         .on_drained = sink_drained,
         .on_capture = sink_capture,
         .on_handled = options->gather ? sink_handled : NULL,

@@ -47,10 +47,11 @@ struct worker_options {
     /* Of every flow that ended and every alert, for whoever shows them. May be NULL. */
     void (*on_flow)(void *context, const struct event_flow *flow, const struct batch *batch);
     void (*on_alert)(void *context, const struct alert *alert);
-    /* Of events of the kinds in `wanted` ([EVENT_KINDS]), and of reports. May be NULL. */
+    /* Of events of the kinds in `wanted` ([EVENT_KINDS]), of reports and of facts. May be NULL. */
     const bool *wanted;
     void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
     void (*on_report)(void *context, const struct report *report);
+    void (*on_fact)(void *context, const struct fact *fact);
     /* Of events that scripts emit: `text` is what their references point into. May be NULL. */
     void (*on_custom)(void *context, struct custom_schema *schema, const void *event, const char *text);
 };

@@ -15,6 +15,12 @@ struct heard_report {
     char **cells; /* the columns' headings, then the rows */
 };
 
+struct heard_fact {
+    struct ip host;
+    char *detector, *topic, *text, *details;
+    json_t *parsed; /* the details */
+};
+
 size_t heard_alerts(const struct heard *heard) {
     return heard->alerts ? alert_list_count(heard->alerts) : 0;
 }
@@ -60,6 +66,46 @@ void heard_report(struct heard *heard, const struct report *report) {
     for (size_t i = 0; i < cells; i++) kept[report->columns + i] = copy(heard, report->cells[i]);
 }
 
+static void fact_clear(struct heard_fact *fact) {
+    free(fact->detector);
+    free(fact->topic);
+    free(fact->text);
+    free(fact->details);
+    json_decref(fact->parsed);
+}
+
+static struct heard_fact *fact_of(const struct heard *heard, const struct ip *host, const char *topic) {
+    for (size_t i = 0; i < heard->fact_count; i++)
+        if (ip_equals(&heard->facts[i].host, host) && strcmp(heard->facts[i].topic, topic) == 0)
+            return &heard->facts[i];
+    return NULL;
+}
+
+void heard_fact(struct heard *heard, const struct fact *fact) {
+    struct heard_fact *known = fact_of(heard, &fact->host, fact->topic);
+    if (known) {
+        fact_clear(known);
+        *known = heard->facts[--heard->fact_count];
+    }
+    if (!fact->text[0]) return; /* taken back */
+    struct heard_fact *grown = realloc(heard->facts, (heard->fact_count + 1) * sizeof *grown);
+    if (!grown) {
+        heard->failed = true;
+        return;
+    }
+    heard->facts = grown;
+    struct heard_fact made = {.host = fact->host,
+                              .detector = copy(heard, fact->detector),
+                              .topic = copy(heard, fact->topic),
+                              .text = copy(heard, fact->text),
+                              .details = copy(heard, fact->details),
+                              .parsed = json_loads(fact->details, JSON_ALLOW_NUL, NULL)};
+    if (made.detector && made.topic && made.text && made.details)
+        grown[heard->fact_count++] = made;
+    else
+        fact_clear(&made);
+}
+
 void heard_clear(struct heard *heard) {
     for (size_t i = 0; i < heard_alerts(heard); i++) json_decref(heard->evidence[i]);
     for (size_t i = 0; i < heard->report_count; i++) {
@@ -71,6 +117,8 @@ void heard_clear(struct heard *heard) {
         free(report->title);
         free(report->note);
     }
+    for (size_t i = 0; i < heard->fact_count; i++) fact_clear(&heard->facts[i]);
+    free(heard->facts);
     alert_list_free(heard->alerts);
     free(heard->evidence);
     free(heard->reports);
@@ -170,6 +218,18 @@ static void push_report(lua_State *lua, const struct heard_report *report) {
     lua_setfield(lua, -2, "rows");
 }
 
+static void push_fact(lua_State *lua, const struct heard_fact *fact) {
+    char host[IP_TEXT_SIZE];
+    ip_format(&fact->host, host);
+    lua_newtable(lua);
+    set_text(lua, "host", host);
+    set_text(lua, "detector", fact->detector);
+    set_text(lua, "topic", fact->topic);
+    set_text(lua, "text", fact->text);
+    push_json(lua, fact->parsed);
+    lua_setfield(lua, -2, "details");
+}
+
 void heard_push(const struct heard *heard, lua_State *lua) {
     luaL_checkstack(lua, 8, "no room for the findings");
     lua_newtable(lua);
@@ -185,6 +245,12 @@ void heard_push(const struct heard *heard, lua_State *lua) {
         lua_rawseti(lua, -2, (int)i + 1);
     }
     lua_setfield(lua, -2, "reports");
+    lua_newtable(lua);
+    for (size_t i = 0; i < heard->fact_count; i++) {
+        push_fact(lua, &heard->facts[i]);
+        lua_rawseti(lua, -2, (int)i + 1);
+    }
+    lua_setfield(lua, -2, "facts");
 }
 
 /* ── compared ────────────────────────────────────────────────────── */
@@ -211,4 +277,13 @@ ptrdiff_t heard_differ(const struct heard *a, const struct heard *b) {
     for (size_t i = 0; i < both; i++)
         if (!same_alert(alert_list_at(a->alerts, i), alert_list_at(b->alerts, i))) return (ptrdiff_t)i;
     return of_a == of_b ? -1 : (ptrdiff_t)both;
+}
+
+const char *heard_facts_differ(const struct heard *a, const struct heard *b) {
+    for (size_t i = 0; i < a->fact_count; i++) {
+        const struct heard_fact *one = &a->facts[i], *other = fact_of(b, &one->host, one->topic);
+        if (!other || !same_text(one->text, other->text) || !same_text(one->details, other->details))
+            return one->topic;
+    }
+    return a->fact_count < b->fact_count ? b->facts[0].topic : NULL;
 }

@@ -42,6 +42,11 @@ static void on_report(void *context, const struct report *report) {
     if (options->on_report) options->on_report(options->context, report);
 }
 
+static void on_fact(void *context, const struct fact *fact) {
+    const struct rig_options *options = &((struct rig *)context)->options;
+    if (options->on_fact) options->on_fact(options->context, fact);
+}
+
 static void on_custom(void *context, struct custom_schema *schema, const void *event, const char *text) {
     const struct rig_options *options = &((struct rig *)context)->options;
     if (options->on_custom) options->on_custom(options->context, schema, event, text);
@@ -53,7 +58,7 @@ static int rig_open(struct rig *rig, struct error *err) {
     if (!rig->home) return error_is_usage(err);
     if (!options->words && !(rig->words = words_new(WORDS_USUAL, WORDS_USUAL_BYTES, err))) return -1;
     const struct gather_options gather = {
-        .workers = 1, .context = rig, .on_alert = on_alert, .on_report = on_report};
+        .workers = 1, .context = rig, .on_alert = on_alert, .on_report = on_report, .on_fact = on_fact};
     rig->gather = gather_new(&gather, err);
     if (!rig->gather) return -1;
     rig->worker_options = (struct worker_options){
@@ -73,6 +78,7 @@ static int rig_open(struct rig *rig, struct error *err) {
         .on_custom = options->on_custom ? on_custom : NULL,
         .on_alert = on_alert,
         .on_report = on_report,
+        .on_fact = on_fact,
         .gather = rig->gather,
     };
     rig->worker = worker_new(&rig->worker_options, err);
@@ -95,6 +101,7 @@ struct rig *rig_new(const struct rig_options *options, struct error *err) {
 static void rig_abandon(struct rig *rig) {
     rig->options.on_alert = NULL;
     rig->options.on_report = NULL;
+    rig->options.on_fact = NULL;
     rig->options.on_event = NULL;
     rig->options.on_custom = NULL;
     rig_finish(rig);

@@ -28,6 +28,7 @@ struct rig_options {
     void (*on_event)(void *context, enum event_kind kind, const void *event, const struct batch *batch);
     void (*on_alert)(void *context, const struct alert *alert);
     void (*on_report)(void *context, const struct report *report);
+    void (*on_fact)(void *context, const struct fact *fact);
     void (*on_custom)(void *context, struct custom_schema *schema, const void *event, const char *text);
 };
 

@@ -9,7 +9,7 @@ return function(inside)
         floor = 0,          -- nothing may be told of before it: a capture ended there
         first = math.huge,  -- the earliest and the latest of what was told
         last = 0,
-        settings = {}, expectations = {}, ignored = {}, reports = {},
+        settings = {}, expectations = {}, ignored = {}, reports = {}, facts = {},
     }
     inside.case = case
     local c = {}  -- what the author has in hand: a proxy for `methods`
@@ -250,6 +250,10 @@ return function(inside)
 
     function methods.report(_, given)
         case.reports[#case.reports + 1] = noted("c:report", given, inside.judge.REPORT)
+    end
+
+    function methods.fact(_, given)
+        case.facts[#case.facts + 1] = noted("c:fact", given, inside.judge.FACT)
     end
 
     sealed(c, "c", methods)

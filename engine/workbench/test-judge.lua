@@ -115,10 +115,21 @@ return function(inside)
         category = { text }, attack = { text }, score = { number }, confidence = { number }, repeats = { number },
         time = { moment }, severity = { options.word("high", "medium", "low", "info") }, evidence = { "table" }, times = { "u16" },
     }
+    -- What a fact says: one string, lines with \n between them, or a list of lines.
+    local function lines_of(what, key, value)
+        if type(value) == "table" and not matchers[value] then
+            for _, line in ipairs(value) do
+                if type(line) ~= "string" then options.fail("%s: %s must be a list of strings, it has %s", what, key, options.describe(line)) end
+            end
+            return table.concat(value, "\n")
+        end
+        return text(what, key, value)
+    end
+    judge.FACT = { host = { text }, topic = { text }, text = { lines_of }, detector = { text }, details = { "table" } }
     judge.REPORT = { title = { text }, detector = { text }, note = { text }, columns = { "table" }, rows = { "table" } }
 
     local ORDER = { "detector", "title", "severity", "who", "where", "why", "next", "category", "attack", "score", "confidence",
-        "repeats", "time", "note", "columns" }
+        "repeats", "time", "note", "columns", "host", "topic", "text", "details" }
 
     -- An expectation as a list of { name, wanted, got }, what there is of evidence one by one.
     local function fields_of(wanted, finding)
@@ -303,6 +314,25 @@ return function(inside)
         return head .. "\n" .. table.concat(lines, "\n")
     end
 
+    -- ── facts ───────────────────────────────────────────────────────
+
+    -- One of the same host and topic is nearer than any other.
+    local function missing_fact(wanted, facts)
+        local near = {}
+        for _, fact in ipairs(facts) do
+            if matches(wanted, fact) then return nil end
+            if matches({ host = wanted.host, topic = wanted.topic }, fact) then near[#near + 1] = fact end
+        end
+        local best, lines = nearest(wanted, near[1] and near or facts, matches)
+        local head = "expected this fact; none at all was told, or stood at the end:"
+        if best then
+            head = ("expected this fact; the nearest at the end is by %s, of %s, and differs:"):format(best.detector, best.host)
+        else
+            lines = compared(wanted, nil, matches)
+        end
+        return head .. "\n" .. table.concat(lines, "\n")
+    end
+
     -- ── the verdict ─────────────────────────────────────────────────
 
     -- A list of { line, text }, empty if all is as expected.
@@ -324,6 +354,10 @@ return function(inside)
         end
         for _, expectation in ipairs(case.reports) do
             local message = missing_report(expectation.wanted, found.reports)
+            if message then failures[#failures + 1] = { expectation.line, message } end
+        end
+        for _, expectation in ipairs(case.facts) do
+            local message = missing_fact(expectation.wanted, found.facts)
             if message then failures[#failures + 1] = { expectation.line, message } end
         end
         if #left > 0 then failures[#failures + 1] = { case.none or case.line, unexpected(left) } end

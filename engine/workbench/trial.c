@@ -229,6 +229,10 @@ static void on_report(void *context, const struct report *report) {
     heard_report(context, report);
 }
 
+static void on_fact(void *context, const struct fact *fact) {
+    heard_fact(context, fact);
+}
+
 /* "--set NAME.key: there is no such tunable" is said at the line of c:set. */
 static void rig_refused(struct trial *trial, const char *why) {
     static const char option[] = "--set ";
@@ -277,6 +281,7 @@ static bool play(struct trial *trial, uint32_t batch, bool first, struct heard *
         .context = heard,
         .on_alert = on_alert,
         .on_report = on_report,
+        .on_fact = on_fact,
     };
     struct rig *rig = rig_new(&options, &err);
     if (!rig) {
@@ -307,6 +312,11 @@ static void play_again(struct trial *trial) {
                  "lunette.now() and e.time",
                  at + 1, heard_alerts(&trial->heard), heard_alerts(&again));
         if (at >= 0) trial_fail(trial, VERDICT_FAILED, case_line(trial), text);
+        const char *topic = at < 0 ? heard_facts_differ(&trial->heard, &again) : NULL;
+        snprintf(text, sizeof text,
+                 "the same packets, played again event by event, left another fact of the topic '%s'",
+                 topic ? topic : "");
+        if (topic) trial_fail(trial, VERDICT_FAILED, case_line(trial), text);
     }
     heard_clear(&again);
 }

@@ -15,7 +15,7 @@ ROOT = HERE.parents[1]
 BINARY = pathlib.Path(os.environ.get("LUNETTE", ROOT / "build" / "lunette"))
 SCRIPTS = ROOT / "scripts"
 # Made by the machine that watches, not by the traffic.
-OWN = {"stats", "sensor", "report"}
+OWN = {"stats", "sensor", "report", "host"}
 
 
 def read(path):

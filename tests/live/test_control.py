@@ -27,7 +27,7 @@ def error_of(body):
 # ── answers ──────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("path", ["status", "scripts", "hosts", "alerts", "top", "flows", "flows?limit=3&host=10.0.0.1"])
+@pytest.mark.parametrize("path", ["status", "scripts", "hosts", "alerts", "top", "flows", "flows?limit=3&host=10.0.0.1", "cards", "cards?host=192.168.7.24&limit=1"])
 def test_answers_json(tool, path):
     status, headers, body = tool.ask("GET", "/" + path)
     assert status == 200
@@ -520,6 +520,10 @@ def test_no_descriptor_stays_open(tool):
     (["flows", "--limit", "3"], ["192.168.1.10:50002", "[2001:db8::1]:443", "www.example.net", "34.0 kB"]),
     (["flows", "--host=10.1.2.3"], ["10.1.2.3:50000"]),
     (["hosts"], ["192.168.1.10", "9.0 GB", "5,000"]),
+    (["cards"], ["192.168.7.23 MacBook Pro", "identity by its SYN", "also fe80::1", "/usr/bin/curl: 2 flows, 10 B sent, 20 B received",
+                 "high: Beacon (3 times, last 2024-06-11 09:30:00)", "12 flows, 1.0 kB sent, 2.0 MB received", "phase boot"]),
+    (["cards", "192.168.7.24"], ["192.168.7.24", "phase boot"]),
+    (["cards", "--host", "192.0.2.1"], ["nothing is known"]),
     (["alerts", "--limit", "2"], ["Alert number 1", r"evil\x1b[2J", "T1071.001"]),
     (["top"], ["updates0.example.net", "lolbin"]),
     (["metrics"], ["# TYPE lunette_packets_total counter"]),
@@ -547,7 +551,7 @@ def test_ctl_takes_limits_seriously(tool):
 
 @pytest.mark.parametrize("words", [[], ["statsu"], ["status", "now"], ["status", "--limit", "3"], ["hosts", "--host", "1.1.1.1"],
                                    ["stop", "--force"], ["log-level"], ["log-level", "loud"], ["log-level", "info", "x"],
-                                   ["flows", "--limit", "0"], ["flows", "--limit", "x"], ["--nonsense"], ["--socket"],
+                                   ["flows", "--limit", "0"], ["flows", "--limit", "x"], ["cards", "192.168.7.23", "192.168.7.24"], ["--nonsense"], ["--socket"],
                                    ["--socket", "/" + "x" * 200, "status"]])
 def test_ctl_used_wrongly(tool, words):
     run = ctl(tool, *words)

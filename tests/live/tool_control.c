@@ -196,6 +196,32 @@ static int show_flows(void *context, const char *host, uint32_t limit, struct bu
     return 0;
 }
 
+/* Two hosts, one with all that a card may have. */
+static int show_cards(void *context, const char *host, uint32_t limit, struct buffer *json,
+                      struct error *err) {
+    static const char *const known[] = {"192.168.7.23", "192.168.7.24"};
+    (void)context, (void)err;
+    buffer_char(json, '[');
+    for (uint32_t i = 0; i < 2 && limit > 0; i++) {
+        if (host && strcmp(host, known[i]) != 0) continue;
+        limit--;
+        json_item(json);
+        buffer_string(json, "{\"timestamp\":\"2024-06-11T09:00:00.000000+0000\",\"event_type\":\"host\"");
+        json_pair_text(json, "src_ip", known[i]);
+        buffer_string(
+            json,
+            i ? ",\"host\":{\"flows\":1,\"facts\":{\"phase\":{\"text\":[\"boot\"],\"detector\":\"x\"}}}}"
+              : ",\"host\":{\"flows\":12,\"sent\":1000,\"received\":2000000,\"facts\":{\"identity\":{"
+                "\"text\":[\"MacBook Pro\",\"by its SYN\"],\"detector\":\"mac_identity\",\"since\":"
+                "\"2024-06-11T09:00:00.000000+0000\",\"details\":{\"same_as\":[\"fe80::1\"]}}},"
+                "\"programs\":[{\"name\":\"curl\",\"path\":\"/usr/bin/curl\",\"flows\":2,\"sent\":10,"
+                "\"received\":20}],\"findings\":[{\"title\":\"Beacon\",\"detector\":\"beacon\","
+                "\"severity\":1,\"count\":3,\"last\":\"2024-06-11T09:30:00.000000+0000\"}]}}");
+    }
+    buffer_char(json, ']');
+    return 0;
+}
+
 static int reload(void *context, bool force, char *summary, size_t size, struct error *err) {
     (void)context;
     char word[200] = "fine";
@@ -230,7 +256,8 @@ static void on_word(struct control *control, const char *word) {
 }
 
 int main(int argc, char **argv) {
-    struct control_options options = {.calls = {NULL, show_board, show_flows, reload, rotate, stop}};
+    struct control_options options = {
+        .calls = {NULL, show_board, show_flows, show_cards, reload, rotate, stop}};
     struct error err = {0};
     if (argc > 1 && strcmp(argv[1], "-") != 0) options.path = argv[1];
     for (int i = 2; i + 1 < argc; i += 2) {

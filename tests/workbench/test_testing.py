@@ -44,6 +44,38 @@ def test_what_differs_is_told_beside_what_came(author, expect, told):
     assert told in squeezed(out)
 
 
+# What it knows of a host is a fact; one that was taken back is none.
+TELLER = """
+local lunette = require "lunette"
+lunette.on("dns", { type = "query" }, function(e)
+    lunette.fact(e.client_ip, "identity", { "Mac, macOS 14", "by its question" }, { kind = "mac", score = 0.97 })
+    lunette.fact(e.client_ip, "phase", "steady")
+    lunette.fact(e.client_ip, "phase", nil)
+end)
+"""
+
+
+@pytest.mark.parametrize("expect", [
+    '',
+    'c:fact { host = "192.168.1.20", topic = "identity" }',
+    'c:fact { topic = "identity", text = "Mac, macOS 14\\nby its question", detector = "echo" }',
+    'c:fact { text = { "Mac, macOS 14", "by its question" }, details = { kind = "mac" } }',
+    'c:fact { text = t.contains "macOS", details = { score = t.near(1, 0.1) } }',
+])
+def test_a_fact_that_stands_passes(author, expect):
+    author.passes(ASK + expect, detector=TELLER)
+
+
+@pytest.mark.parametrize("expect, told", [
+    ('c:fact { host = "192.168.1.21", topic = "identity" }', '≠ host expected "192.168.1.21" got "192.168.1.20"'),
+    ('c:fact { topic = "identity", text = "Windows" }', '≠ text expected "Windows" got "Mac, macOS 14\\nby its question"'),
+    ('c:fact { topic = "identity", details = { kind = "pc" } }', '≠ details expected { kind = "pc" } got { kind = "mac", score = 0.97 }'),
+    ('c:fact { topic = "phase" }', '≠ topic expected "phase" got "identity"'),
+])
+def test_a_fact_that_is_not_so_is_told(author, expect, told):
+    assert told in squeezed(author.fails(ASK + expect, detector=TELLER))
+
+
 # Says when it was asked, and figures that are not whole.
 FIGURES = """
 local lunette = require "lunette"
