@@ -170,7 +170,11 @@ end
 
 -- ---------------------------------------------------------------- facts
 
-local function clock_of(time) return os.date("!%H:%M:%S", math.floor(time)) end
+-- The day is said where it is not that of `beside`.
+local function clock_of(time, beside)
+    local same_day = beside and math.floor(time / 86400) == math.floor(beside / 86400)
+    return os.date(same_day and "!%H:%M:%S" or "!%Y-%m-%d %H:%M:%S", math.floor(time))
+end
 
 local function list_of(words, most)
     if #words > most then return table.concat(words, ", ", 1, most) .. (" and %d more"):format(#words - most) end
@@ -195,6 +199,18 @@ local function summary_of(session, phase)
     return text
 end
 
+-- "update catalogue 18 connections, 42 MB": the rows that carry an install's weight.
+local function figures_of(own)
+    local words = {}
+    for _, row in ipairs(profile.phases.install.rows) do
+        if row.bytes_low > 0 then
+            local flows, content = book.sum(own, function(name) return profile.find("install", name) end, row)
+            if flows > 0 then words[#words + 1] = ("%s %d connections, %s"):format(row.mark, flows, book.human(content)) end
+        end
+    end
+    return table.concat(words, "; ")
+end
+
 -- The sessions of a host that had an early phase, and the one under way; oldest first.
 local function sessions_of(address, life)
     local list = {}
@@ -209,7 +225,7 @@ end
 
 local function update_fact(address, life)
     if not life.phase or not hosts.may_be_mac(address) then return end
-    local lines = { life.phase .. " since " .. clock_of(life.since) }
+    local lines = { life.phase .. " since " .. clock_of(life.since) .. (life.phase == "steady" and life.why and "; " .. life.why or "") }
     local phases = {}
     for _, session in ipairs(sessions_of(address, life)) do
         for _, step in ipairs(session.steps) do
@@ -218,7 +234,12 @@ local function update_fact(address, life)
                 if step.phase == life.phase and step.since == life.since then
                     lines[1] = lines[1] .. "; " .. text
                 else
-                    lines[#lines + 1] = ("%s %s to %s; %s"):format(step.phase, clock_of(step.since), step.over and clock_of(step.over) or "?", text)
+                    lines[#lines + 1] = ("%s %s to %s; %s"):format(step.phase, clock_of(step.since, life.since),
+                        step.over and clock_of(step.over, step.since) or "?", text)
+                end
+                if step.phase == "install" then
+                    local figures = figures_of(session.book)
+                    if figures ~= "" then lines[#lines + 1] = "install fetched: " .. figures end
                 end
                 local there, wanted = profile.marks(step.phase, session)
                 phases[#phases + 1] = { phase = step.phase, since = step.since, marks = there, of = wanted, strangers = session.stranger_count }
@@ -293,6 +314,13 @@ local function declare(address, life, session, phase, since, emit)
     session.steps[#session.steps + 1] = { phase = phase, since = since }
     session.phase = phase
     life.before, life.phase, life.since = life.phase or "unknown", phase, since
+    if phase == "boot" then
+        life.why = ("a boot or wake at %s was seen, %s"):format(clock_of(since), summary_of(session, "boot"))
+    elseif phase == "steady" and before and before.phase ~= "boot" then
+        life.why = nil
+    elseif phase == "steady" and not before then
+        life.why = ("no marks of another phase in %.0f minutes"):format(tunables.settled_after / 60)
+    end
     if phase == "steady" then life.settled = true end
     if EARLY[phase] or phase == "safari start" then keep(address, life, session) end
     if emit then lunette.emit("phase", { address = address, phase = phase, before = life.before }) end

@@ -36,13 +36,13 @@ function book.enter(own, most, name, over, up, down)
     return page
 end
 
--- Sums over the names of one row of the profile: connections, received.
+-- Sums over the names of one row of the profile: connections, content, received.
 function book.sum(own, row_of, row)
-    local flows, up, down = 0, 0, 0
+    local flows, content, down = 0, 0, 0
     for name, page in pairs(own.pages) do
-        if row_of(name) == row then flows, up, down = flows + page.flows, up + page.up, down + page.down end
+        if row_of(name) == row then flows, content, down = flows + page.flows, content + page.content, down + page.down end
     end
-    return flows, up, down
+    return flows, content, down
 end
 
 -- The names, in the order of their bytes.
