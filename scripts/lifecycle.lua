@@ -26,7 +26,7 @@
 -- person, or her programs, are at work. An image with the company's agents in it. An install over a captive portal or an inspecting proxy.
 --
 -- What it misses. Strangers under Apple's own names, or in an install that is done without network. Macs behind one address. A first boot at
--- an address that was another Mac's. The profile is of one machine of 2019: later systems add names, which are Apple's and listed as such.
+-- an address that was another Mac's. A Mac that installs half over IPv4 and half over IPv6 is two hosts here, with half of the marks each. The profile is of one machine of 2019: later systems add names, which are Apple's and listed as such.
 local lunette = require "lunette"
 local apple_names = require "apple_names"
 local book = require "lifecycle_book"
@@ -46,7 +46,7 @@ local tunables = lunette.tunables {
     strangers_in_install = 5, strangers_in_boot = 2, -- more of them before the phase was told: then it is none
     alerts = 5,           -- names told for a phase
     names = 512,          -- names kept of an early phase …
-    names_undecided = 64, -- … and before it is known which phase it is
+    names_undecided = 40, -- … and before it is known which phase it is
     excess = 2,           -- alert where volume is beyond so many times the profile's upper end
     sent_mb = 20,         -- MB sent to one of Apple's names, which no early phase sends
     cooldown = 86400,
@@ -78,14 +78,18 @@ for name in pairs(TIME_NAMES) do time_names[#time_names + 1] = name end
 -- One entry a host, kept small: what is known of each name is in its session, which the steady state has not.
 local lives = lunette.state("lives", { max = 20000 })
 local young = lunette.state("young", { max = 2000 })          -- address → the session under way
-local early = lunette.state("early", { max = 200, ttl = 7 * 86400 }) -- "address begin" → a session with an early phase
-local counts = lunette.records("counts", { max = 40000, fields = { flows = "u32[7]", up = "u64[7]", down = "u64[7]" } })
+local early = lunette.state("early", { max = 100, ttl = 7 * 86400 }) -- "address begin" → a session with an early phase
+local SUMS = { flows = "u32[7]", up = "u64[7]", down = "u64[7]" }
+local steady_sums = lunette.records("steady", { max = 20000, fields = SUMS })
+local boot_sums = lunette.records("boot", { max = 20000, fields = SUMS })
+local lump_of = lunette.state("lumps", { max = 20000, keep = false }) -- name → its place in the sums, judged before
 
 -- ---------------------------------------------------------------- whose name
 
 -- What a name is in a phase: "mark", "enrolment", "apple", "known" or "new", and a word about it.
 local function judge(name, phase, address)
-    if profile.find(phase, name) then return "mark", profile.find(phase, name).mark end
+    local mark = profile.find(phase, name)
+    if mark then return "mark", mark.mark end
     local enrolment = profile.find("enrolment", name)
     if enrolment then return "enrolment", enrolment.mark end
     local row = names.row(name)
@@ -154,7 +158,7 @@ end
 local function look_at(e, session, name, over)
     if name and session.seen[name] then return end
     if name then
-        if session.seen_count >= tunables.names then return end
+        if session.seen_count >= (session.kept and tunables.names or tunables.names_undecided) then return end
         session.seen[name], session.seen_count = true, session.seen_count + 1
     end
     note_vendor(session, name)
@@ -259,28 +263,38 @@ local function keep(address, life, session)
     life.early[#life.early + 1] = session.begin
 end
 
--- Names of a session that had no early phase are summed up; nothing is kept of them.
-local function lump(address, phase, name, server, flows, up, down)
+-- The place of a name in the sums of the steady state.
+local function place_of(name, server)
+    if not name then return names.apple_address(server) and LUMP["other Apple"] or LUMP.elsewhere end
+    local place = lump_of:get(name)
+    if place then return place end
     local row = profile.find("steady", name)
-    local group = row and row.mark
-    if not group then
-        local kind = judge(name, "steady", server)
-        group = kind == "apple" and "other Apple" or (kind == "known" or kind == "enrolment") and "known third parties" or "elsewhere"
+    if row then
+        place = LUMP[row.mark]
+    else
+        local kind = judge(name, "steady", "0.0.0.0") -- by the name alone: what is remembered holds for all hosts
+        place = kind == "apple" and LUMP["other Apple"] or kind == "new" and LUMP.elsewhere or LUMP["known third parties"]
     end
-    local record, i = counts:make(address .. " " .. phase), LUMP[group]
-    record:put("flows", i, record:at("flows", i) + flows)
-    record:put("up", i, record:at("up", i) + up)
-    record:put("down", i, record:at("down", i) + down)
+    lump_of:set(name, place)
+    return place
 end
 
+local function lump(sums, address, place, flows, up, down)
+    local record = sums:make(address)
+    record:put("flows", place, record:at("flows", place) + flows)
+    record:put("up", place, record:at("up", place) + up)
+    record:put("down", place, record:at("down", place) + down)
+end
+
+-- Of a session without an early phase the sums are kept, and no names.
 local function close_session(address, life, session)
     if not session.kept then
         local first = session.steps[1]
-        local phase = first and first.phase == "boot" and "boot" or "steady"
+        local sums = first and first.phase == "boot" and boot_sums or steady_sums
         local list = book.names(session.book)
         for _, name in ipairs(list) do
             local page = session.book.pages[name]
-            lump(address, phase, name, page.server, page.flows, page.up, page.down)
+            lump(sums, address, place_of(page.named and name, page.server), page.flows, page.up, page.down)
         end
     end
     for _, step in ipairs(session.steps) do
@@ -321,7 +335,10 @@ local function declare(address, life, session, phase, since, emit)
     elseif phase == "steady" and not before then
         life.why = ("no marks of another phase in %.0f minutes"):format(tunables.settled_after / 60)
     end
-    if phase == "steady" then life.settled = true end
+    if phase == "steady" then
+        local installed = before and before.phase == "install"
+        life.settled, life.installed = not installed, installed and since or nil
+    end
     if EARLY[phase] or phase == "safari start" then keep(address, life, session) end
     if emit then lunette.emit("phase", { address = address, phase = phase, before = life.before }) end
     if EARLY[phase] then
@@ -349,7 +366,8 @@ end
 -- Where the session stands at `now`; `emit` is false at the end of the capture, which is not an event.
 local function advance(address, life, session, now, emit)
     local age, phase = now - session.begin, session.phase
-    if not phase or phase == "boot" then
+    if session.dirty and (not phase or phase == "boot") then
+        session.dirty = false
         if age <= tunables.install_window and session.stranger_count <= tunables.strangers_in_install
             and fits(session, "install", tunables.install_score) then
             return declare(address, life, session, "install", session.begin, emit)
@@ -400,7 +418,9 @@ end
 
 local function mark(session, phase, row, time)
     if row.over == "ntp" and session.n[row.number] and phase ~= "boot" then return end
-    session.n[row.number] = (session.n[row.number] or 0) + 1
+    local n = (session.n[row.number] or 0) + 1
+    session.n[row.number] = n
+    if n == row.low then session.dirty = true end -- the scores may have changed
     session.at[row.number] = session.at[row.number] or time
 end
 
@@ -529,7 +549,7 @@ lunette.on("flow", { client_local = true, server_local = false, proto = { "TCP",
         end
         local page = book.enter(own, most, name or e.server_ip, over, e.client_payload, e.server_payload)
         if page then
-            page.server = e.server_ip
+            page.server, page.named = e.server_ip, name ~= nil
             if EARLY[phase] then check_volume(e, phase, name or e.server_ip, page) end
         end
         -- What is neither TLS nor HTTP is known when it is over.
@@ -539,7 +559,7 @@ lunette.on("flow", { client_local = true, server_local = false, proto = { "TCP",
         end
     else
         local booting = life.boot_from and e.start >= life.boot_from - 1 and e.start < life.boot_over
-        lump(address, booting and "boot" or "steady", name, e.server_ip, 1, e.client_payload, e.server_payload)
+        lump(booting and boot_sums or steady_sums, address, place_of(name, e.server_ip), 1, e.client_payload, e.server_payload)
     end
 end)
 
@@ -582,8 +602,8 @@ local function phase_rows(rows, address, session, step)
     return own.left
 end
 
-local function lump_rows(rows, address, phase)
-    local record = counts:get(address .. " " .. phase)
+local function lump_rows(rows, address, phase, sums)
+    local record = sums:get(address)
     if not record then return end
     for i, name in ipairs(LUMPS) do
         local flows = record:at("flows", i - 1)
@@ -613,8 +633,8 @@ lunette.on_end(function()
                 end
                 session = young:get(address)
                 if session and not session.kept then close_session(address, life, session) end
-                lump_rows(rows, address, "boot")
-                lump_rows(rows, address, "steady")
+                lump_rows(rows, address, "boot", boot_sums)
+                lump_rows(rows, address, "steady", steady_sums)
             end
         end
     end
