@@ -321,18 +321,11 @@ static void play(struct bench *bench, const char *path, struct home *home) {
     capture_close(capture);
 }
 
-/* A handler with loops of its own is not compiled as one piece: LuaJIT compiles the inner loop, and the trace
- * that would lead from its end back to the handler's caller cannot pass the protected call (LuaJIT says "NYI:
- * return to lower frame"). The loop around is then left to the interpreter, by chance or for good. */
-static bool has_inner_loops(const char *path, enum event_kind kind) {
-    return kind == EVENT_dns && strstr(path, "apple_allowlist") != NULL;
-}
-
 /* Of the kinds that came often enough to be hot: one whose loop is not compiled, or EVENT_head. */
 static enum event_kind not_compiled(struct bench *bench, const char *path, uint32_t *hot) {
     *hot = 0;
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
-        if (bench->seen[kind] < HOT_EVENTS || has_inner_loops(path, (enum event_kind)kind)) continue;
+        if (bench->seen[kind] < HOT_EVENTS) continue;
         (*hot)++;
         const char *name = event_schema_of((enum event_kind)kind)->name;
         if (noted(bench, "finished", name) == 0) return (enum event_kind)kind;
