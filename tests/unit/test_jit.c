@@ -322,7 +322,7 @@ static void play(struct bench *bench, const char *path, struct home *home) {
 }
 
 /* Of the kinds that came often enough to be hot: one whose loop is not compiled, or EVENT_head. */
-static enum event_kind not_compiled(struct bench *bench, const char *path, uint32_t *hot) {
+static enum event_kind not_compiled(struct bench *bench, uint32_t *hot) {
     *hot = 0;
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
         if (bench->seen[kind] < HOT_EVENTS) continue;
@@ -350,7 +350,7 @@ static bool detector_gets_compiled(const char *path, bool last_try) {
     for (int round = 0; round < MOST_ROUNDS; round++) {
         for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) play(&bench, samples[i], home);
         if (round + 1 < ROUNDS) continue;
-        left = not_compiled(&bench, path, &hot);
+        left = not_compiled(&bench, &hot);
         if (left == EVENT_head) break;
     }
     if (left != EVENT_head && last_try) {
