@@ -2,33 +2,54 @@
 --
 -- Only a row that Apple owns makes a connection Apple's by its name. Alias zones and content networks ("shared") carry others
 -- too; they count as Apple's only if the address is in Apple's own blocks as well.
+--
+-- What a connection is for is its category's number: `categories` lists them, each { group, name }, group one of "Apple", "known"
+-- and "elsewhere". A number is what an account can keep without a string.
 
 local names = {}
 
--- tables: rows of apple_domains.tsv, known_third_parties.tsv, apple_cidrs.tsv, cdn_cidrs.tsv. `set` is lunette.set.
+local function prefixes(set, list)
+    local cidrs = {}
+    for i, row in ipairs(list) do cidrs[i] = row.cidr end
+    return set.prefixes(cidrs)
+end
+
+-- tables: rows of apple_domains.tsv, known_third_parties.tsv, apple_cidrs.tsv, cdn_cidrs.tsv, apple_chains.tsv. `set` is lunette.set.
 function names.new(set, tables)
-    local rows, entries = {}, {}
+    local rows, entries, categories, number_of = {}, {}, {}, {}
+
+    local function category(group, name)
+        local key = group .. " " .. name
+        if not number_of[key] then
+            categories[#categories + 1] = { group = group, name = name }
+            number_of[key] = #categories
+        end
+        return number_of[key]
+    end
+    local elsewhere, by_address = category("elsewhere", "elsewhere"), category("Apple", "by address")
+
     local function add(row)
         local ports, any = {}, false
         for port in (row.ports or ""):gmatch("%l+/%d+") do ports[port], any = true, true end
         -- A service on TLS over TCP may be on QUIC as well, and the other way round.
         if ports["tcp/443"] or ports["udp/443"] then ports["tcp/443"], ports["udp/443"] = true, true end
+        local owner = row.owner or "third-party"
+        local at_apple = category("Apple", row.category)
         rows[#rows + 1] = { name = row.name, match = row.match, category = row.category, purpose = row.purpose,
-            owner = row.owner or "third-party", ports = any and ports or nil }
+            owner = owner, ports = any and ports or nil, at_apple = at_apple,
+            at_others = owner == "apple" and at_apple or category("known", row.category) }
         entries[#entries + 1] = row.match == "exact" and "=" .. row.name or row.name
     end
     for _, row in ipairs(tables.apple) do add(row) end
     for _, row in ipairs(tables.third_parties) do add(row) end
 
-    local function prefixes(list)
-        local cidrs = {}
-        for i, row in ipairs(list) do cidrs[i] = row.cidr end
-        return set.prefixes(cidrs)
-    end
     local domains = set.domains(entries)
-    local apple_blocks, cdn_blocks = prefixes(tables.blocks), prefixes(tables.networks)
+    local apple_blocks, cdn_blocks = prefixes(set, tables.blocks), prefixes(set, tables.networks)
+    local zones = {}
+    for i, row in ipairs(tables.chains) do zones[i] = row.zone end
+    local chain_zones = set.domains(zones)
 
-    local object = {}
+    local object = { categories = categories }
 
     -- The row of a name, or nil.
     function object.row(name)
@@ -47,15 +68,20 @@ function names.new(set, tables)
     -- Content networks, and addresses that only translate others (NAT64, RFC 6052).
     function object.shared_address(address) return cdn_blocks:has(address) or address:sub(1, 9) == "64:ff9b::" end
 
-    -- Group, category, purpose of a connection.
-    function object.classify(name, address)
-        local row = object.row(name)
-        if row and row.owner == "apple" then return "Apple", row.category, row.purpose end
-        if apple_blocks:has(address) then
-            return "Apple", row and row.category or "by address", row and row.purpose or "Address block that is Apple's alone"
+    -- The first name of a chain of CNAMEs that is Apple's or in a zone that Apple's chains pass, or nil.
+    function object.known_link(chain)
+        for _, name in ipairs(chain) do
+            if chain_zones:has(name) or object.apple_row(name) then return name end
         end
-        if row then return "known", row.category, row.purpose end
-        return "elsewhere"
+    end
+
+    -- Number of the category that a connection belongs to, and its row.
+    function object.classify(name, address)
+        local number = name and domains:find(name)
+        if not number then return apple_blocks:has(address) and by_address or elsewhere end
+        local row = rows[number]
+        if row.owner ~= "apple" and apple_blocks:has(address) then return row.at_apple, row end
+        return row.at_others, row
     end
 
     return object

@@ -1,11 +1,28 @@
 -- Who talked to whom, how often and how much: the table that an analyst draws up by hand when a capture of a Mac is new to her.
 --
--- Two books: totals per host and group, and an account per host, group and name. Both are bounded states handed in by the
--- detector; when accounts give way the totals still stand.
+-- Two books, both bounded and handed in by the detector. Accounts: one of 24 bytes per host and name, keyed "host name". Hosts: one per
+-- host, with an array of connections and bytes by category, so that "software-update 44 MB in 26" costs no walk through the
+-- accounts, and sums that still stand when accounts have given way.
 
 local ledger = {}
 
 local TITLES = { Apple = "Apple", known = "Known third parties", elsewhere = "Elsewhere" }
+local GROUPS = { "Apple", "known", "elsewhere" }
+local NUMBER_OF = { Apple = 0, known = 1, elsewhere = 2 }
+
+ledger.ACCOUNT_FIELDS = { flows = "u32", category = "u8", up = "u64", down = "u64" }
+function ledger.host_fields(categories)
+    return { flows = ("u32[%d]"):format(categories), bytes = ("u64[%d]"):format(categories), up = "u64[3]", down = "u64[3]" }
+end
+
+-- A number that is another one if the list of categories is: counts by category are then no longer what they say.
+function ledger.version(categories)
+    local sum = #categories
+    for i, category in ipairs(categories) do
+        for position = 1, #category.name do sum = (sum * 31 + category.name:byte(position) + i) % 1000003 end
+    end
+    return sum + 1
+end
 
 -- "42 MB", the way one says it.
 function ledger.human(bytes)
@@ -24,67 +41,125 @@ end
 
 local function by_host_and_bytes(a, b)
     if a.host ~= b.host then return a.host < b.host end
-    if a.rank ~= b.rank then return a.rank < b.rank end
-    if a.up + a.down ~= b.up + b.down then return a.up + a.down > b.up + b.down end
+    if a.group ~= b.group then return a.group < b.group end
+    if a.bytes ~= b.bytes then return a.bytes > b.bytes end
     return a.name < b.name
 end
 
-function ledger.new(accounts, totals)
-    local object = {}
+local function by_bytes(a, b)
+    if a.bytes ~= b.bytes then return a.bytes > b.bytes end
+    return a.name < b.name
+end
 
-    local function book(state, key, host, group, name)
-        local account = state:get(key)
-        if not account then
-            account = { host = host, group = group, name = name, flows = 0, up = 0, down = 0 }
-            state:set(key, account)
-        end
-        return account
-    end
+-- accounts and hosts are lunette.records with the fields above; categories as in apple_names; purpose_of(name) tells what a name is for.
+function ledger.new(accounts, hosts, categories, purpose_of)
+    local object, group_of = {}, {}
+    for i, category in ipairs(categories) do group_of[i] = NUMBER_OF[category.group] end
 
     -- Adds one connection. `up` is what the host sent.
-    function object.add(host, group, name, category, purpose, up, down)
-        local account = book(accounts, host .. " " .. group .. " " .. name, host, group, name)
-        account.category, account.purpose = category, purpose
+    function object.add(host, name, category, up, down)
+        local account = accounts:make(host .. " " .. name)
+        account.category = category
         account.flows, account.up, account.down = account.flows + 1, account.up + up, account.down + down
-        local total = book(totals, host .. " " .. group, host, group, TITLES[group])
-        total.flows, total.up, total.down = total.flows + 1, total.up + up, total.down + down
+        local group, total = group_of[category], hosts:make(host)
+        total:put("flows", category - 1, total:at("flows", category - 1) + 1)
+        total:put("bytes", category - 1, total:at("bytes", category - 1) + up + down)
+        total:put("up", group, total:at("up", group) + up)
+        total:put("down", group, total:at("down", group) + down)
     end
 
-    local function sorted(state)
-        local list, rank = {}, { Apple = 1, known = 2, elsewhere = 3 }
-        for _, account in state:each() do
-            account.rank = rank[account.group]
-            list[#list + 1] = account
+    local function flows_of(total, group)
+        local flows = 0
+        for i = 1, #categories do
+            if group_of[i] == group then flows = flows + total:at("flows", i - 1) end
         end
-        table.sort(list, by_host_and_bytes)
-        return list
+        return flows
+    end
+
+    -- Connections and bytes of a host in all, or nil.
+    function object.sum(host)
+        local total = hosts:get(host)
+        if not total then return nil end
+        local flows, bytes = 0, 0
+        for group = 0, 2 do
+            flows, bytes = flows + flows_of(total, group), bytes + total:at("up", group) + total:at("down", group)
+        end
+        return flows, bytes
     end
 
     -- One row per host and group.
     function object.total_rows()
-        local rows = {}
-        for i, a in ipairs(sorted(totals)) do
-            rows[i] = { a.host, a.name, a.flows, ledger.human(a.up), ledger.human(a.down) }
+        local rows, order = {}, {}
+        for host in hosts:each() do order[#order + 1] = host end
+        table.sort(order)
+        for _, host in ipairs(order) do
+            local total = hosts:get(host)
+            for group = 0, 2 do
+                local flows = flows_of(total, group)
+                if flows > 0 then
+                    rows[#rows + 1] = { host, TITLES[GROUPS[group + 1]], flows, ledger.human(total:at("up", group)),
+                        ledger.human(total:at("down", group)) }
+                end
+            end
         end
         return rows
     end
 
+    -- What a host's connections of one group were for: a list of { name, flows, bytes }, most bytes first.
+    function object.purposes(host, group)
+        local list, total = {}, hosts:get(host)
+        for i, category in ipairs(total and categories or {}) do
+            local flows = total:at("flows", i - 1)
+            if flows > 0 and category.group == group then
+                list[#list + 1] = { name = category.name, flows = flows, bytes = total:at("bytes", i - 1) }
+            end
+        end
+        table.sort(list, by_bytes)
+        return list
+    end
+
+    -- The names of one group, for the hosts in `wanted` (host → true): host → list of { name, flows, bytes }, most bytes first. Walks
+    -- all accounts.
+    function object.names(wanted, group)
+        local lists, number = {}, NUMBER_OF[group]
+        for key, account in accounts:each() do
+            if group_of[account.category] == number then
+                local host, name = key:match("^(%S+) (.*)$")
+                if wanted[host] then
+                    local list = lists[host] or {}
+                    lists[host] = list
+                    list[#list + 1] = { name = name, flows = account.flows, bytes = account.up + account.down }
+                end
+            end
+        end
+        for _, list in pairs(lists) do table.sort(list, by_bytes) end
+        return lists
+    end
+
     -- A list of { host, rows, left }: for each host its names, of each group at most `most`; `left` were left out. The hosts with the most
     -- bytes, at most `hosts` of them; second result: how many hosts there are.
-    function object.by_host(hosts, most)
+    function object.by_host(shown_hosts, most)
+        local all = {}
+        for key, account in accounts:each() do
+            local host, name = key:match("^(%S+) (.*)$")
+            all[#all + 1] = { host = host, name = name, group = group_of[account.category] or 2, category = account.category,
+                flows = account.flows, up = account.up, down = account.down, bytes = account.up + account.down }
+        end
+        table.sort(all, by_host_and_bytes)
         local list, of, count = {}, {}, {}
-        for _, a in ipairs(sorted(accounts)) do
+        for _, a in ipairs(all) do
             local entry = of[a.host]
             if not entry then
                 entry = { host = a.host, rows = {}, left = 0, bytes = 0 }
                 of[a.host], list[#list + 1] = entry, entry
             end
-            entry.bytes = entry.bytes + a.up + a.down
+            entry.bytes = entry.bytes + a.bytes
             local key = a.host .. a.group
             count[key] = (count[key] or 0) + 1
             if count[key] <= most then
-                entry.rows[#entry.rows + 1] = { a.name, a.category or TITLES[a.group]:lower(), ledger.brief(a.purpose or ""), a.flows,
-                    ledger.human(a.up), ledger.human(a.down) }
+                local category = categories[a.category]
+                entry.rows[#entry.rows + 1] = { a.name, category and category.name or "elsewhere",
+                    ledger.brief(purpose_of(a.name, category) or ""), a.flows, ledger.human(a.up), ledger.human(a.down) }
             else
                 entry.left = entry.left + 1
             end
@@ -94,11 +169,21 @@ function ledger.new(accounts, totals)
             return a.host < b.host
         end)
         local shown = {}
-        for i = 1, math.min(hosts, #list) do shown[i] = list[i] end
+        for i = 1, math.min(shown_hosts, #list) do shown[i] = list[i] end
         return shown, #list
     end
 
     return object
+end
+
+-- "software-update 44 MB in 26, maps 25 MB in 206, … 3 more": the first `most` of a list of { name, flows, bytes }.
+function ledger.line(list, most)
+    local parts = {}
+    for i = 1, math.min(most, #list) do
+        parts[i] = ("%s %s in %d"):format(list[i].name, ledger.human(list[i].bytes), list[i].flows)
+    end
+    if #list > most then parts[#parts + 1] = ("%d more"):format(#list - most) end
+    return table.concat(parts, ", ")
 end
 
 return ledger

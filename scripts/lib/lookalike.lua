@@ -12,6 +12,10 @@
 --   misspelling  a doubled, dropped or swapped letter (aplpe, iclooud) beside a lure. Other distances of one edit are words of
 --                their own too often to mean anything.
 --
+-- Labels left of the domain are anybody's (login.apple.example.com is a company's "Sign in with Apple"), so there only letters or digits
+-- that imitate count, and Apple's word with two lures or more (appleid-verify-account.example.com). Words that are Apple's in this
+-- sense alone ("products": appstore, testflight) count less than its names.
+--
 -- A bare word (apple.example) or a bare word beside harmless ones (apple-pie, applemusicians) is no finding.
 -- Folding letters that look alike, and punycode, is lunette.names' part.
 
@@ -54,11 +58,16 @@ local function is_slip(piece, word)
     return false
 end
 
--- rules: brands (list of words), domains (list of Apple's names that others nest), lures (word → weight).
+-- rules: brands (list of words), products (the same, weaker), domains (list of Apple's names that others nest), lures (word → weight).
 -- Gives an object whose judge(name, registrable) tells.
 function lookalike.new(rules)
     local brands, lures, domains = {}, {}, {}
     for i, word in ipairs(rules.brands) do brands[i] = { word = word, skeleton = fold_ascii(word) } end
+    for _, word in ipairs(rules.products or {}) do
+        brands[#brands + 1] = { word = word, skeleton = fold_ascii(word), product = true }
+    end
+    local is_product = {}
+    for _, word in ipairs(rules.products or {}) do is_product[word] = true end
     for word, weight in pairs(rules.lures) do lures[fold_ascii(word)] = weight end
     for i, domain in ipairs(rules.domains) do
         domains[i] = { name = domain, word = domain:match("^[^.]+"), hyphened = domain:gsub("%.", "-") }
@@ -92,15 +101,20 @@ function lookalike.new(rules)
             end
         end
         if not brand and not slip then return nil end -- nearly all names end here
-        local lure = glued or 0
-        for piece in skeleton:gmatch("[^%-]+") do lure = math.max(lure, lure_weight(piece, lures) or 0) end
+        local lure, strong = glued or 0, glued == 2 and 1 or 0
+        for piece in skeleton:gmatch("[^%-]+") do
+            local weight = lure_weight(piece, lures) or 0
+            if weight == 2 then strong = strong + 1 end
+            lure = math.max(lure, weight)
+        end
+        local product = is_product[brand or slip]
         if brand and not literal then
             local foreign = shown:find("?", 1, true) ~= nil
             return { kind = "homoglyph", brand = brand, foreign = foreign, digits = shown:find("%d") ~= nil, lure = lure,
-                shown = shown_text }
+                shown = shown_text, product = product, strong = strong }
         end
-        if brand and lure > 0 then return { kind = "keyword", brand = brand, lure = lure, shown = label } end
-        if slip and lure > 0 then return { kind = "misspelling", brand = slip, lure = lure, shown = label } end
+        if brand and lure > 0 then return { kind = "keyword", brand = brand, lure = lure, shown = label, product = product, strong = strong } end
+        if slip and lure > 0 then return { kind = "misspelling", brand = slip, lure = lure, shown = label, product = product, strong = strong } end
     end
 
     local function judge_nesting(name, registrable)
@@ -119,10 +133,22 @@ function lookalike.new(rules)
 
     local object = {}
 
-    -- What is wrong with the name: { kind, brand, lure = 0…2, shown, foreign, digits }, or nil. `registrable` is its eTLD+1.
+    local function judge_left(name, registrable)
+        for label in name:sub(1, #name - #registrable):gmatch("[^.]+") do
+            local found = #label > 4 and judge_label(label)
+            local imitates = found and found.kind == "homoglyph" and (found.foreign or found.digits)
+            if imitates or (found and found.kind == "keyword" and found.strong >= 2) then
+                found.left = true
+                return found
+            end
+        end
+    end
+
+    -- What is wrong with the name: { kind, brand, lure = 0…2, strong = lures of weight 2, shown, foreign, digits, product, left = not in
+    -- the domain itself }, or nil. `registrable` is its eTLD+1.
     function object.judge(name, registrable)
         if not registrable then return nil end
-        return judge_nesting(name, registrable) or judge_label(registrable:match("^[^.]+"))
+        return judge_nesting(name, registrable) or judge_label(registrable:match("^[^.]+")) or judge_left(name, registrable)
     end
 
     return object

@@ -2,7 +2,8 @@
 
     alerts, reports = replay("lolbin", "/tmp/x.pcap", settings={"ping_rate": 20})
 
-An alert is the record's `lunette` object with title, severity (a word), and attack added. A report is {title, columns, rows}."""
+An alert is the record's `lunette` object with title, severity (a word), and attack added. A report is {title, columns, rows}. What scripts say
+whose events it hears (mac_identity) is left out."""
 
 import json
 import os
@@ -37,12 +38,12 @@ def replay(detector, *captures, settings=None, options=()):
     alerts, reports = [], []
     for line in done.stdout.splitlines():
         record = json.loads(line)
-        if record["event_type"] == "alert":
+        if record["event_type"] == "alert" and record["lunette"]["detector"] == detector:
             said = dict(record["lunette"])
             said["title"] = record["alert"]["signature"]
             said["severity"] = SEVERITIES[record["alert"]["severity"]]
             said["attack"] = record["alert"].get("metadata", {}).get("mitre_technique_id", [])
             alerts.append(said)
-        elif record["event_type"] == "report":
+        elif record["event_type"] == "report" and record["report"]["detector"] == detector:
             reports.append(record["report"])
     return alerts, reports

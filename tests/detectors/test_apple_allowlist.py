@@ -1,10 +1,13 @@
 """apple_allowlist: each rule fires on a made-up capture and stays silent on its honest twin; real captures of Macs and iPhones
 give a true table and no alert."""
 
+import pathlib
+import subprocess
+
 import pytest
 
 from pcap_builder import Capture, client_hello, http_request, http_response, server_hello
-from run_lunette import real, replay
+from run_lunette import BINARY, PCAPS, ROOT, real, replay
 
 MAC, ROUTER, ELSEWHERE = "192.168.1.20", "192.168.1.1", "203.0.113.5"
 APPLE = "17.253.144.10"
@@ -66,6 +69,8 @@ def test_only_local_clients_count(tmp_path):
 @pytest.mark.parametrize("name,severity", [
     ("appleid.apple.com.evil.top", "high"), ("www-apple-com.evil.top", "high"), ("xn--80ak6aa92e.com", "high"), ("app1e.com", "medium"),
     ("apple-id-verify.com", "medium"), ("icloud-login.ru", "medium"), ("apple-support.site", "low"), ("appel-login.com", "low"),
+    ("xn--pple-43d.evil.top", "medium"), ("app1e.evil.top", "low"), ("appleid-verify-account.evil.top", "low"), ("testflight-login.top", "low"),
+    ("xn--80ak6aa92e.com.evil.top", "medium"), ("1cloud-appstore.verify-id.top", "low"),
 ])
 def test_imitations_in_tls(tmp_path, name, severity):
     capture = Capture()
@@ -88,7 +93,8 @@ def test_imitation_by_dns_and_http_is_said_once(tmp_path):
 @pytest.mark.parametrize("name", [
     "www.applebees.com", "snapple.com", "www.pineapple.co.uk", "appleinsider.com", "apple.stackexchange.com", "apple-pie.com", "apple.de",
     "www.apple.com.edgekey.net", "e6858.dsce9.akamaiedge.net", "www-apple-com.translate.goog", "www.xn--mnich-kva.com", "gateway.icloud.com",
-    "maple-login.com", "api.apple-cloudkit.com", "safebrowsing.apple",
+    "maple-login.com", "api.apple-cloudkit.com", "safebrowsing.apple", "apple-login.example.com", "appleid.auth.example.com", "apple.example.com",
+    "appstore.example.com", "www.appstoreoptimization.com", "airdrop-claims.example", "testflight.com", "xn--bcher-kva.example.com",
 ])
 def test_honest_names(tmp_path, name):
     capture = Capture()
@@ -138,7 +144,7 @@ def test_captive_probe_is_fine(tmp_path):
 
 def test_raw_bytes_on_443(tmp_path):
     capture = Capture()
-    capture.dns(1, MAC, ROUTER, "www.apple.com", [ELSEWHERE])
+    capture.dns(1, MAC, ROUTER, "www.apple.com", [("CNAME", "e6858.dsce9.akamaiedge.net"), ELSEWHERE])
     session = capture.tcp(2, MAC, ELSEWHERE, 443)
     session.send(b"\x01\x02\x03\x04 not tls").reply(b"\x05\x06\x07").close()
     (alert,), _ = run(tmp_path, capture)
@@ -199,7 +205,7 @@ def test_asked_and_told_that_address(tmp_path):
 def test_families_are_kept_apart(tmp_path):
     """Asked for AAAA only, connected over IPv4: the other answer may have come another way."""
     capture = Capture()
-    capture.dns(1, MAC, ROUTER, "www.apple.com", ["2001:db8::5"], qtype="AAAA")
+    capture.dns(1, MAC, ROUTER, "www.apple.com", ["2600:1406:4400::ace8:1090"], qtype="AAAA")
     capture.tls(2, MAC, ELSEWHERE, "www.apple.com")
     assert run(tmp_path, capture)[0] == []
 
@@ -221,10 +227,62 @@ def test_private_address(tmp_path):
     assert alert["title"] == "Apple name at a private address" and alert["severity"] == "low"
 
 
+# ---------------------------------------------------------------- what the table holds
+def table(name):
+    lines = [line.split("\t") for line in (ROOT / "scripts" / "data" / name).read_text().splitlines() if not line.startswith("#")]
+    return {row[0]: dict(zip(lines[0], row)) for row in lines[1:]}
+
+
+def test_every_researched_name_is_in_the_table():
+    """Left out are a question put to the resolver, and whole zones of content networks of which one name, listed by itself, matters."""
+    source = PCAPS.parent / "reference" / "apple-domains.tsv"
+    if not source.exists():
+        pytest.skip("the research table is not here")
+    rows = [line.split("\t") for line in source.read_text().splitlines()[1:] if line and not line.startswith("#")]
+    assert len(rows) > 300
+    ours, left_out = table("apple_domains.tsv"), set()
+    for name, _, _, category, purpose, _ in rows:
+        if name not in ours:
+            left_out.add(name)
+            continue
+        assert ours[name]["category"].removeprefix("third-party:") == category.removeprefix("third-party:"), name
+        assert ours[name]["purpose"], name
+    assert left_out == {"_dns.resolver.arpa", "fastly-edge.com", "cloudflare.com"}
+
+
+def test_made_by_its_script():
+    source, data = PCAPS.parent / "reference" / "apple-domains.tsv", ROOT / "scripts" / "data"
+    if not source.exists():
+        pytest.skip("the research table is not here")
+    made = subprocess.run(["/usr/bin/python3", data / "make_apple_domains.py", source], capture_output=True, text=True, check=True)
+    assert made.stdout == (data / "apple_domains.tsv").read_text()
+
+
+def test_every_block_is_covered():
+    import ipaddress
+    source = PCAPS.parent / "reference" / "apple-cidrs.tsv"
+    if not source.exists():
+        pytest.skip("the research table is not here")
+    ours = [ipaddress.ip_network(cidr) for cidr in table("apple_cidrs.tsv")]
+    for line in source.read_text().splitlines()[1:]:
+        block = ipaddress.ip_network(line.split("\t")[0], strict=False)
+        assert any(block.version == own.version and block.subnet_of(own) for own in ours), block
+
+
+def test_what_packets_cannot_be_made_for():
+    """Certificates, QUIC, several resolvers, the relay: apple_allowlist_test.lua."""
+    if not BINARY.exists():
+        pytest.skip("lunette is not built")
+    file = pathlib.Path(__file__).with_name("apple_allowlist_test.lua")
+    done = subprocess.run([BINARY, "test", file], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # ---------------------------------------------------------------- real captures
 @pytest.mark.parametrize("name", [
     "ndpi/tls_certificate_too_long.pcap", "ndpi/iphone.pcap", "ndpi/anyconnect-vpn.pcap", "ndpi/signal.pcap", "ndpi/teams.pcap",
-    "ndpi/sites.pcapng", "ndpi/whatsapp_login_call.pcap", "ndpi/punycode-idn.pcap", "ja4/macos_tcp_flags.pcap", "ja4/tls-handshake.pcapng",
+    "ndpi/sites.pcapng", "ndpi/whatsapp_login_call.pcap", "ndpi/punycode-idn.pcap", "ndpi/dns_ambiguous_names.pcap",
+    "ndpi/android.pcap", "ndpi/netflix.pcap", "apple/apple-tcpdump/radar-79792659.pcapng", "ja4/tls-sni.pcapng", "ja4/macos_tcp_flags.pcap", "ja4/tls-handshake.pcapng",
 ])
 def test_real_captures_are_silent(name):
     assert titles(replay("apple_allowlist", real(name))[0]) == []

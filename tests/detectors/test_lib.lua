@@ -42,7 +42,7 @@ check("broken utf-8 has one point a byte", #punycode.points("\208\208a\255"), 4)
 
 -- ---------------------------------------------------------------- look-alikes
 local judge = require("lookalike").new({
-    brands = { "apple", "icloud", "itunes", "facetime" }, domains = { "apple.com", "icloud.com" },
+    brands = { "apple", "icloud", "itunes", "facetime" }, products = { "appstore" }, domains = { "apple.com", "icloud.com" },
     lures = { id = 2, login = 2, verify = 2, secure = 2, support = 1, my = 0, account = 2 },
 }).judge
 local function kind(name, registrable)
@@ -53,6 +53,7 @@ for _, name in ipairs {
     "snapple.com", "pineapple.com", "applebees.com", "appleton.edu", "applegate.com", "appleinsider.com", "apple-pie.com", "apple.de", "bigapple.com",
     "grapple.com", "maple-login.com", "ample-account.com", "apply-secure.com", "apples-login.com", "cloud-login.com", "mcloud-id.com",
     "candidapple.com", "apple.stackexchange.com", "xn--mnich-kva.com", "myicloud.com", "xn--55qx5d.com", "xn--.com", "a.b", "",
+    "appstore.com", "app-store-login.com", "apple-login.example.com", "icloud.example.com", "xn--bcher-kva.example.com", "lcloud.example.com",
 } do
     check(name, kind(name), nil)
 end
@@ -64,6 +65,8 @@ for name, expected in pairs {
     ["aplpe-login.com"] = "misspelling", ["applle-id.com"] = "misspelling", ["aple-account.com"] = "misspelling",
     ["apple.com.evil.net"] = "nested", ["appleid.apple.com-verify.xyz"] = "nested", ["www-apple-com.evil.net"] = "nested",
     ["apple-com.xyz"] = "nested",
+    ["xn--pple-43d.example.com"] = "homoglyph", ["app1e.example.com"] = "homoglyph", ["appleid-verify-account.example.com"] = "keyword",
+    ["appstore-login.com"] = "keyword",
 } do
     check(name, kind(name), expected)
 end
@@ -71,6 +74,8 @@ check("no registrable domain", judge("apple.com.evil", nil), nil)
 check("Cyrillic is foreign", judge("xn--80ak6aa92e.com", "xn--80ak6aa92e.com").foreign, true)
 check("a digit is not", judge("app1e.com", "app1e.com").foreign, false)
 check("a digit is a digit", judge("app1e.com", "app1e.com").digits, true)
+check("left of the domain", judge("xn--pple-43d.example.com", "example.com").left, true)
+check("a product", judge("appstore-login.com", "appstore-login.com").product, true)
 check("weak lure", judge("apple-support.com", "apple-support.com").lure, 1)
 
 -- ---------------------------------------------------------------- ping layouts: bytes of real pings (zeek's traces) and what no ping sends
@@ -137,23 +142,100 @@ check("a stealer's zip", weigh { method = "POST", url = "/joinsystem", status = 
 check("nothing known", weigh {}, "info")
 
 -- ---------------------------------------------------------------- the ledger
+-- lunette.state and lunette.records, as far as the libraries use them.
 local function state()
     local map = {}
     return { get = function(_, key) return map[key] end, set = function(_, key, value) map[key] = value end, each = function() return pairs(map) end }
 end
+local function records(fields)
+    local map = {}
+    local function fresh()
+        local record = { at = function(self, name, i) return self[name][i] end, put = function(self, name, i, value) self[name][i] = value end }
+        for name, kind in pairs(fields) do
+            local count = tonumber(kind:match("%[(%d+)%]"))
+            record[name] = kind == "bool" and false or 0
+            if count then
+                record[name] = {}
+                for i = 0, count - 1 do record[name][i] = 0 end
+            end
+        end
+        return record
+    end
+    return { get = function(_, key) return map[key] end, each = function() return pairs(map) end,
+        make = function(_, key)
+            map[key] = map[key] or fresh()
+            return map[key]
+        end }
+end
 local ledger = require "ledger"
-local book = ledger.new(state(), state())
-for _ = 1, 18 do book.add("192.168.1.20", "Apple", "swscan.apple.com", "software-update", "catalogue; of updates", 1000, 2333333) end
-book.add("192.168.1.20", "elsewhere", "example.com", nil, nil, 10, 20)
-book.add("192.168.1.21", "elsewhere", "203.0.113.5", nil, nil, 1, 1)
+local categories = { { group = "elsewhere", name = "elsewhere" }, { group = "Apple", name = "software-update" }, { group = "Apple", name = "maps" },
+    { group = "known", name = "maps" } }
+local book = ledger.new(records(ledger.ACCOUNT_FIELDS), records(ledger.host_fields(#categories)), categories,
+    function(name) return name == "swscan.apple.com" and "catalogue; of updates" or nil end)
+for _ = 1, 18 do book.add("192.168.1.20", "swscan.apple.com", 2, 1000, 2333333) end
+for _ = 1, 206 do book.add("192.168.1.20", "gspe21-ssl.ls.apple.com", 3, 1000, 110650) end
+book.add("192.168.1.20", "example.com", 1, 10, 20)
+book.add("192.168.1.20", "example.net", 1, 10, 2000)
+book.add("192.168.1.21", "203.0.113.5", 1, 1, 1)
 local hosts, all = book.by_host(1, 10)
 check("hosts shown", #hosts, 1)
 check("hosts in all", all, 2)
-check("names", #hosts[1].rows, 2)
+check("names", #hosts[1].rows, 4)
 check("left out", hosts[1].left, 0)
 check("as the diary has it", table.concat(hosts[1].rows[1], " "), "swscan.apple.com software-update catalogue 18 18 kB 42 MB")
-check("names beyond the bound", book.by_host(1, 0)[1].left, 2)
-check("totals", table.concat(book.total_rows()[2], " "), "192.168.1.20 Elsewhere 1 10 B 20 B")
+check("names beyond the bound", book.by_host(1, 1)[1].left, 2)
+check("totals", table.concat(book.total_rows()[2], " "), "192.168.1.20 Elsewhere 2 20 B 2.0 kB")
+check("the card", ledger.line(book.purposes("192.168.1.20", "Apple"), 8), "software-update 42 MB in 18, maps 23 MB in 206")
+check("cut", ledger.line(book.purposes("192.168.1.20", "Apple"), 1), "software-update 42 MB in 18, 1 more")
+check("nobody", #book.purposes("192.168.1.99", "Apple"), 0)
+local elsewhere = book.names({ ["192.168.1.20"] = true }, "elsewhere")
+check("names elsewhere", ledger.line(elsewhere["192.168.1.20"], 8), "example.net 2.0 kB in 1, example.com 30 B in 1")
+check("of those asked for", elsewhere["192.168.1.21"], nil)
+check("all of a host", table.concat({ book.sum("192.168.1.21") }, " "), "1 2")
+check("another list of categories is another version", ledger.version(categories) ~= ledger.version({ categories[1], categories[3] }), true)
+
+-- ---------------------------------------------------------------- certificates
+local certificates = require "certificates"
+local issuer = certificates.new({ { text = "apple inc.", kind = "apple", what = "Apple" }, { text = "digicert", kind = "used", what = "DigiCert" },
+    { text = "zscaler", kind = "product", what = "Zscaler" } }).issuer
+check("Apple's CA", issuer("CN=Apple IST CA 2 - G1, OU=Certification Authority, O=Apple Inc., C=US"), "apple")
+check("the other way round", issuer("C=US, O=Apple Inc., CN=Apple Public EV Server RSA CA 2 - G1"), "apple")
+check("only says so", issuer("O=Apple Inc., CN=Root"), nil)
+check("elsewhere in the name", issuer("OU=Apple Inc., CN=Apple Root, O=Nobody"), nil)
+check("a comma in a value", issuer("C=US, O=DigiCert\\, Inc., CN=x"), "used")
+check("case", issuer("CN=ZSCALER Root"), "product")
+check("nothing", issuer(""), nil)
+check("common name", certificates.common_name("C=US, CN=a\\,b, O=x"), "a,b")
+local known = state()
+check("first name", certificates.count(known, "k", "a", 3), 1)
+check("the same name", certificates.count(known, "k", "a", 3), 1)
+certificates.count(known, "k", "b", 3)
+certificates.count(known, "k", "c", 3)
+check("bounded", certificates.count(known, "k", "d", 3), 3)
+
+-- ---------------------------------------------------------------- what DNS told
+local memory = require "dns_memory"
+local dns = memory.new { answers = state(), asked = state(), clients = records(memory.CLIENT_FIELDS), resolvers = records(memory.RESOLVER_FIELDS),
+    usual = state() }
+local many = {}
+for i = 1, 12 do many[i] = "192.0.2." .. i end
+dns.learn("a", many)
+for i = 1, 12 do check("address " .. i, dns.gave("a", "192.0.2." .. i), true) end
+check("of another client", dns.gave("b", "192.0.2.1"), nil)
+for i = 1, 5 do dns.answered("a", "r1", "4", nil, nil, 100 + i) end
+dns.answered("a", "r2", "4", "www.apple.com", "x.akadns.net", 110)
+check("seen", table.concat({ dns.seen("a", "4") }, " "), "6 101")
+check("none of the other family", dns.seen("a", "6"), 0)
+check("nobody", dns.seen("b", "4"), nil)
+check("told, by a chain", dns.was_told("a", "4", "www.apple.com"), "x.akadns.net")
+check("apart", table.concat({ dns.apart("a", "r2") }, " "), "1 r1 5 105")
+check("the usual one is not apart", dns.apart("a", "r1"), nil)
+dns.answered("a", "r2", "4", nil, nil, 111)
+check("nor one that answers other names", dns.apart("a", "r2"), nil)
+dns.hide("a", 200)
+check("hidden", dns.is_hidden("a", 260, 100), true)
+check("not for ever", dns.is_hidden("a", 360, 100), false)
+check("nor for others", dns.is_hidden("b", 260, 100), false)
 
 print(("%d checks, %d failures"):format(checks, failures))
 os.exit(failures == 0 and 0 or 1)
