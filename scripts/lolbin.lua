@@ -1,34 +1,54 @@
--- curl, nc, ping, scp, ssh at work: living off the land, seen from the wire.
+-- curl, nc, ping, scp, ssh at work: living off the land, seen from the wire and, where somebody tells, by process.
 --
 -- macOS brings these tools along, signed by Apple, so intruders use them: stealers post their zip with curl, droppers fetch
--- the next stage with it, a shell hangs on nc, files leave by scp, data hides in ping. Which program sent a packet is not
--- written on it, but each tool leaves a hand of its own:
+-- the next stage with it, a shell hangs on nc, files leave by scp, data hides in ping. There are two eyes.
+--
+-- The wire's. Which program sent a packet is not written on it, but each tool leaves a hand of its own:
 --
 --   curl   its User-Agent, whose version a macOS release ships or not (data/curl_versions.tsv), or its JA4
 --          (data/tool_ja4.tsv); so do wget, Python and their kin (data/tool_agents.tsv). What makes it suspicious is what it
---          does: lib/http_marks.lua. A steady rhythm is the beacon detector's business.
+--          does: lib/http_marks.lua. A Windows program's agent from a Mac is an implant's, or a guest's: lib/tool_http.lua.
 --   nc     no protocol at all: shell prompts, typed lines or a file's magic bytes as the first bytes of a connection
---          (lib/raw_head.lua); connections that open and close without a byte on port after port (nc -z); datagrams that hold
---          one X (nc -u).
+--          (lib/tool_raw.lua, lib/raw_head.lua); connections that open and close without a byte on port after port (nc -z);
+--          datagrams that hold one X (nc -u).
 --   ping   the padding of its data tells which system's ping it is (lib/ping_layout.lua). Data no ping makes, replies that
 --          differ from their request, one sequence number for all: a tunnel.
 --   ssh    the client's banner and HASSH by release (data/hassh.tsv); scp and sftp are the sessions that run full segments
---          one way; a shell carried backwards (ssh -R) is typed by the server and echoed by the client.
+--          one way; a shell carried backwards (ssh -R) is typed by the server and echoed by the client; other connections inside
+--          (ssh -D, -L) come as bursts of requests without keystrokes (lib/tool_ssh.lua).
+--
+-- A shell is told at its first bytes, a transfer or a backward shell in ssh within the open session: such sessions last for days.
+--
+-- The process's: what a host log (--host-log) tells of programs that start, and the names in the capture. Who started the tool decides:
+-- a terminal is a person, an Office program is a macro, launchd a job (lib/tool_process.lua, lib/programs.lua); the command line
+-- says what for (lib/arguments.lua); a copy in /tmp or under another name hides. Where both eyes see the same, it is "high".
 --
 -- Using a tool is no offence: that is "info", once per host, tool and destination in a day. Marks on top make it low, medium
 -- or high, and the alert says each of them. Within the home networks nothing but a shell or
--- a tunnel is louder than "low".
+-- a tunnel is louder than "low". Hosts that are known to be no Macs are passed over (lib/hosts.lua), but for shells, bare files and
+-- tunnels, which are bad on any system.
 --
--- False alarms: developers and administrators (scripts that post to APIs, installers piped to sh, rsync over ssh, ping -s),
--- home-made text protocols that look typed, port checks by monitoring, virtual machines whose pings are not a Mac's.
+-- False alarms: developers and administrators (scripts that post to APIs, installers piped to sh, rsync over ssh, ping -s), updaters
+-- and management agents that call curl from launchd, editors that work on remote hosts over ssh, applications that bring scripts
+-- along, home-made text protocols that look typed, port checks by monitoring, virtual machines whose packets are not a Mac's.
+-- Misses: TLS of a curl that data/tool_ja4.tsv does not know, encrypted shells, anything inside ssh but its rhythm; without a host log
+-- who ran it.
 -- ATT&CK: T1105 ingress tool transfer, T1048 exfiltration over another protocol, T1059.004 Unix shell, T1095 non-application layer
--- protocol, T1572 tunnelling, T1046 service discovery, T1021.004 ssh.
+-- protocol, T1572 tunnelling, T1046 service discovery, T1021.004 ssh, T1036 masquerading, T1204.002 malicious file, T1543.001 launch agent.
 
 local lunette = require "lunette"
 local echo_book = require "echo_book"
+local hosts = require "hosts"
 local http_marks = require "http_marks"
 local ping_layout = require "ping_layout"
+local process_eye = require "process_eye"
 local raw_head = require "raw_head"
+local shell_begin = require "shell_begin"
+local tool_book = require "tool_book"
+local tool_http = require "tool_http"
+local tool_process = require "tool_process"
+local tool_raw = require "tool_raw"
+local tool_ssh = require "tool_ssh"
 
 lunette.detector { title = "Living off the land", category = "Execution", attack = "T1059.004" }
 
@@ -47,6 +67,8 @@ local tunables = lunette.tunables {
     ping_same_sequence = 10, -- requests in a row with one sequence number
     ssh_bulk = 5000000,     -- bytes one way in an SSH session that make a transfer
     ssh_reverse = 30,       -- keystroke-like payloads from the server that make a shell carried backwards
+    ssh_answers = 15,       -- exchanges in an open session that the client answers at length: the same, as it begins to show
+    ssh_bursts = 10,        -- bursts of requests in an SSH session that make it carry other connections
 }
 
 local curl_versions, client_hassh, known_ssh, tool_of_ja4, ja4_list = {}, {}, {}, {}, {}
@@ -64,10 +86,12 @@ end
 local tool_agents = lunette.tsv("tool_agents.tsv")
 local tool_ja4 = lunette.set.strings(ja4_list)
 
-local macs = lunette.state("macs", { max = 20000 })                              -- address → true: its SYN is a Mac's or an iPhone's
 local echoes = lunette.state("echoes", { max = 5000, ttl = 3600 })               -- "client server" → what was seen of its pings
 local probes = lunette.state("probes", { max = 5000, ttl = 3600 })               -- "client server" → empty connections
 local ftp_pairs = lunette.state("ftp", { max = 2000, ttl = 3600 })               -- "client server" → true: FTP control seen
+local told = lunette.state("told", { max = 5000, ttl = 3600 })                   -- "host pid" → how loud its start was told, 0 to 3
+local used = tool_book.new(lunette.state("tools", { max = 5000 }))               -- host → its tools, for the card
+local session = lunette.flow_state { out = "u64", back = "u64", answers = "u32", bulk = "bool", reverse = "bool", home = "bool" }
 
 local QUIETER = { high = "low", medium = "low", low = "low", info = "info" }
 
@@ -77,19 +101,42 @@ local function text_of(bytes) return bytes and bytes:tostring() or "" end
 -- Traffic that comes in from outside is somebody else's tool.
 local function is_inbound(e) return e.server_local and not e.client_local end
 
+-- ---------------------------------------------------------------- who is behind it
+
+local eye = process_eye.new { told = told, used = used, cooldown = tunables.cooldown }
+
+-- Raises the alert of a wire event. `severity` is the wire's own verdict; who is behind it is joined to that here.
 local function say(e, tool, severity, alert)
-    alert.severity = severity
+    if not alert.any_host and not hosts.may_be_mac(e.client_ip) then return end
+    local rank, standing = tool_process.ranks[severity], process_eye.behind(e)
+    if standing then
+        rank = tool_process.together(rank, standing)
+        local at_start = e.pid > 0 and told:get(e.client_ip .. " " .. e.pid)
+        if at_start and at_start >= 2 and at_start >= rank then
+            rank = 0
+            alert.why = "What it did on the wire, of the program told of when it started: " .. alert.why
+        end
+        alert.why = ("%s. Run by %s"):format(alert.why, standing.chain)
+        alert.evidence.behind = standing.chain
+        if rank >= 2 and standing.base >= 1 then alert.attack = alert.attack .. "," .. standing.attack end
+    end
+    alert.severity = tool_process.severities[rank]
+    alert.score = tool_process.score(rank, alert.confidence, alert.weight)
     alert.who = alert.who or e.client_ip
     alert.where = alert.where or e.server_ip
     alert.evidence.tool, alert.evidence.server, alert.evidence.port = tool, e.server_ip, e.server_port
-    alert.key = table.concat({ e.client_ip, tool, alert.where, severity, alert.rule or "" }, " ")
-    alert.rule = nil
+    alert.key = table.concat({ e.client_ip, tool, alert.where, alert.severity, alert.rule or "" }, " ")
+    alert.rule, alert.any_host, alert.weight = nil, nil, nil
     alert.cooldown = tunables.cooldown
     lunette.alert(alert)
 end
 
-lunette.on("flow_start", { syn = true, window = 65535, tcp_options = "mss,nop,ws,nop,nop,ts,sok,eol+1" }, function(e)
-    if e.ttl > 32 and e.ttl <= 64 then macs:set(e.client_ip, true) end
+-- ---------------------------------------------------------------- the process's eye
+
+lunette.on("process", { action = { "exec", "seen" } }, function(e)
+    local addressed = e.client_ip ~= "::"
+    if addressed and not hosts.may_be_mac(e.client_ip) then return end
+    eye.say(e, addressed and e.client_ip or e.host, nil, e.arguments, e.parent_path)
 end)
 
 -- ---------------------------------------------------------------- curl and kin
@@ -100,35 +147,61 @@ local function tool_of_agent(agent)
     end
 end
 
-local function curl_origin(agent, client)
-    local version = agent:match("^curl/(%d+%.%d+%.%d+)")
-    if not version then return "", nil end
-    local macos = curl_versions[version]
-    if macos then return " (macOS " .. macos .. " ships it)", version end
-    if macs:get(client) then return " (no macOS ships it: Homebrew, an application's own, or a forged agent)", version end
-    return "", version
-end
-
-lunette.on("http", function(e)
-    local agent = e.user_agent
-    local row = agent and tool_of_agent(agent)
-    if not row or is_inbound(e) then return end
-    local host = e.host or e.server_ip
-    local list, weight = http_marks.of({
+local function marks_of(e, host)
+    return http_marks.of({
         method = e.method, url = e.url, status = e.status, length = e.length, request_length = e.request_length,
         content_type = e.content_type, request_content_type = e.request_content_type, port = not e.server_local and e.server_port or 80,
         host_is_address = lunette.is_address(host) and not e.server_local,
     }, tunables)
+end
+
+local function http_evidence(e, host, marks)
+    local agent = e.user_agent or ""
+    return { agent = agent:sub(1, 200), method = e.method, url = (e.url or ""):sub(1, 200), host = host, sent = e.request_length, received = e.length,
+        status = e.status, marks = marks }
+end
+
+local function http_sentence(e, marks)
+    return ("%s %s%s"):format(e.method or "?", (e.url or ""):sub(1, 80), #marks > 0 and "; " .. table.concat(marks, ", ") or "")
+end
+
+-- A Mac that calls itself something else. Guests of the Mac (virtual machines behind its address) do so with right.
+local function check_foreign_agent(e, agent)
+    local system = tool_http.foreign_system(agent)
+    if not system or not hosts.is_mac(e.client_ip) or tool_http.is_guest_of(e.program) then return end
+    local host = e.host or e.server_ip
+    local marks, weight = marks_of(e, host)
+    local windows = system == "Windows"
+    local severity = windows and (weight >= 2 and "high" or "medium") or weight >= 2 and "medium" or "low"
+    if e.server_local then severity = QUIETER[severity] end
+    say(e, "agent", severity, {
+        title = "A Mac that calls itself another system", where = host, confidence = windows and 0.6 or 0.4, attack = "T1036,T1071.001", rule = system,
+        weight = weight, why = ("This host is a Mac by its packets, its agent says %s: %s; %s"):format(system, agent:sub(1, 100), http_sentence(e, marks)),
+        evidence = http_evidence(e, host, marks),
+        next = "Is there a virtual machine or a Windows program (Wine, CrossOver) on it? Else: which process sends this agent?",
+    })
+end
+
+lunette.on("http", function(e)
+    local agent = e.user_agent
+    if not agent or is_inbound(e) then return end
+    local row = tool_of_agent(agent)
+    if not row then return check_foreign_agent(e, agent) end
+    local host = e.host or e.server_ip
+    local list, weight = marks_of(e, host)
+    local mac, about = hosts.is_mac(e.client_ip), hosts.of(e.client_ip)
+    local origin, version, odd = tool_http.curl_origin(agent, curl_versions, mac, about and about.version)
+    if odd and weight > 0 then list[#list + 1], weight = "a curl that this macOS does not bring", weight + 1 end
     local severity = http_marks.severity(weight)
     if e.server_local then severity = QUIETER[severity] end
-    local origin, version = curl_origin(agent, e.client_ip)
+    used.note(e.client_ip, version and row.tool .. " " .. version .. (curl_versions[version] and " (macOS " .. curl_versions[version] .. ")" or "")
+        or row.tool, host)
+    local evidence = http_evidence(e, host, list)
+    evidence.version = version
     say(e, row.tool, severity, {
         title = weight > 0 and row.tool .. ": a request with marks of abuse" or row.tool .. " at work", where = host,
-        confidence = 0.8, attack = e.method == "GET" and "T1105" or "T1048.003",
-        why = ("%s%s: %s%s"):format(agent:sub(1, 80), origin, (e.method or "?") .. " " .. (e.url or ""):sub(1, 80),
-            #list > 0 and "; " .. table.concat(list, ", ") or ""),
-        evidence = { agent = agent:sub(1, 200), version = version, method = e.method, url = (e.url or ""):sub(1, 200), host = host,
-            sent = e.request_length, received = e.length, status = e.status, marks = list },
+        confidence = 0.8, attack = e.method == "GET" and "T1105" or "T1048.003", weight = weight,
+        why = agent:sub(1, 80) .. origin .. ": " .. http_sentence(e, list), evidence = evidence,
         next = weight > 0 and "Which process ran it? A terminal as its parent is a person; a LaunchAgent or an application is not." or nil,
     })
 end)
@@ -137,9 +210,13 @@ lunette.on("tls", { ja4 = tool_ja4 }, function(e)
     if is_inbound(e) then return end
     local row = tool_of_ja4[e.ja4]
     local nameless = (e.sni or "") == "" and not e.server_local
+    local about = hosts.is_mac(e.client_ip) and hosts.of(e.client_ip)
+    local odd = about and not tool_http.may_agree(row.macos, about.version)
+    used.note(e.client_ip, row.tool .. " over TLS", e.sni or e.server_ip)
     say(e, row.tool, nameless and "low" or "info", {
         title = row.tool .. " over TLS at work", where = e.sni ~= "" and e.sni or nil, confidence = 0.7, attack = "T1105",
-        why = ("The handshake is that of %s (macOS %s)%s"):format(row.note, row.macos, nameless and "; it asks an address, not a name" or ""),
+        why = ("The handshake is that of %s (macOS %s)%s%s"):format(row.note, row.macos, odd and ", this host has " .. about.version or "",
+            nameless and "; it asks an address, not a name" or ""),
         evidence = { ja4 = e.ja4, sni = e.sni, macos = row.macos },
     })
 end)
@@ -157,67 +234,57 @@ end
 
 -- ---------------------------------------------------------------- nc
 
-local function raw_finding(e, from_client, from_server)
-    local prompt = raw_head.prompt(from_client)
-    if prompt then
-        return "high", 0.9, "Shell carried out of the host", "the client shows a shell's prompt to the server: " .. prompt, true
-    end
-    local command = raw_head.command(from_server)
-    if raw_head.is_id_output(from_client) or (command and e.client_payload > 0) then
-        return "high", 0.8, "Shell carried out of the host",
-            "the server types commands" .. (command and " (" .. command .. ")" or "") .. " and the client answers", true
-    end
-    prompt = e.server_port ~= 23 and raw_head.prompt(from_server)
-    if prompt or raw_head.is_id_output(from_server) then
-        return e.server_local and "high" or "medium", 0.8, "Shell that listens on a port",
-            "the server shows a shell without any protocol: " .. (prompt or from_server:match("[^\r\n]*")), true
-    end
-    local got
-    local sent, runs = raw_head.file(from_client, e.client_payload)
-    if not sent then got, runs = raw_head.file(from_server, e.server_payload) end
-    if sent or got then
-        return (runs or sent) and "medium" or "low", 0.6, sent and "File sent without a protocol" or "File fetched without a protocol",
-            "the stream begins with its bytes: " .. (sent or got)
-    end
-    if e.proto == "TCP" and e.turns >= tunables.typed_turns and e.client_pauses + e.server_pauses >= tunables.typed_pauses and
-        e.client_full + e.server_full == 0 and raw_head.is_typed(from_client) and raw_head.is_typed(from_server) then
-        return "low", 0.4, "Conversation in bare lines", "both sides send lines that end in a bare newline, at the pace of a person"
-    end
-end
-
-local function check_raw(e)
-    if e.midstream or e.gap_bytes > 0 or e.server_port == 9100 or e.server_port == 515 then return end
-    if not raw_head.is_worth(e.client_head) and not raw_head.is_worth(e.server_head) then return end
-    local from_client, from_server = text_of(e.client_head), text_of(e.server_head)
-    local severity, confidence, title, why, is_shell = raw_finding(e, from_client, from_server)
-    if not severity then return end
-    local pair = e.client_ip .. " " .. e.server_ip
-    -- FTP's data connections carry bare files; a shell is nobody's data.
-    if not is_shell and (ftp_pairs:get(pair) or ftp_pairs:get(e.server_ip .. " " .. e.client_ip)) then return end
-    if not is_shell and e.server_local and e.client_local then severity = QUIETER[severity] end
-    say(e, "nc", severity, {
-        title = title, confidence = confidence, attack = is_shell and "T1059.004,T1095" or "T1095,T1105", rule = title,
-        where = e.server_ip .. ":" .. e.server_port,
-        why = ("No protocol on %s port %d, as nc leaves it: %s; %d bytes out, %d in, %d turns, %.0f s"):format(e.proto, e.server_port, why,
-            e.client_payload, e.server_payload, e.turns, e.age),
-        evidence = { sent = e.client_payload, received = e.server_payload, turns = e.turns, seconds = math.floor(e.age),
-            first_out = from_client:gsub("[^%g ]", "."), first_in = from_server:gsub("[^%g ]", ".") },
-        next = "Which process holds the socket, and who started it?",
+local function say_raw(e, finding, figures, evidence, from_client, from_server)
+    evidence.first_out, evidence.first_in = from_client:gsub("[^%g ]", "."), from_server:gsub("[^%g ]", ".")
+    used.note(e.client_ip, "bare " .. (e.proto or "TCP") .. " as of nc", e.server_ip)
+    say(e, "nc", finding.severity, {
+        title = finding.title, confidence = finding.confidence, attack = finding.is_shell and "T1059.004,T1095" or "T1095,T1105",
+        rule = finding.title, where = e.server_ip .. ":" .. e.server_port, any_host = true,
+        why = ("No protocol on %s port %d, as nc leaves it: %s%s"):format(e.proto or "TCP", e.server_port, finding.why, figures),
+        evidence = evidence, next = "Which process holds the socket, and who started it?",
     })
 end
+
+local function is_printer(port) return port == 9100 or port == 515 end
+
+local function check_raw(e)
+    if e.midstream or e.gap_bytes > 0 or is_printer(e.server_port) then return end
+    if not raw_head.is_worth(e.client_head) and not raw_head.is_worth(e.server_head) then return end
+    local from_client, from_server = text_of(e.client_head), text_of(e.server_head)
+    local finding = tool_raw.finding({
+        server_port = e.server_port, server_local = e.server_local, answered = e.client_payload > 0, proto = e.proto, turns = e.turns,
+        client_payload = e.client_payload, server_payload = e.server_payload, client_pauses = e.client_pauses, server_pauses = e.server_pauses,
+        client_full = e.client_full, server_full = e.server_full,
+    }, from_client, from_server, tunables)
+    if not finding then return end
+    local pair = e.client_ip .. " " .. e.server_ip
+    -- FTP's data connections carry bare files; a shell is nobody's data.
+    if not finding.is_shell and (ftp_pairs:get(pair) or ftp_pairs:get(e.server_ip .. " " .. e.client_ip)) then return end
+    if not finding.is_shell and e.server_local and e.client_local then finding.severity = QUIETER[finding.severity] end
+    say_raw(e, finding, ("; %d bytes out, %d in, %d turns, %.0f s"):format(e.client_payload, e.server_payload, e.turns, e.age),
+        { sent = e.client_payload, received = e.server_payload, turns = e.turns, seconds = math.floor(e.age) }, from_client, from_server)
+end
+
+-- At its first bytes (lib/shell_begin.lua); what is told here is held back when the flow ends.
+lunette.on("flow_start", { proto = "TCP", server_local = true }, function(e) session:of(e).home = true end)
+
+shell_begin.watch(function(s, from_client, from_server)
+    if is_printer(s.server_port) then return end
+    local own = session:of(s)
+    local home = own and own.home or false
+    local finding = tool_raw.shell({ server_port = s.server_port, server_local = home, answered = from_client ~= "" }, from_client, from_server)
+    if not finding then return end
+    local e = { client_ip = s.client_ip, server_ip = s.server_ip, server_port = s.server_port, proto = "TCP", pid = 0 }
+    say_raw(e, finding, "; the connection is open", { open = true }, from_client, from_server)
+end)
 
 -- Empty connections: nc -z closes politely; what is refused or never answered belongs to the same walk.
 local function check_probe(e)
     local key = e.client_ip .. " " .. e.server_ip
-    local walk = probes:get(key)
-    if not walk or math.abs(e.start - walk.first) > tunables.scan_window then
-        walk = { first = e.start, ports = {}, n = 0, open = 0 }
-        probes:set(key, walk)
-    end
-    if walk.ports[e.server_port] or walk.n > tunables.scan_ports then return end
-    walk.ports[e.server_port], walk.n = true, walk.n + 1
-    if e.state ~= "new" and e.reason == "fin" then walk.open = walk.open + 1 end
-    if walk.n ~= tunables.scan_ports then return end
+    local before = probes:get(key)
+    local walk, done = tool_raw.walk(before, e.server_port, e.start, e.state ~= "new" and e.reason == "fin", tunables)
+    if walk ~= before then probes:set(key, walk) end
+    if not done then return end
     say(e, walk.open > 0 and "nc" or "scanner", e.server_local and "low" or "medium", {
         title = "Port after port without a byte", confidence = 0.6, attack = "T1046", rule = "scan",
         why = ("%d ports of %s within %d s, no payload; %s"):format(walk.n, e.server_ip, tunables.scan_window,
@@ -237,62 +304,124 @@ local function check_udp_probe(e)
     })
 end
 
--- ---------------------------------------------------------------- ssh, scp
+-- ---------------------------------------------------------------- tftp, ftp, telnet
 
-local function ssh_identity(software, hassh)
-    if not software:find("^OpenSSH") then return "not the ssh of macOS" end
-    local version = software:match("^OpenSSH_(%d+%.%d+)$")
-    if not version then return "a portable OpenSSH: another system's, or Homebrew's" end
-    local row = hassh and client_hassh[hassh]
-    if row and row.versions[version] then return "the ssh of macOS " .. row.macos .. " by banner and HASSH", row.macos end
-    if not known_ssh[version] then return "a banner as Apple (or Red Hat) writes it, of a version this table does not know" end
-    return "a banner as Apple (or Red Hat) writes it, but not the key exchange list of macOS with that version: an own configuration, "
-        .. "another system, or a forged banner"
+local function check_tftp(e)
+    if is_inbound(e) then return end
+    local way, name = tool_raw.tftp(text_of(e.client_head))
+    if not way then return end
+    used.note(e.client_ip, "tftp", e.server_ip)
+    say(e, "tftp", e.server_local and "info" or way == "write" and "medium" or "low", {
+        title = way == "write" and "File sent by tftp" or "File fetched by tftp", confidence = 0.8, rule = way,
+        attack = way == "write" and "T1048.003" or "T1105", why = ("%s of %s, no login, in clear"):format(way, name),
+        evidence = { file = name }, next = "Network equipment boots and saves by tftp; a Mac seldom does. Which file is it?",
+    })
 end
+
+lunette.on("ftp", { command = { "STOR", "APPE", "STOU" } }, function(e)
+    if is_inbound(e) then return end
+    used.note(e.client_ip, "ftp", e.server_ip)
+    say(e, "ftp", e.server_local and "info" or "low", {
+        title = "File sent by FTP", confidence = 0.8, attack = "T1048.003", rule = "send",
+        why = ("%s %s as %s, in clear"):format(e.command, (e.argument or "?"):sub(1, 80), e.user or "nobody named"),
+        evidence = { file = e.argument, user = e.user, status = e.status }, next = "macOS has no ftp of its own since 10.13: which program is it?",
+    })
+end)
+
+local function check_telnet(e)
+    if is_inbound(e) or e.server_payload == 0 then return end
+    used.note(e.client_ip, "telnet", e.server_ip)
+    say(e, "telnet", "info", {
+        title = "telnet at work", confidence = 0.8, attack = "T1021", rule = "use",
+        why = ("%d bytes out, %d in, %.0f s, in clear"):format(e.client_payload, e.server_payload, e.age),
+        evidence = { sent = e.client_payload, received = e.server_payload, seconds = math.floor(e.age) },
+    })
+end
+
+-- ---------------------------------------------------------------- ssh, scp
 
 lunette.on("ssh", function(e)
     local software = e.client_software
     if not software or is_inbound(e) then return end
-    local identity, macos = ssh_identity(software, e.hassh)
-    local marks = {}
+    local identity, macos = tool_ssh.identity(software, e.hassh, client_hassh, known_ssh)
+    local marks, mac = {}, hosts.is_mac(e.client_ip)
     if e.server_port ~= 22 then marks[#marks + 1] = "on port " .. e.server_port end
-    if not software:find("^OpenSSH") then marks[#marks + 1] = "a client that is no OpenSSH" end
+    if mac and not software:find("^OpenSSH") then marks[#marks + 1] = "a client that is no OpenSSH" end
     local severity = #marks >= 2 and "medium" or #marks == 1 and "low" or "info"
     if e.server_local then severity = QUIETER[severity] end
+    used.note(e.client_ip, "ssh (" .. software .. ")", e.server_ip)
     say(e, "ssh", severity, {
-        title = "ssh at work", confidence = 0.9, attack = "T1021.004",
+        title = "ssh at work", confidence = mac and 0.9 or 0.6, attack = "T1021.004", weight = #marks,
         why = ("%s: %s%s"):format(software, identity, #marks > 0 and "; " .. table.concat(marks, ", ") or ""),
         evidence = { client = e.client_banner, server_banner = e.server_banner, hassh = e.hassh, macos = macos, marks = marks },
     })
 end)
 
+local COPIERS = { scp = true, sftp = true, rsync = true, openrsync = true }
+
+local function say_files(e, way, up, down, figures, evidence)
+    local copier = COPIERS[e.program or ""] and e.program or "scp"
+    evidence.sent, evidence.received = up, down
+    used.note(e.client_ip, "ssh: files " .. (way == "up" and "out" or "in"), e.server_ip)
+    say(e, copier, way == "up" and not e.server_local and "medium" or "low", {
+        title = way == "up" and "Files leave by ssh (scp, sftp, rsync)" or "Files come by ssh (scp, sftp, rsync)", confidence = 0.8,
+        attack = way == "up" and "T1048.002" or "T1105", rule = way, where = e.server_name,
+        why = ("%d bytes out, %d in, %s"):format(up, down, figures), evidence = evidence,
+        next = "Is this server one the host is known to copy to?",
+    })
+end
+
+local function say_reverse(e, severity, confidence, why, evidence)
+    say(e, "ssh", e.server_local and "low" or severity, {
+        title = "Shell carried backwards through ssh (ssh -R)", confidence = confidence, attack = "T1572,T1021.004", rule = "reverse", any_host = true,
+        why = why, evidence = evidence, next = "Look for ssh -R or -w among the host's processes and LaunchAgents.",
+    })
+end
+
 local function check_ssh_flow(e)
     if is_inbound(e) then return end
     local up, down = e.client_payload, e.server_payload
-    local way = up >= tunables.ssh_bulk and up > 10 * down and "up" or down >= tunables.ssh_bulk and down > 10 * up and "down"
+    local way = tool_ssh.way(up, down, tunables.ssh_bulk)
     if way then
         local full, of = way == "up" and e.client_full or e.server_full, way == "up" and "out" or "in"
-        say(e, "scp", way == "up" and not e.server_local and "medium" or "low", {
-            title = way == "up" and "Files leave by ssh (scp, sftp, rsync)" or "Files come by ssh (scp, sftp, rsync)", confidence = 0.8,
-            attack = way == "up" and "T1048.002" or "T1105", rule = way, where = e.server_name,
-            why = ("%d bytes out, %d in, %d full segments %s, in %.0f s"):format(up, down, full, of, e.age),
-            evidence = { sent = up, received = down, full_segments = full, seconds = math.floor(e.age) },
-            next = "Is this server one the host is known to copy to?",
-        })
+        say_files(e, way, up, down, ("%d full segments %s, in %.0f s"):format(full, of, e.age), { full_segments = full, seconds = math.floor(e.age) })
     end
-    -- Typed by the server, echoed by the client. A keep-alive of the server looks alike, but comes more slowly than typing.
-    if e.server_small >= tunables.ssh_reverse and e.server_pauses >= tunables.ssh_reverse / 2 and e.server_pauses >= 3 * e.client_pauses and
-        e.turns >= 1.5 * e.server_pauses and e.age < 10 * e.server_pauses then
-        say(e, "ssh", e.server_local and "low" or "high", {
-            title = "Shell carried backwards through ssh (ssh -R)", confidence = 0.7, attack = "T1572,T1021.004", rule = "reverse",
-            why = ("the server begins: %d pauses end with its payload, %d with the client's; %d small payloads from it, %d turns"):format(
-                e.server_pauses, e.client_pauses, e.server_small, e.turns),
-            evidence = { server_pauses = e.server_pauses, client_pauses = e.client_pauses, server_small = e.server_small,
-                client_small = e.client_small, turns = e.turns, seconds = math.floor(e.age) },
-            next = "Look for ssh -R or -w among the host's processes and LaunchAgents.",
+    if tool_ssh.is_reverse(e, tunables.ssh_reverse) then
+        say_reverse(e, "high", 0.7, ("the server begins: %d pauses end with its payload, %d with the client's; %d small payloads from it, %d turns"):format(
+            e.server_pauses, e.client_pauses, e.server_small, e.turns), {
+            server_pauses = e.server_pauses, client_pauses = e.client_pauses, server_small = e.server_small, client_small = e.client_small,
+            turns = e.turns, seconds = math.floor(e.age) })
+    elseif tool_ssh.is_forwarding(e, tunables.ssh_bursts) then
+        say(e, "ssh", "low", {
+            title = "Other connections inside ssh (ssh -D, -L)", confidence = 0.4, attack = "T1572,T1090", rule = "forward",
+            why = ("%d bursts in %.0f s: %d bytes out with %d small payloads, %d in with %d full segments: requests and answers, no typing"):format(
+                e.onsets, e.age, up, e.client_small, down, e.server_full),
+            evidence = { bursts = e.onsets, sent = up, received = down, client_small = e.client_small, server_full = e.server_full, turns = e.turns,
+                seconds = math.floor(e.age) },
+            next = "An editor that works on a remote host does the same. Else look for ssh -D or -L: whose traffic leaves there?",
         })
     end
 end
+
+-- The same of a session that is still open, exchange by exchange. What is told here is held back when the flow ends.
+lunette.on("onset", { app_proto = "ssh" }, function(e)
+    local own = session:of(e)
+    if not own or is_inbound(e) then return end
+    own.out, own.back = own.out + e.client_payload, own.back + e.server_payload
+    local way = not own.bulk and tool_ssh.way(own.out, own.back, tunables.ssh_bulk)
+    if way then
+        own.bulk = true
+        say_files(e, way, own.out, own.back, "so far", { open = true })
+    end
+    if e.kind ~= "burst" or not tool_ssh.is_answer(e.client_payload, e.server_payload) then return end
+    own.answers = own.answers + 1
+    if own.answers < tunables.ssh_answers or own.reverse or own.bulk then return end
+    own.reverse = true
+    say_reverse(e, "medium", 0.5, ("an open session in which the client answered %d times more than it was sent, as a shell does that the server types into")
+        :format(own.answers), { answers = own.answers, sent = own.out, received = own.back, open = true })
+end)
+
+-- ---------------------------------------------------------------- flows
 
 lunette.on("flow_start", { proto = "TCP", server_port = 21 }, function(e)
     ftp_pairs:set(e.client_ip .. " " .. e.server_ip, true)
@@ -300,8 +429,11 @@ end)
 
 lunette.on("flow", { proto = { "TCP", "UDP" } }, function(e)
     local protocol = e.app_proto
+    if e.program and tool_process.tools[e.program] and not is_inbound(e) then eye.flow(e) end
     if protocol == "ssh" then return check_ssh_flow(e) end
     if protocol == "tls" and tool_ja4:has(e, "ja4") then return check_tls_upload(e) end
+    if e.server_port == 69 and e.proto == "UDP" then return check_tftp(e) end
+    if e.server_port == 23 and e.proto == "TCP" and (not protocol or protocol == "telnet") then check_telnet(e) end
     if protocol then return end
     if e.client_payload + e.server_payload > 0 then
         if e.proto == "UDP" then check_udp_probe(e) end
@@ -318,7 +450,7 @@ local function check_tunnel(e, p)
     if not carried and #tests < 2 then return end
     say(e, "ping", (carried or #tests >= 3) and "high" or "medium", {
         title = "Tunnel in ping", confidence = carried and 0.95 or math.min(0.3 + 0.2 * #tests, 0.9), attack = "T1095,T1572", rule = "tunnel",
-        why = table.concat(tests, "; "),
+        any_host = true, weight = #tests, why = table.concat(tests, "; "),
         evidence = { foreign = p.foreign, longest = p.longest, lengths = p.sizes, mismatches = p.mismatch, ipv4 = p.ipv4,
             requests = p.requests, replies = p.replies, tests = tests },
         next = "What else does the host do with the other side? Read the data of a few echoes.",
@@ -334,7 +466,8 @@ local function check_request(e, p, layout)
     end
     if layout == p.layout or layout == "unknown" or layout == "short" then return end
     p.layout = layout
-    local odd = macs:get(e.client_ip) and (layout == "linux" or layout == "windows" or layout == "cisco")
+    used.note(e.client_ip, "ping", e.server_ip)
+    local odd = hosts.is_mac(e.client_ip) and (layout == "linux" or layout == "windows" or layout == "cisco")
     say(e, "ping", odd and "low" or "info", {
         title = odd and "A Mac that pings like another system" or "ping at work", confidence = 0.7, attack = "T1018", rule = "use",
         why = ("%d bytes laid out as %s"):format(e.payload_length, ping_layout.names[layout]) ..
@@ -357,3 +490,11 @@ lunette.on("icmp_echo", function(e)
     if e.request then check_request(e, p, layout) end
     check_tunnel(e, p)
 end)
+
+-- ---------------------------------------------------------------- the card
+
+local function tell_card()
+    used.each_changed(function(host, lines) lunette.fact(host, "tools", lines) end)
+end
+lunette.every(60, tell_card)
+lunette.on_end(tell_card)

@@ -11,7 +11,12 @@ local PROMPTS = {
     "^%s*bash%-%d[%d%.]*[%$#] ", "^%s*sh%-%d[%d%.]*[%$#] ", "^%s*zsh%-?%d?[%d%.]*[%%#] ", "^%s*[%w%-%.]+@[%w%-%.]+ [^\r\n]- ?[%%#%$] $",
     "^%s*[%w%-%.]+:[~/][~/%w%-_%.]* [%w%-_%.]+[%$#] ", "no job control in this shell", "job control turned off",
     "^The default interactive shell is now zsh",
+    "^\27%[1m\27%[7m%%", -- zsh on a terminal: its mark for a line without an end, inverse, comes before the first prompt
 }
+
+-- First bytes by which a shell can be told before its flow is over: of a host that shows one, and of who types into it.
+head.SHOWN = { "bash-3.2", "sh-3.2", "bash: no job", "zsh: ", "The default inte", "uid=", "\27[1m\27[7m%" }
+head.TYPED = { "id\n", "whoami\n", "uname", "hostname\n", "pwd\n", "ls\n", "ls -", "w\n", "sw_vers", "ifconfig", "system_profiler", "cat /", "cd /", "cd ~", "ps a", "env\n" }
 
 -- What people and scripts type first into a shell that is theirs.
 local COMMANDS = {}
