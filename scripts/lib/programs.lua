@@ -98,6 +98,9 @@ local function add_cut(name, row)
         rows_by_cut[cut] = row
     elseif rows_by_cut[cut] and rows_by_cut[cut].class ~= row.class then
         rows_by_cut[cut] = false -- two programs of different classes: the cut name tells nothing
+    elseif rows_by_cut[cut] and rows_by_cut[cut].name ~= row.name then
+        local first = rows_by_cut[cut] -- two of one class: that is all it tells
+        rows_by_cut[cut] = { class = row.class, apple = first.apple and row.apple, proxy = first.proxy and row.proxy, gui = first.gui and row.gui }
     end
 end
 
@@ -186,19 +189,57 @@ function programs.is_gui(name, path)
     return row == nil or (row.class ~= "shell" and row.class ~= "interpreter" and row.class ~= "network")
 end
 
--- The name of the program that people know: the app's, else without " Helper (…)". "Code Helper" → "Code".
+-- The name of the program that people know: the app's, else in full and without " Helper (…)". "Slack Helper (Re" → "Slack".
 function programs.known_as(name, path)
     local app = programs.app(path)
     if app and programs.is_within(path) ~= "system" then return app end
-    return name and without_helper(name) or name
+    local full = name and without_helper(name)
+    if full then return full end
+    local row = name and #name == KERNEL_NAME and not rows_by_name[name] and rows_by_cut[name]
+    return row and row.name or name
 end
 
--- A program that calls itself like one of Apple's, and is not: a sentence, or nil. signing_id: nil if unknown.
-function programs.impostor(name, path, signing_id)
+local known, known_count = {}, 0
+
+-- All of it in one table, which is kept: { class, gui, proxy, silent, updater, terminal, known_as, place, writable }. Not to be changed.
+function programs.of(name, path)
+    local key = path and (name or "") .. "\0" .. path or name or ""
+    local all = known[key]
+    if all then return all end
+    local row = row_of(name, path) or {}
+    all = { class = row.class, gui = programs.is_gui(name, path), proxy = row.proxy, silent = row.silent, updater = row.updater,
+        terminal = row.terminal, known_as = programs.known_as(name, path), place = programs.is_within(path), writable = programs.is_user_writable(path) }
+    if known_count >= REMEMBERED then known, known_count = {}, 0 end
+    known[key], known_count = all, known_count + 1
+    return all
+end
+
+-- Parts of macOS that lie in places of their own: simulators bring a whole system along, installers and updates another one.
+local WHOLE_SYSTEMS = { "%.simruntime/", "^/Applications/Xcode[^/]*%.app/", "^/Library/Developer/", "^/Users/[^/]+/Library/Developer/",
+    "^/Applications/Install macOS[^/]*%.app/", "^/var/MobileAsset/", "^/Library/Updates/", "^/Library/SystemMigration/" }
+local OTHER_BUILDS = { "^/opt/", "^/usr/local/", "^/nix/", "^/Users/[^/]+/%.?[^/]*brew/" } -- Homebrew's smbd, ntpd, bash
+
+local function is_elsewhere(row, path)
+    if not path or path:sub(1, 1) ~= "/" or not row.patterns then return false end
+    path = plain_path(path)
+    if fits(row.patterns, path) or fits(WHOLE_SYSTEMS, path) then return false end
+    return not (row.word and fits(OTHER_BUILDS, path))
+end
+
+-- A program that calls itself like one of Apple's, and is not: a sentence and how sure ("certain"; "likely" where the name is a
+-- word that others use as well, or only one of signature and place speaks against it); nil if it is what it says, or nothing is known.
+-- signing_id, platform: as in flow events, nil if unknown.
+function programs.impostor(name, path, signing_id, platform)
     local row = name and (rows_by_name[name] or #name == KERNEL_NAME and rows_by_cut[name])
-    if not row or not row.apple then return nil end
-    if signing_id and signing_id ~= "" and signing_id:sub(1, 10) ~= "com.apple." then return ("signed as %s"):format(signing_id) end
-    if path and path:sub(1, 1) == "/" and row.patterns and not fits(row.patterns, plain_path(path)) then return ("runs from %s"):format(path) end
+    if not row or not row.apple or platform == "yes" then return nil end
+    local foreign = signing_id and signing_id ~= "" and signing_id:sub(1, 10) ~= "com.apple."
+    local unsigned = platform == "no"
+    local elsewhere = is_elsewhere(row, path)
+    if row.word and not (elsewhere and programs.is_user_writable(path) and programs.is_within(path) ~= "applications") then return nil end
+    if not foreign and not elsewhere then return nil end
+    local told = elsewhere and "runs from " .. path or "lies where Apple's does"
+    if foreign then told = told .. ", signed as " .. signing_id elseif unsigned then told = told .. ", no part of macOS" end
+    return told, not row.word and (elsewhere and (foreign or unsigned or programs.is_user_writable(path))) and "certain" or "likely"
 end
 
 -- ---------------------------------------------------------------- lineage

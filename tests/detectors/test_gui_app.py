@@ -1,0 +1,133 @@
+"""gui_app on real captures: healthy programs give no alert of medium or above, whatever log names them; the same flows under another
+path or signature do. The cases without packets are in gui_app_test.lua.
+
+The capture is Apple's own (radar-74957353: `network_test` sends 20 kB of bare TCP to port 5201 of an address without a name, four times);
+the logs are written here, in the four formats."""
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from run_lunette import BINARY, PCAPS, ROOT, SEVERITIES, real, replay
+
+HERE = pathlib.Path(__file__).resolve().parent
+PIDS, ADDRESS, SERVER = (1500, 1505, 1524, 1528), "10.42.53.132", "52.41.70.31"
+STARTED = {1500: "2021-03-03T00:39:36.000Z", 1505: "2021-03-03T00:40:04.000Z", 1524: "2021-03-03T00:41:39.000Z", 1528: "2021-03-03T00:42:01.000Z"}
+UNIX = {1500: 1614731976, 1505: 1614732004, 1524: 1614732099, 1528: 1614732121}
+EDITOR = "/Applications/BBEdit.app/Contents/Helpers/network_test"
+TOOL = "/usr/local/bin/network_test"
+TEMPORARY = "/private/tmp/.cache/network_test"
+
+
+def test_each_sign_on_made_events():
+    if not BINARY.exists():
+        pytest.skip("lunette is not built")
+    done = subprocess.run([BINARY, "test", HERE / "gui_app_test.lua"], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---------------------------------------------------------------- logs of four formats
+def eslogger(path, signing="", team=None, platform=False):
+    def process(pid, image, version):
+        token = {"auid": 501, "euid": 501, "egid": 20, "ruid": 501, "rgid": 20, "pid": pid, "asid": 100003, "pidversion": version}
+        return {"audit_token": token, "parent_audit_token": dict(token, pid=1, pidversion=0), "responsible_audit_token": token, "ppid": 1,
+                "original_ppid": 1, "executable": {"path": image, "path_truncated": False}, "signing_id": signing, "team_id": team,
+                "cdhash": "00" * 20, "is_platform_binary": platform}
+    return "".join(json.dumps(
+        {"schema_version": 1, "version": 9, "time": STARTED[pid], "event_type": 9, "process": process(pid, "/usr/libexec/xpcproxy", 2 * pid),
+         "event": {"exec": {"target": process(pid, path, 2 * pid + 1), "args": [path], "cwd": {"path": "/"}}}}) + "\n" for pid in PIDS)
+
+
+def osquery(path, signing="", team="", platform="0"):
+    return "".join(json.dumps(
+        {"name": "es", "hostIdentifier": "annas-mac", "unixTime": UNIX[pid], "action": "added", "columns": {
+            "event_type": "exec", "pid": str(pid), "path": path, "time": str(UNIX[pid]), "parent": "1", "original_parent": "1", "cmdline": path,
+            "signing_id": signing, "team_id": team or "", "platform_binary": platform, "cdhash": "00" * 20, "cwd": "/"}}) + "\n" for pid in PIDS)
+
+
+def santa(path, team=None, **_):
+    return "".join("[%s] I santad: action=EXEC|decision=ALLOW|pid=%d|ppid=1|uid=501|user=anna|path=%s|args=%s%s\n" % (
+        STARTED[pid], pid, path, path, "|teamid=" + team if team else "") for pid in PIDS)
+
+
+def unified(path, **_):
+    return "".join(json.dumps(
+        {"timestamp": STARTED[pid].replace("T", " ").replace(".000Z", ".000000+0000"), "processID": pid, "userID": 501, "processImagePath": path,
+         "processImageUUID": "4491B4FA-C7EC-367C-9F2F-1395E91BE636", "eventMessage": "x"}) + "\n" for pid in PIDS)
+
+
+FORMATS = {"eslogger": eslogger, "osquery": osquery, "santa": santa, "log": unified}
+
+
+def alerts_of(tmp_path, kind, path, *options, **more):
+    log = tmp_path / "host.log"
+    log.write_text(FORMATS[kind](path, **more))
+    return replay("gui_app", real("apple/apple-tcpdump/radar-74957353.pcapng"), options=("--host-log", "%s=%s" % (ADDRESS, log), *options))[0]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_tool_in_its_place_is_silent(tmp_path, kind):
+    assert alerts_of(tmp_path, kind, TOOL) == []
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_same_bytes_from_within_an_editor(tmp_path, kind):
+    """One alert for all four runs: the same program, server and day."""
+    alert, = alerts_of(tmp_path, kind, EDITOR)
+    assert alert["title"] == "App talks unlike its kind" and alert["severity"] in ("medium", "high")
+    assert alert["who"] == ADDRESS and alert["where"] == SERVER
+    assert alert["evidence"]["class"] == "editor" and alert["evidence"]["path"] == EDITOR
+    assert {"raw", "port"} <= set(alert["evidence"]["signs"]) and alert["evidence"]["sent"] == 20000
+
+
+@pytest.mark.parametrize("kind,severity", [("eslogger", "high"), ("osquery", "high"), ("santa", "low"), ("log", "low")])
+def test_the_same_program_in_a_temporary_folder(tmp_path, kind, severity):
+    """Where the log tells of signatures, that it has none counts; where it tells none, the place alone is a lead."""
+    found = alerts_of(tmp_path, kind, TEMPORARY)
+    assert {alert["title"] for alert in found} == {"Program from a place for downloads talks to the outside"}
+    assert severity in {alert["severity"] for alert in found} or severity == "high" and found[0]["severity"] == "medium"
+    assert "T1204.002" in found[0]["attack"]
+
+
+@pytest.mark.parametrize("kind", ["eslogger", "osquery", "santa"])
+def test_a_developers_signature_is_enough(tmp_path, kind):
+    assert alerts_of(tmp_path, kind, TEMPORARY, team="ABCDE12345", signing="com.example.network-test") == []
+
+
+def test_the_alert_does_not_depend_on_batches_and_workers(tmp_path):
+    def said(*options):
+        return sorted(json.dumps(alert, sort_keys=True) for alert in alerts_of(tmp_path, "eslogger", EDITOR, *options))
+    expected = said()
+    assert expected
+    for batch in ("1", "7", "1024"):
+        assert said("--batch", batch) == expected
+    for workers in ("2", "4"):
+        assert said("-w", workers) == expected
+
+
+# ---------------------------------------------------------------- all captures
+LOUD = {"high", "medium"}
+
+
+def loud(path):
+    command = [BINARY, "replay", "-q", "-o", "-", "--record", "alert", "-s", ROOT / "scripts" / "gui_app.lua", path]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120, check=False)
+    assert "gui_app" not in done.stderr, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if SEVERITIES[json.loads(line)["alert"]["severity"]] in LOUD]
+
+
+@pytest.mark.parametrize("folder", ["apple", "ja4", "ndpi"])
+def test_no_real_capture_raises_an_alarm(folder):
+    if not BINARY.exists() or not (PCAPS / folder).exists():
+        pytest.skip("needs lunette and the captures")
+    for path in sorted((PCAPS / folder).rglob("*.pcap*")):
+        assert loud(path) == [], path
+
+
+@pytest.mark.parametrize("name", ["mac-install", "mac-first-boot", "mac-with-implant", "programs", "document", "desk", "lan"])
+def test_no_sample_raises_an_alarm(name):
+    if not BINARY.exists():
+        pytest.skip("lunette is not built")
+    assert loud(ROOT / "examples" / (name + ".pcapng.gz")) == []
