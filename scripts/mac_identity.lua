@@ -177,7 +177,7 @@ lunette.on("dhcp", { type = "request" }, function(e)
     tell_lease(e, e.current_ip or e.requested_ip, found, number_of(e.client_mac))
 end)
 
-lunette.on("dhcp", { type = "reply", message = { "ack", "reply" } }, function(e)
+lunette.on("dhcp", { type = "reply", message = { "offer", "ack", "reply" } }, function(e)
     local ip, mac = e.assigned_ip, e.client_mac
     if ip and mac and not address.is_global(ip) then lunette.send(ip, { leased_to = mac }) end
 end)
