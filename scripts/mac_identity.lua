@@ -247,6 +247,7 @@ lunette.on("mdns", { type = "answer", protocol = "mdns", goodbye = false }, func
     local said = machine .. " " .. table.concat(addresses, " ")
     if announcements:get(ip) == said then return end
     announcements:set(ip, said)
+    known.note_addresses(ip, addresses)
     lunette.send(ip, { machine = machine, addresses = addresses })
 end)
 

@@ -23,7 +23,7 @@ function book.new(change, tell)
     local object = {}
     local hosts = lunette.records("hosts", { max = MOST_HOSTS, fields = { seen = ("u8[%d]"):format(weigh.count + 1), from = "u8", to = "u8",
         rank = "u8", scale = "u8", several = "bool", kind = "u8", confidence = "f32", mac = "u64" } })
-    local words = lunette.state("words", { max = MOST_HOSTS })       -- address → { name, rank, model, version, os, machine }
+    local words = lunette.state("words", { max = MOST_HOSTS })       -- address → { name, rank, model, version, os, machine, address_of }
     local machines = lunette.state("machines", { max = MOST_HOSTS }) -- Bonjour host name → list of addresses
 
     local function new_host(ip)
@@ -46,7 +46,7 @@ function book.new(change, tell)
         for _, other in ipairs(all or {}) do
             if other ~= ip then list[#list + 1] = other end
         end
-        return list, all and all[1] ~= ip and all[1] or ""
+        return list, all and all[1] ~= ip and all[1] or said.address_of or ""
     end
 
     -- What is known of the host now; nil if nothing is.
@@ -210,6 +210,19 @@ function book.new(change, tell)
             local is_ours = hosts:get(other) or not (address.is_global(other) or address.is_loopback(other))
             if other ~= ip and is_ours and not (said and said.machine == machine) then join_two(machine, ip, other) end
         end
+    end
+
+    -- The host gave these as its addresses, of which one may be better known than this one. For workers, which do not have the others.
+    function object.note_addresses(ip, addresses)
+        local best = ip
+        for i = 1, #addresses do
+            if by_worth(addresses[i], best) then best = addresses[i] end
+        end
+        local host, said = new_host(ip), words:get(ip) or {}
+        if best == ip or said.address_of == best then return end
+        said.address_of = best
+        words:set(ip, said)
+        retell(ip, host, true)
     end
 
     -- fn(ip, verdict) for each host of which something is known.
