@@ -60,14 +60,28 @@ function book.new(change, tell)
             evidence = weigh.evidence(seen), model = said.model, name = said.name, same_as = same_as, address_of = address_of }
     end
 
+    -- Several systems are told once of a machine, not of each of its addresses.
+    local function is_first_several(host, same_as)
+        if host.several then return false end
+        host.several = true
+        local first = true
+        for _, other in ipairs(same_as) do
+            local record = hosts:get(other)
+            if record then
+                first = first and not record.several
+                record.several = true
+            end
+        end
+        return first
+    end
+
     -- changed: the version or a text did, as others see it.
     local function retell(ip, host, changed)
         local v = object.verdict(ip, host)
         if not v then return end
         local is_news = changed or host.kind ~= KIND_NUMBER[v.kind] or math.abs(host.confidence - v.confidence) >= change
         if is_news then host.kind, host.confidence = KIND_NUMBER[v.kind], v.confidence end
-        v.is_first_several = #v.families > 1 and not host.several
-        if v.is_first_several then host.several = true end
+        v.is_first_several = #v.families > 1 and is_first_several(host, v.same_as)
         tell(ip, v, is_news)
     end
 
