@@ -26,7 +26,7 @@ local MOST = 0.99            -- nobody is surer than that
 local SEVERAL = 0.55         -- several systems behind one address: whatever is said is true of one of them only
 
 -- A system's own words: what a kernel or a service does by itself. Two of these, of different families, are two systems.
-local OWN = { kernel = true, dhcp = true, bonjour = true, agent = true, process = true }
+local OWN = { kernel = true, dhcp = true, bonjour = true, agent = true, process = true, ssh = true }
 local OWN_WEIGHT = 20
 
 weigh.SYSTEMS = { mac = "macOS", iphone = "iOS", ipad = "iPadOS", appletv = "tvOS", watch = "watchOS", homepod = "audioOS", vision = "visionOS",

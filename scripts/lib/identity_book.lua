@@ -1,0 +1,253 @@
+-- What was learnt of every host, and what that makes of it.
+--
+-- A host's record holds which signs it has shown (a byte each), the range of Darwin versions that its system can be, and what was last told
+-- of it: some 130 bytes, outside the garbage collector. Texts (name, model, version) are kept only of hosts that have some. The book is kept
+-- twice: in each worker, of what the worker's own hosts said, and where all is gathered; `tell(ip, verdict, is_news)` is the one that differs.
+
+local lunette = require "lunette"
+local address = require "lunette.address"
+local versions = require "identity_versions"
+local weigh = require "identity_weigh"
+
+local book = {}
+
+local MOST_HOSTS, MOST_ADDRESSES = 20000, 8
+local NOBODY = { ["0.0.0.0"] = true, ["::"] = true }
+local KIND_LIST = { "mac", "iphone", "ipad", "appletv", "watch", "homepod", "vision", "apple", "windows", "linux", "android", "other" }
+local KIND_NUMBER = {}
+for i, kind in ipairs(KIND_LIST) do KIND_NUMBER[kind] = i end
+local TEXTS = { "model", "version", "os" }
+
+-- change: by how much the confidence must differ from what was told to be told anew.
+function book.new(change, tell)
+    local object = {}
+    local hosts = lunette.records("hosts", { max = MOST_HOSTS, fields = { seen = ("u8[%d]"):format(weigh.count + 1), from = "u8", to = "u8",
+        rank = "u8", scale = "u8", several = "bool", kind = "u8", confidence = "f32", mac = "u64" } })
+    local words = lunette.state("words", { max = MOST_HOSTS })       -- address → { name, rank, model, version, os, machine, address_of }
+    local machines = lunette.state("machines", { max = MOST_HOSTS }) -- Bonjour host name → list of addresses
+
+    local function new_host(ip)
+        local host, is_new = hosts:make(ip)
+        if is_new then host.from, host.to = versions.FIRST, versions.LAST end
+        return host
+    end
+
+    -- ------------------------------------------------------------ verdicts
+
+    local function version_of(kind, host, said)
+        if kind == "windows" or kind == "android" then return said.os or "" end
+        local exact = said.version
+        if exact and versions.fits(kind, exact, host.from, host.to) then return exact end
+        return versions.text(kind, host.from, host.to)
+    end
+
+    local function others_of(ip, said)
+        local list, all = {}, said.machine and machines:get(said.machine)
+        for _, other in ipairs(all or {}) do
+            if other ~= ip then list[#list + 1] = other end
+        end
+        return list, all and all[1] ~= ip and all[1] or said.address_of or ""
+    end
+
+    -- What is known of the host now; nil if nothing is.
+    function object.verdict(ip, host)
+        local function seen(i) return host:at("seen", i) == 1 end
+        local kind, confidence, families = weigh.verdict(seen)
+        if not kind then return nil end
+        local said = words:get(ip) or {}
+        local same_as, address_of = others_of(ip, said)
+        return { kind = kind, system = weigh.SYSTEMS[kind], version = version_of(kind, host, said), confidence = confidence, families = families,
+            evidence = weigh.evidence(seen), model = said.model, name = said.name, same_as = same_as, address_of = address_of }
+    end
+
+    -- Several systems are told once of a machine, not of each of its addresses.
+    local function is_first_several(host, same_as)
+        if host.several then return false end
+        host.several = true
+        local first = true
+        for _, other in ipairs(same_as) do
+            local record = hosts:get(other)
+            if record then
+                first = first and not record.several
+                record.several = true
+            end
+        end
+        return first
+    end
+
+    -- changed: the version or a text did, as others see it.
+    local function retell(ip, host, changed)
+        local v = object.verdict(ip, host)
+        if not v then return end
+        local is_news = changed or host.kind ~= KIND_NUMBER[v.kind] or math.abs(host.confidence - v.confidence) >= change
+        if is_news then host.kind, host.confidence = KIND_NUMBER[v.kind], v.confidence end
+        v.is_first_several = #v.families > 1 and is_first_several(host, v.same_as)
+        tell(ip, v, is_news)
+    end
+
+    -- ------------------------------------------------------------ learning
+
+    -- Ranges that meet are cut with each other; of ranges that do not, the one of the higher rank stands (3: said outright, 2: agents and
+    -- DHCP, 1: a SYN, a fingerprint), and of one rank both count.
+    local function narrow(host, from, to, rank)
+        from, to = math.max(from, versions.FIRST), math.min(to, versions.LAST)
+        local low, high = math.max(host.from, from), math.min(host.to, to)
+        if low > high then
+            if rank < host.rank then return false end
+            if rank > host.rank then low, high = from, to else low, high = math.min(host.from, from), math.max(host.to, to) end
+        end
+        local changed = low ~= host.from or high ~= host.to
+        host.from, host.to, host.rank = low, high, math.max(host.rank, rank)
+        return changed
+    end
+
+    -- A name of a better source replaces one of a worse: 3 Bonjour's service names, 2 host names.
+    local function put_words(ip, found)
+        local said, changed = words:get(ip) or {}, false
+        for i = 1, #TEXTS do
+            local key = TEXTS[i]
+            if found[key] and said[key] ~= found[key] then said[key], changed = found[key], true end
+        end
+        if found.name and said.name ~= found.name and (found.name_rank or 1) >= (said.rank or 0) then
+            said.name, said.rank, changed = found.name, found.name_rank or 1, true
+        end
+        if changed then words:set(ip, said) end
+        return changed
+    end
+
+    local function learn_one(ip, found, rank)
+        local host, news, changed = new_host(ip), false, false
+        for i = 1, #found do
+            local n = weigh.number[found[i]]
+            if host:at("seen", n) == 0 then
+                host:put("seen", n, 1)
+                news = true
+            end
+        end
+        if found.from and narrow(host, found.from, found.to or found.from, rank) then changed = true end
+        if put_words(ip, found) then changed = true end
+        if news or changed then retell(ip, host, changed) end
+        return news or changed
+    end
+
+    -- found: signs by their ids, and what lib/identity_signs.lua says along with them. It holds for all addresses of the machine. True if
+    -- something of it was new.
+    function object.learn(ip, found, rank)
+        if not ip or NOBODY[ip] then return false end
+        local said = words:get(ip)
+        local all = said and said.machine and machines:get(said.machine)
+        if not all then return learn_one(ip, found, rank) end
+        local new = false
+        for i = 1, #all do new = learn_one(all[i], found, rank) or new end
+        return new
+    end
+
+    function object.knows(ip, sign)
+        local host = hosts:get(ip)
+        return host and host:at("seen", weigh.number[sign]) == 1
+    end
+
+    -- Has the host shown this sign and, last, this window scale?
+    function object.knows_scale(ip, sign, scale)
+        local host = hosts:get(ip)
+        if host and host.scale == scale and host:at("seen", weigh.number[sign]) == 1 then return true end
+        new_host(ip).scale = scale
+        return false
+    end
+
+    -- What another machine said under this address before is not this one's. mac: the hardware address as a number.
+    function object.settle(ip, mac)
+        if NOBODY[ip] or mac == 0 then return end
+        local host = new_host(ip)
+        if host.mac ~= 0 and host.mac ~= mac then
+            hosts:delete(ip)
+            words:set(ip, nil)
+            host = new_host(ip)
+        end
+        host.mac = mac
+    end
+
+    -- ------------------------------------------------------------ machines
+
+    -- How much an address is worth as the one that a machine is known by: IPv4 before IPv6, others before link-local ones.
+    local function order_of(ip) return address.version(ip) * 2 + (address.is_link_local(ip) and 1 or 0) end
+
+    local function by_worth(a, b)
+        local x, y = order_of(a), order_of(b)
+        if x ~= y then return x < y end
+        return a < b
+    end
+
+    -- The machine's addresses with these two; those of a namesake elsewhere, or of before it moved, are forgotten.
+    local function members_with(name, ip, other)
+        local all, known = machines:get(name) or {}, {}
+        for _, a in ipairs(all) do known[a] = true end
+        if not known[ip] and not known[other] then all, known = {}, {} end
+        for _, a in ipairs { ip, other } do
+            if not known[a] and #all < MOST_ADDRESSES then all[#all + 1], known[a] = a, true end
+        end
+        table.sort(all, by_worth)
+        machines:set(name, all)
+        return all
+    end
+
+    local function join_two(name, ip, other)
+        local all = members_with(name, ip, other)
+        local union, from, to, rank, texts = {}, versions.FIRST, versions.LAST, 0, {}
+        for _, a in ipairs(all) do
+            local host = new_host(a)
+            for i = 1, weigh.count do
+                if host:at("seen", i) == 1 then union[i] = true end
+            end
+            if host.rank > rank then from, to, rank = host.from, host.to, host.rank end
+            local said = words:get(a) or {}
+            for _, key in ipairs { "name", "rank", "model", "version", "os" } do texts[key] = texts[key] or said[key] end
+        end
+        for _, a in ipairs(all) do
+            local host, said, changed = new_host(a), words:get(a) or {}, false
+            for i in pairs(union) do host:put("seen", i, 1) end
+            if rank > host.rank then host.from, host.to, host.rank, changed = from, to, rank, true end
+            for key, value in pairs(texts) do
+                if said[key] == nil then said[key], changed = value, true end
+            end
+            said.machine = name
+            words:set(a, said)
+            retell(a, host, changed)
+        end
+    end
+
+    -- Addresses that a machine gives as its own are one machine's; each has all signs of the others. Global ones count once they were heard.
+    function object.join(machine, ip, addresses)
+        for i = 1, #addresses do
+            local other = addresses[i]
+            local said = words:get(other)
+            local is_ours = hosts:get(other) or not (address.is_global(other) or address.is_loopback(other))
+            if other ~= ip and is_ours and not (said and said.machine == machine) then join_two(machine, ip, other) end
+        end
+    end
+
+    -- The host gave these as its addresses, of which one may be better known than this one. For workers, which do not have the others.
+    function object.note_addresses(ip, addresses)
+        local best = ip
+        for i = 1, #addresses do
+            if by_worth(addresses[i], best) then best = addresses[i] end
+        end
+        local host, said = new_host(ip), words:get(ip) or {}
+        if best == ip or said.address_of == best then return end
+        said.address_of = best
+        words:set(ip, said)
+        retell(ip, host, true)
+    end
+
+    -- fn(ip, verdict) for each host of which something is known.
+    function object.each(fn)
+        for ip, host in hosts:each() do
+            local v = object.verdict(ip, host)
+            if v then fn(ip, v) end
+        end
+    end
+
+    return object
+end
+
+return book
