@@ -6,7 +6,7 @@
  * fell into batches. A segment that is late counts as missing until it comes. */
 #include "flow/room.h"
 
-enum { TALKED_PACKETS = 10 }; /* of one side that says on and on what the other must have answered */
+enum { TALKED_PACKETS = 100 }; /* of one side that goes on as nobody does who is not answered */
 static const nanoseconds talked_time = 5 * NS_PER_SECOND;
 static const nanoseconds acked_time = NS_PER_SECOND;
 
