@@ -58,8 +58,8 @@ static void add_name(struct summary *summary, const struct event_flow *flow, con
     top_add(summary->names, text, (size_t)length, 1, sent, received);
 }
 
-/* One side of a connection that must have had two (flow/partial.c). Datagrams are left to scripts/visibility.lua:
- * much is said to all and answered by none. */
+/* One side of a connection that must have had two (flow/partial.c). Datagrams are left to
+ * scripts/visibility.lua: much is said to all and answered by none. */
 static bool is_one_sided(const struct event_flow *flow) {
     if (!flow->head.proto || strcmp(flow->head.proto, "TCP") != 0) return false;
     return flow->head.partial && strstr(flow->head.partial, "one-sided");
