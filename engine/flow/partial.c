@@ -6,7 +6,7 @@
  * fell into batches. A segment that is late counts as missing until it comes. */
 #include "flow/room.h"
 
-enum { TALKED_PACKETS = 10 }; /* of one side that says on and on what the other must have answered */
+enum { TALKED_PACKETS = 100 }; /* of one side that goes on as nobody does who is not answered */
 static const nanoseconds talked_time = 5 * NS_PER_SECOND;
 static const nanoseconds acked_time = NS_PER_SECOND;
 
@@ -50,14 +50,17 @@ static const char *const words[WORDS] = {
 /* Only `side` was seen. Of a connection whose opening was seen, the next step proves that the other side took
  * part: the client's ACK, or what a server says after its SYN-ACK. A scan's SYNs, the echo of a forged one
  * (SYN-ACK, RST) and a refusal prove nothing. Picked up in the middle, it takes as long as an
- * acknowledgement may (RFC 1122 section 4.2.3.2: half a second, and the way there). */
+ * acknowledgement may (RFC 1122 section 4.2.3.2: half a second, and the way there), and a side that goes on:
+ * what is sent again and again to a host that is gone is no sign of one that was not seen. */
 static bool tcp_lacks_answer(const struct flow *flow, unsigned side) {
     const struct flow_side *seen = &flow->side[side];
     if (!(flow->marks & MARK_MIDSTREAM))
         return side == flow_client(flow) && flow->tcp_state >= TCP_STATE_ESTABLISHED &&
                (seen->tcp_flags & TCP_ACK) && !(seen->tcp_flags & TCP_RST && seen->packets <= 2);
     if (seen->tcp_flags & TCP_SYN) return seen->fresh > 0 || (seen->tcp_flags & TCP_FIN);
-    return seen->packets >= 3 && flow->last - flow->start >= acked_time;
+    if (seen->fresh > 0) return seen->last_payload - flow->start >= acked_time;
+    return seen->packets >= 3 && !(seen->tcp_flags & (TCP_FIN | TCP_RST)) &&
+           flow->last - flow->start >= acked_time;
 }
 
 /* Ports of services that speak when spoken to: DNS, NTP, QUIC, DNS over TLS's datagrams and IKE. */

@@ -58,8 +58,8 @@ static void add_name(struct summary *summary, const struct event_flow *flow, con
     top_add(summary->names, text, (size_t)length, 1, sent, received);
 }
 
-/* One side of a connection that must have had two (flow/partial.c). Datagrams are left to scripts/visibility.lua:
- * much is said to all and answered by none. */
+/* One side of a connection that must have had two (flow/partial.c). Datagrams are left to
+ * scripts/visibility.lua: much is said to all and answered by none. */
 static bool is_one_sided(const struct event_flow *flow) {
     if (!flow->head.proto || strcmp(flow->head.proto, "TCP") != 0) return false;
     return flow->head.partial && strstr(flow->head.partial, "one-sided");
@@ -73,6 +73,8 @@ void summary_add_flow(struct summary *summary, const struct event_flow *flow, co
         flow->head.server_local && f->server_packets > 0; /* not a broadcast or multicast address */
     if (is_host) add_host(summary, &flow->head.server_ip, f->server_bytes, f->client_bytes);
     if (is_one_sided(flow)) summary->one_sided++;
+    summary->gap_flows += f->gap_bytes > 0;
+    summary->gap_bytes += f->gap_bytes;
 }
 
 bool summary_wants(enum event_kind kind) {
@@ -293,6 +295,8 @@ void summary_merge(struct summary *into, const struct summary *from) {
     into->not_ip += from->not_ip;
     into->undecoded += from->undecoded;
     into->one_sided += from->one_sided;
+    into->gap_flows += from->gap_flows;
+    into->gap_bytes += from->gap_bytes;
     into->cut_text += from->cut_text;
     into->interrupted = into->interrupted || from->interrupted;
     into->reports_left_out += from->reports_left_out;

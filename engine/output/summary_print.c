@@ -243,8 +243,8 @@ static void print_unseen(struct page *p, const struct summary *s) {
     char words[128], bytes[FIGURE_SIZE];
     bool any = false;
     unseen(p, &any, s->truncated, "packets cut short by the capture");
-    snprintf(words, sizeof words, "gaps in TCP streams (%s)", figure_bytes(f->gap_bytes, bytes));
-    unseen(p, &any, f->gaps, words);
+    snprintf(words, sizeof words, "TCP flows with bytes missing (%s)", figure_bytes(s->gap_bytes, bytes));
+    unseen(p, &any, s->gap_flows, words);
     unseen(p, &any, s->one_sided, "TCP flows of which only one side was captured");
     unseen(p, &any, f->midstream, "TCP flows already open when they were first seen");
     unseen(p, &any, f->fragments, "IP fragments not put together");

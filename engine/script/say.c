@@ -185,8 +185,8 @@ int host_fact(lua_State *lua) {
     return 1;
 }
 
-/* capture() → packets, bytes, cut, undecoded, dropped, interface_dropped; nothing in handlers and where nobody
- * counts. */
+/* capture() → packets, bytes, cut, undecoded, dropped, interface_dropped; nothing in handlers and where
+ * nobody counts. */
 int host_capture(lua_State *lua) {
     struct detector *detector = detector_of(lua);
     struct capture_figures figures = {0};

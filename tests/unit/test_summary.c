@@ -281,8 +281,10 @@ static void flows_hosts_and_names_are_counted(void **state) {
     struct event_flow e = a_flow();
     summary_add_flow(&a, &e, &names_batch);
     e.body.server_packets = 0; /* the client's data and nothing of the server */
+    e.head.partial = "midstream, one-sided";
     summary_add_flow(&b, &e, &names_batch);
     e.body.client_payload = 0; /* a call that nobody answered */
+    e.head.partial = NULL;
     e.body.server_name.at = 0;
     summary_add_flow(&b, &e, &names_batch);
     summary_merge(&a, &b);
@@ -329,6 +331,8 @@ static void workers_are_added_up_and_printed(void **state) {
         struct flow_counters counters = {
             .flows = 5, .flows_tcp = 5, .ended_fin = 5, .gaps = 2, .gap_bytes = 1500};
         summary_add_counters(&worker, &counters);
+        worker.gap_flows = 2;
+        worker.gap_bytes = 1500;
         const struct anomaly_count anomaly = {"stream", "tcp", "overlap_mismatch", 3};
         summary_add_anomalies(&worker, &anomaly, 1);
         struct detector_summary *d = summary_detector(&worker, "silent");
@@ -364,7 +368,7 @@ static void workers_are_added_up_and_printed(void **state) {
         "Rhythms\n  host      n\n  10.0.0.1  7\n  10.0.0.2  7\n  A note.\n",
         "  beacon                  2 high\n",
         "  broken                  40 errors; switched off: broken.lua:3: no such field\\x1b\n",
-        "  gaps in TCP streams (3.0 kB): 4\n",
+        "  TCP flows with bytes missing (3.0 kB): 4\n",
         "  a.pcap: cut short at offset 24\n",
         "  anomalies   6 tcp overlap_mismatch\n",
     };
