@@ -74,10 +74,7 @@ local tunables = lunette.tunables {
     rows = 40,           -- … and names in it from each group
 }
 
-local names = apple_names.new(lunette.set, {
-    apple = lunette.tsv("apple_domains.tsv"), third_parties = lunette.tsv("known_third_parties.tsv"),
-    blocks = lunette.tsv("apple_cidrs.tsv"), networks = lunette.tsv("cdn_cidrs.tsv"), chains = lunette.tsv("apple_chains.tsv"),
-})
+local names = apple_names.load(lunette)
 local exempt_names = {}
 for i, row in ipairs(lunette.tsv("lookalike_exempt.tsv")) do exempt_names[i] = row.name end
 local exempt = lunette.set.domains(exempt_names)

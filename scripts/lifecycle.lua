@@ -56,10 +56,7 @@ local tunables = lunette.tunables {
 lunette.event("phase", { address = "str", phase = "str", before = "str" }, "A Mac has come into another phase of its life")
 
 local profile = profiles.new(lunette.set, lunette.tsv("lifecycle.tsv"))
-local names = apple_names.new(lunette.set, {
-    apple = lunette.tsv("apple_domains.tsv"), third_parties = lunette.tsv("known_third_parties.tsv"),
-    blocks = lunette.tsv("apple_cidrs.tsv"), networks = lunette.tsv("cdn_cidrs.tsv"),
-})
+local names = apple_names.load(lunette)
 local MARKED = { "install", "first boot", "boot", "safari start", "steady" } -- phases that have marks
 local SAFARI_LEAD = 1 -- seconds from Safari's first connection to the first icon's hello
 local EARLY = { install = true, ["first boot"] = true }

@@ -87,4 +87,12 @@ function names.new(set, tables)
     return object
 end
 
+-- The tables that come along. `lunette` is the API.
+function names.load(lunette)
+    return names.new(lunette.set, {
+        apple = lunette.tsv("apple_domains.tsv"), third_parties = lunette.tsv("known_third_parties.tsv"),
+        blocks = lunette.tsv("apple_cidrs.tsv"), networks = lunette.tsv("cdn_cidrs.tsv"), chains = lunette.tsv("apple_chains.tsv"),
+    })
+end
+
 return names
