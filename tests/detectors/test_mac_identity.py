@@ -226,11 +226,12 @@ def test_a_storage_box_that_calls_itself_a_mac_is_none(played):
 
 def test_addresses_of_one_machine_share_what_is_known(played):
     capture = Capture()
-    announce(capture, 0, "fe80::1", "Anna's Mac", "Annas-Mac", ["model=MacBookPro14,1", "osxvers=20"], [MAC, "fe80::1"])
-    syn(capture, 1, MAC)
+    syn(capture, 0, MAC)
+    announce(capture, 1, "fe80::1", "Anna's Mac", "Annas-Mac", ["model=MacBookPro14,1", "osxvers=20"], [MAC, "fe80::1"])
+    capture.ntp(2, MAC, SERVER)
     found = played(capture)
     assert found.rows[MAC][1:3] == found.rows["fe80::1"][1:3] == ['MacBookPro14,1 "Anna\'s Mac"', "macOS 11"]
-    assert "SYN" in found.evidence("fe80::1")
+    assert "SYN" in found.evidence("fe80::1") and "timed" in found.evidence("fe80::1")
     assert found.last("fe80::1")["address_of"] == MAC
 
 
