@@ -369,6 +369,13 @@ def test_detectors_ask_hosts(tmp_path):
                     "192.168.1.23": "- false true -"}
 
 
+def test_the_fact_on_the_card():
+    """mac_identity_test.lua."""
+    file = ROOT / "tests" / "detectors" / "mac_identity_test.lua"
+    done = subprocess.run([str(BINARY), "test", str(file)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # ---------------------------------------------------------------- memory
 
 def test_ten_thousand_hosts_fit(tmp_path):
