@@ -1,7 +1,7 @@
 -- What was learnt of every host, and what that makes of it.
 --
--- A host's record holds which signs it has shown (a byte each), the range of Darwin versions that its system can be, and what was last told
--- of it: some 130 bytes, outside the garbage collector. Texts (name, model, version) are kept only of hosts that have some. The book is kept
+-- A host has a text whose bytes are the numbers of the signs that it has shown, in order (hosts that showed the same share the text); a record
+-- with the range of Darwin versions that its system can be and what was last told of it; and texts (name, model, version), if it has some. The book is kept
 -- twice: in each worker, of what the worker's own hosts said, and where all is gathered; `tell(ip, verdict, is_news)` is the one that differs.
 
 local lunette = require "lunette"
@@ -17,12 +17,25 @@ local KIND_LIST = { "mac", "iphone", "ipad", "appletv", "watch", "homepod", "vis
 local KIND_NUMBER = {}
 for i, kind in ipairs(KIND_LIST) do KIND_NUMBER[kind] = i end
 local TEXTS = { "model", "version", "os" }
+local NOTHING = {}
+local BYTE_OF = {}
+for id, i in pairs(weigh.number) do BYTE_OF[id] = string.char(i) end
+
+-- A text of sign numbers with one more of them, in its place.
+local function with(list, byte)
+    if list:find(byte, 1, true) then return list end
+    for i = 1, #list do
+        if list:sub(i, i) > byte then return list:sub(1, i - 1) .. byte .. list:sub(i) end
+    end
+    return list .. byte
+end
 
 -- change: by how much the confidence must differ from what was told to be told anew.
 function book.new(change, tell)
     local object = {}
-    local hosts = lunette.records("hosts", { max = MOST_HOSTS, fields = { seen = ("u8[%d]"):format(weigh.count + 1), from = "u8", to = "u8",
+    local hosts = lunette.records("hosts", { max = MOST_HOSTS, fields = { from = "u8", to = "u8",
         rank = "u8", scale = "u8", several = "bool", kind = "u8", confidence = "f32", mac = "u64" } })
+    local signs = lunette.state("signs", { max = MOST_HOSTS })       -- address → numbers of its signs, a byte each
     local words = lunette.state("words", { max = MOST_HOSTS })       -- address → { name, rank, model, version, os, machine, address_of }
     local machines = lunette.state("machines", { max = MOST_HOSTS }) -- Bonjour host name → list of addresses
 
@@ -42,22 +55,24 @@ function book.new(change, tell)
     end
 
     local function others_of(ip, said)
-        local list, all = {}, said.machine and machines:get(said.machine)
-        for _, other in ipairs(all or {}) do
+        local all = said.machine and machines:get(said.machine)
+        if not all then return NOTHING, said.address_of or "" end
+        local list = {}
+        for _, other in ipairs(all) do
             if other ~= ip then list[#list + 1] = other end
         end
-        return list, all and all[1] ~= ip and all[1] or said.address_of or ""
+        return list, all[1] ~= ip and all[1] or ""
     end
 
     -- What is known of the host now; nil if nothing is.
-    function object.verdict(ip, host)
-        local function seen(i) return host:at("seen", i) == 1 end
-        local kind, confidence, families = weigh.verdict(seen)
-        if not kind then return nil end
-        local said = words:get(ip) or {}
+    local function verdict_of(ip, host)
+        local judged = weigh.verdict(signs:get(ip) or "")
+        if not judged then return nil end
+        local said, kind = words:get(ip) or NOTHING, judged.kind
         local same_as, address_of = others_of(ip, said)
-        return { kind = kind, system = weigh.SYSTEMS[kind], version = version_of(kind, host, said), confidence = confidence, families = families,
-            evidence = weigh.evidence(seen), model = said.model, name = said.name, same_as = same_as, address_of = address_of }
+        return { kind = kind, system = weigh.SYSTEMS[kind], version = version_of(kind, host, said), confidence = judged.confidence,
+            families = judged.families, evidence = judged.evidence, model = said.model, name = said.name, same_as = same_as,
+            address_of = address_of }
     end
 
     -- Several systems are told once of a machine, not of each of its addresses.
@@ -77,7 +92,7 @@ function book.new(change, tell)
 
     -- changed: the version or a text did, as others see it.
     local function retell(ip, host, changed)
-        local v = object.verdict(ip, host)
+        local v = verdict_of(ip, host)
         if not v then return end
         local is_news = changed or host.kind ~= KIND_NUMBER[v.kind] or math.abs(host.confidence - v.confidence) >= change
         if is_news then host.kind, host.confidence = KIND_NUMBER[v.kind], v.confidence end
@@ -116,14 +131,11 @@ function book.new(change, tell)
     end
 
     local function learn_one(ip, found, rank)
-        local host, news, changed = new_host(ip), false, false
-        for i = 1, #found do
-            local n = weigh.number[found[i]]
-            if host:at("seen", n) == 0 then
-                host:put("seen", n, 1)
-                news = true
-            end
-        end
+        local host, before, changed = new_host(ip), signs:get(ip) or "", false
+        local now = before
+        for i = 1, #found do now = with(now, BYTE_OF[found[i]]) end
+        local news = now ~= before
+        if news then signs:set(ip, now) end
         if found.from and narrow(host, found.from, found.to or found.from, rank) then changed = true end
         if put_words(ip, found) then changed = true end
         if news or changed then retell(ip, host, changed) end
@@ -143,14 +155,14 @@ function book.new(change, tell)
     end
 
     function object.knows(ip, sign)
-        local host = hosts:get(ip)
-        return host and host:at("seen", weigh.number[sign]) == 1
+        local list = signs:get(ip)
+        return list ~= nil and list:find(BYTE_OF[sign], 1, true) ~= nil
     end
 
     -- Has the host shown this sign and, last, this window scale?
     function object.knows_scale(ip, sign, scale)
         local host = hosts:get(ip)
-        if host and host.scale == scale and host:at("seen", weigh.number[sign]) == 1 then return true end
+        if host and host.scale == scale and object.knows(ip, sign) then return true end
         new_host(ip).scale = scale
         return false
     end
@@ -161,6 +173,7 @@ function book.new(change, tell)
         local host = new_host(ip)
         if host.mac ~= 0 and host.mac ~= mac then
             hosts:delete(ip)
+            signs:set(ip, nil)
             words:set(ip, nil)
             host = new_host(ip)
         end
@@ -193,19 +206,17 @@ function book.new(change, tell)
 
     local function join_two(name, ip, other)
         local all = members_with(name, ip, other)
-        local union, from, to, rank, texts = {}, versions.FIRST, versions.LAST, 0, {}
+        local union, from, to, rank, texts = "", versions.FIRST, versions.LAST, 0, {}
         for _, a in ipairs(all) do
-            local host = new_host(a)
-            for i = 1, weigh.count do
-                if host:at("seen", i) == 1 then union[i] = true end
-            end
+            local host, list = new_host(a), signs:get(a) or ""
+            for i = 1, #list do union = with(union, list:sub(i, i)) end
             if host.rank > rank then from, to, rank = host.from, host.to, host.rank end
             local said = words:get(a) or {}
             for _, key in ipairs { "name", "rank", "model", "version", "os" } do texts[key] = texts[key] or said[key] end
         end
         for _, a in ipairs(all) do
             local host, said, changed = new_host(a), words:get(a) or {}, false
-            for i in pairs(union) do host:put("seen", i, 1) end
+            if union ~= "" then signs:set(a, union) end
             if rank > host.rank then host.from, host.to, host.rank, changed = from, to, rank, true end
             for key, value in pairs(texts) do
                 if said[key] == nil then said[key], changed = value, true end
@@ -242,7 +253,7 @@ function book.new(change, tell)
     -- fn(ip, verdict) for each host of which something is known.
     function object.each(fn)
         for ip, host in hosts:each() do
-            local v = object.verdict(ip, host)
+            local v = verdict_of(ip, host)
             if v then fn(ip, v) end
         end
     end

@@ -44,22 +44,24 @@ function versions.range_of_macos(text)
     return from, to
 end
 
+local function release(darwin, column)
+    local row = releases[darwin]
+    return row and row[column] ~= "-" and row[column] or nil
+end
+
 -- The version as one says it of this kind of host: "11", "10.12 to 10.15", "14 or later". Empty if it says nothing.
 function versions.text(kind, from, to)
     local column = COLUMN[kind]
     if not column or kind == "vision" then return "" end
     if from <= first and to >= last then return "" end
-    local function release(darwin)
-        local row = releases[darwin]
-        return row and row[column] ~= "-" and row[column] or nil
-    end
-    while from <= to and not release(from) do from = from + 1 end
-    while to >= from and not release(to) do to = to - 1 end
+    while from <= to and not release(from, column) do from = from + 1 end
+    while to >= from and not release(to, column) do to = to - 1 end
     if from > to then return "" end
-    if from == to then return release(from) end
-    if to >= last then return release(from) .. " or later" end
-    if from <= first then return release(to) .. " or older" end
-    return release(from) .. " to " .. release(to)
+    local oldest, newest = release(from, column), release(to, column)
+    if from == to then return oldest end
+    if to >= last then return oldest .. " or later" end
+    if from <= first then return newest .. " or older" end
+    return oldest .. " to " .. newest
 end
 
 -- Does the exact version that the host told (of an agent) lie in the range? Others are of another machine, or forged.

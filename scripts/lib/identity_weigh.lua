@@ -88,53 +88,36 @@ local function shares(slots)
 end
 
 -- The families whose own words were heard, in a fixed order; two or more are several systems.
-local function families(seen)
-    local found, list = {}, {}
-    for i, sign in ipairs(weigh.signs) do
-        if sign.own and seen(i) then found[sign.own] = true end
+local function families_of(list)
+    local found, families = {}, {}
+    for _, sign in ipairs(list) do
+        if sign.own then found[sign.own] = true end
     end
     for _, family in ipairs { "apple", "windows", "linux" } do
-        if found[family] then list[#list + 1] = family end
+        if found[family] then families[#families + 1] = family end
     end
-    return list
+    return families
 end
 
--- seen(i) tells whether the host has sign number i. Returns kind, confidence, families; nil if nothing is known.
-function weigh.verdict(seen)
-    local slots, any = {}, false
-    for i, sign in ipairs(weigh.signs) do
-        if seen(i) then
-            add_slot(slots, sign)
-            any = true
-        end
-    end
-    if not any then return nil end
-    local share = shares(slots)
+local function kind_of(share)
     local best, family_share = KINDS[1], { apple = 0, linux = 0 }
     for _, kind in ipairs(KINDS) do
         if share[kind] > share[best] then best = kind end
         local family = FAMILY[kind]
         if family_share[family] then family_share[family] = family_share[family] + share[kind] end
     end
-    local kind, confidence = best, share[best]
-    if confidence < ENOUGH and FAMILY[best] ~= best and family_share[FAMILY[best]] or best == "linux" then
-        kind, confidence = FAMILY[best], math.max(confidence, family_share[FAMILY[best]])
-    end
-    local heard = families(seen)
-    confidence = math.min(confidence, #heard > 1 and SEVERAL or MOST)
-    return kind, confidence, heard
+    local family = FAMILY[best]
+    if family_share[family] and (share[best] < ENOUGH or best == family) then return family, math.max(share[best], family_share[family]) end
+    return best, share[best]
 end
 
--- What the host's signs say, the weightiest first, each once.
-function weigh.evidence(seen)
-    local list, told, texts = {}, {}, {}
-    for i, sign in ipairs(weigh.signs) do
-        if seen(i) then list[#list + 1] = sign end
-    end
+-- What the signs say, the weightiest first, each text once.
+local function evidence_of(list)
     table.sort(list, function(a, b)
         if a.best ~= b.best then return a.best > b.best end
         return a.id < b.id
     end)
+    local told, texts = {}, {}
     for _, sign in ipairs(list) do
         if not told[sign.says] then
             told[sign.says] = true
@@ -142,6 +125,29 @@ function weigh.evidence(seen)
         end
     end
     return texts
+end
+
+-- Hosts have few sets of signs among them: each is judged once.
+local MOST_JUDGED = 2000
+local judged, judged_count = {}, 0
+
+-- signs: their numbers, a byte each, rising. Returns { kind, confidence, families, evidence }, shared: do not change it. nil if there are none.
+function weigh.verdict(signs)
+    if signs == "" then return nil end
+    local verdict = judged[signs]
+    if verdict then return verdict end
+    local list, slots = {}, {}
+    for i = 1, #signs do
+        list[i] = weigh.signs[signs:byte(i)]
+        add_slot(slots, list[i])
+    end
+    local kind, confidence = kind_of(shares(slots))
+    local families = families_of(list)
+    verdict = { kind = kind, confidence = math.min(confidence, #families > 1 and SEVERAL or MOST), families = families,
+        evidence = evidence_of(list) }
+    if judged_count >= MOST_JUDGED then judged, judged_count = {}, 0 end
+    judged[signs], judged_count = verdict, judged_count + 1
+    return verdict
 end
 
 return weigh

@@ -226,11 +226,12 @@ def test_a_storage_box_that_calls_itself_a_mac_is_none(played):
 
 def test_addresses_of_one_machine_share_what_is_known(played):
     capture = Capture()
-    announce(capture, 0, "fe80::1", "Anna's Mac", "Annas-Mac", ["model=MacBookPro14,1", "osxvers=20"], [MAC, "fe80::1"])
-    syn(capture, 1, MAC)
+    syn(capture, 0, MAC)
+    announce(capture, 1, "fe80::1", "Anna's Mac", "Annas-Mac", ["model=MacBookPro14,1", "osxvers=20"], [MAC, "fe80::1"])
+    capture.ntp(2, MAC, SERVER)
     found = played(capture)
     assert found.rows[MAC][1:3] == found.rows["fe80::1"][1:3] == ['MacBookPro14,1 "Anna\'s Mac"', "macOS 11"]
-    assert "SYN" in found.evidence("fe80::1")
+    assert "SYN" in found.evidence("fe80::1") and "timed" in found.evidence("fe80::1")
     assert found.last("fe80::1")["address_of"] == MAC
 
 
@@ -366,6 +367,13 @@ def test_detectors_ask_hosts(tmp_path):
     said = {r["lunette"]["who"]: r["lunette"]["why"] for r in map(json.loads, done.stdout.splitlines()) if "lunette" in r}
     assert said == {"192.168.1.20": "mac true true 11", "192.168.1.21": "apple true true ", "192.168.1.22": "windows false false 10 or later",
                     "192.168.1.23": "- false true -"}
+
+
+def test_the_fact_on_the_card():
+    """mac_identity_test.lua."""
+    file = ROOT / "tests" / "detectors" / "mac_identity_test.lua"
+    done = subprocess.run([str(BINARY), "test", str(file)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # ---------------------------------------------------------------- memory
