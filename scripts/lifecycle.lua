@@ -222,12 +222,12 @@ end
 
 -- The sessions of a host that had an early phase, and the one under way; oldest first.
 local function sessions_of(address, life)
-    local list = {}
+    local list, current = {}, young:get(address)
     for _, begin in ipairs(life.early) do
-        local session = early:get(address .. " " .. begin)
+        -- After a reload the session under way and its copy here are two.
+        local session = current and current.begin == begin and current or early:get(address .. " " .. begin)
         if session then list[#list + 1] = session end
     end
-    local current = young:get(address)
     if current and not current.kept then list[#list + 1] = current end
     return list
 end
@@ -306,6 +306,7 @@ local function close_session(address, life, session)
         step.over = step.over or life.last
         if step.phase == "boot" then life.boot_from, life.boot_over = session.begin, step.over end
     end
+    if session.kept then early:set(address .. " " .. session.begin, session) end
     young:set(address, nil)
 end
 
