@@ -166,7 +166,10 @@ local function look_at(e, session, name, over)
     local stranger = { name = name or e.server_ip, over = over, port = e.server_port, server = e.server_ip, time = e.time, program = e.program }
     session.stranger_count = session.stranger_count + 1
     if #session.strangers < 16 then session.strangers[#session.strangers + 1] = stranger end
-    if EARLY[phase] then tell(e.client_ip, session, phase, stranger) end
+    if EARLY[phase] then
+        session.dirty = true
+        tell(e.client_ip, session, phase, stranger)
+    end
 end
 
 -- ---------------------------------------------------------------- facts
@@ -182,21 +185,26 @@ local function list_of(words, most)
     return table.concat(words, ", ")
 end
 
--- One line of a phase that has marks: what is there, what is missing, what is new.
-local function summary_of(session, phase)
-    local there, wanted, missing = profile.marks(phase, session)
-    local text = ("%d of %d marks"):format(there, wanted)
-    local words = {}
-    for i, row in ipairs(missing) do words[i] = row.mark .. (row.names[1] and " (" .. row.names[1]:gsub("^=", "") .. ")" or "") end
-    if #words > 0 then text = text .. "; missing: " .. list_of(words, 6) end
+-- Of a phase that has marks: how many are there, of how many, the missing ones, the strangers' names.
+local function account_of(session, phase)
+    local there, wanted, rows = profile.marks(phase, session)
+    local missing, strangers = {}, {}
+    for i, row in ipairs(rows) do missing[i] = row.mark .. (row.names[1] and " (" .. row.names[1]:gsub("^=", "") .. ")" or "") end
     if EARLY[phase] then
-        words = {}
         for _, stranger in ipairs(session.strangers) do
-            if judge(stranger.name, phase, stranger.server) == "new" then words[#words + 1] = stranger.name end
+            if judge(stranger.name, phase, stranger.server) == "new" then strangers[#strangers + 1] = stranger.name end
         end
-        text = text .. "; new: " .. (#words > 0 and list_of(words, 6) or "none")
-        if session.vendor then text = text .. "; managed by " .. session.vendor end
     end
+    return there, wanted, list_of(missing, 6), list_of(strangers, 6)
+end
+
+-- One line of it.
+local function summary_of(session, phase)
+    local there, wanted, missing, strangers = account_of(session, phase)
+    local text = ("%d of %d marks"):format(there, wanted)
+    if missing ~= "" then text = text .. "; missing: " .. missing end
+    if EARLY[phase] then text = text .. "; new: " .. (strangers ~= "" and strangers or "none") end
+    if EARLY[phase] and session.vendor then text = text .. "; managed by " .. session.vendor end
     return text
 end
 
@@ -214,12 +222,12 @@ end
 
 -- The sessions of a host that had an early phase, and the one under way; oldest first.
 local function sessions_of(address, life)
-    local list = {}
+    local list, current = {}, young:get(address)
     for _, begin in ipairs(life.early) do
-        local session = early:get(address .. " " .. begin)
+        -- After a reload the session under way and its copy here are two.
+        local session = current and current.begin == begin and current or early:get(address .. " " .. begin)
         if session then list[#list + 1] = session end
     end
-    local current = young:get(address)
     if current and not current.kept then list[#list + 1] = current end
     return list
 end
@@ -242,8 +250,8 @@ local function update_fact(address, life)
                     local figures = figures_of(session.book)
                     if figures ~= "" then lines[#lines + 1] = "install fetched: " .. figures end
                 end
-                local there, wanted = profile.marks(step.phase, session)
-                phases[#phases + 1] = { phase = step.phase, since = step.since, marks = there, of = wanted, strangers = session.stranger_count }
+                local there, wanted, missing, strangers = account_of(session, step.phase)
+                phases[#phases + 1] = { phase = step.phase, since = step.since, marks = there, of = wanted, missing = missing, new = strangers }
             end
         end
     end
@@ -298,6 +306,7 @@ local function close_session(address, life, session)
         step.over = step.over or life.last
         if step.phase == "boot" then life.boot_from, life.boot_over = session.begin, step.over end
     end
+    if session.kept then early:set(address .. " " .. session.begin, session) end
     young:set(address, nil)
 end
 
@@ -463,6 +472,10 @@ local function touch(e, address, over, name, time)
     end
     if over == "tls" or over == "http" then look_at(e, session, name, over) end
     advance(address, life, session, now, true)
+    if session.dirty and session.phase then -- a mark more of the phase that is told
+        session.dirty = false
+        update_fact(address, life)
+    end
 end
 
 -- ---------------------------------------------------------------- events
@@ -547,7 +560,13 @@ lunette.on("flow", { client_local = true, server_local = false, proto = { "TCP",
         local page = book.enter(own, most, name or e.server_ip, over, e.client_payload, e.server_payload)
         if page then
             page.server, page.named = e.server_ip, name ~= nil
-            if EARLY[phase] then check_volume(e, phase, name or e.server_ip, page) end
+            if EARLY[phase] then
+                check_volume(e, phase, name or e.server_ip, page)
+                if life.last - (session.fact_at or 0) >= 60 then -- the figures on the card, as they grow
+                    session.fact_at = life.last
+                    update_fact(address, life)
+                end
+            end
         end
         -- What is neither TLS nor HTTP is known when it is over.
         if session == young:get(address) and over ~= "tls" and over ~= "http" and over ~= "dns" and over ~= "ntp" and over ~= "quic" and e.server_payload > 0

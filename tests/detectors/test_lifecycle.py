@@ -128,16 +128,32 @@ def test_steady_with_an_implant():
     assert not [name for name in steady if "." in name]
 
 
-def test_the_card():
-    command = [BINARY, "hosts", "--json", "-s", ROOT / "scripts" / "lifecycle.lua", EXAMPLES / "mac-first-boot.pcapng.gz"]
+def card(path):
+    """The lines of the fact `phase` of the one host that has it, and its details."""
+    command = [BINARY, "hosts", "--json", "-s", ROOT / "scripts" / "lifecycle.lua", path]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60)
     if done.returncode == 2:
         pytest.skip("this lunette has no hosts command yet")
-    (card,) = [json.loads(line)["host"] for line in done.stdout.splitlines() if '"phase"' in line]
-    text = card["facts"]["phase"]["text"]
-    assert text[0].startswith("steady since 2019-10-11 15:20:00")
-    assert text[1] == "first boot 15:15:01 to 15:18:00; 9 of 9 marks; new: none"
-    assert text[2] == "safari start 15:18:00 to 15:20:00; 8 of 8 marks"
+    (host,) = [json.loads(line)["host"] for line in done.stdout.splitlines() if '"phase"' in line]
+    return host["facts"]["phase"]["text"], host["facts"]["phase"]["details"]
+
+
+def test_the_card_of_a_first_boot():
+    text, details = card(EXAMPLES / "mac-first-boot.pcapng.gz")
+    assert text == ["steady since 2019-10-11 15:20:00", "first boot 15:15:01 to 15:18:00; 9 of 9 marks; new: none",
+                    "safari start 15:18:00 to 15:20:00; 8 of 8 marks"]
+    assert [phase["phase"] for phase in details["phases"]] == ["first boot", "safari start"]
+
+
+def test_the_card_of_an_install_has_the_diarys_figures():
+    text, _ = card(EXAMPLES / "mac-install.pcapng.gz")
+    assert text[0] == "install since 2019-10-11 14:00:01; 7 of 7 marks; new: none"
+    assert "update catalogue 18 connections, 42 MB; maps service 206 connections, 23 MB" in text[1]
+
+
+def test_the_card_says_why_it_is_steady():
+    text, _ = card(EXAMPLES / "mac-with-implant.pcapng.gz")
+    assert text == ["steady since 2024-06-11 08:03:01; a boot or wake at 2024-06-11 07:58:01 was seen, 4 of 4 marks"]
 
 
 # ---------------------------------------------------------------- made captures
@@ -238,6 +254,15 @@ def test_activation_missing_is_said(tmp_path):
     assert said.phases == [(MAC, "unknown", "install")] and said.alerts == []
     assert said.of("install")["albert.apple.com"][4] == "missing"
     assert [name for name, row in said.of("install").items() if row[4] == "missing"] == ["albert.apple.com"]
+
+
+def test_the_card_says_what_is_missing_and_new(tmp_path):
+    story = Story()
+    story.install(activation=False)
+    story.call(60, "cdn.orbital-metrics.example", ELSEWHERE)
+    text, details = card(story.write(tmp_path / "x.pcap"))
+    assert text[0].endswith("6 of 7 marks; missing: activation (albert.apple.com); new: cdn.orbital-metrics.example")
+    assert details["phases"][0]["missing"] == "activation (albert.apple.com)"
 
 
 def test_a_revocation_check_of_a_public_ca_is_no_stranger(tmp_path):
