@@ -72,6 +72,7 @@ local tunables = lunette.tunables {
     facts = 60,          -- seconds between two updates of the hosts' cards
     hosts = 20,          -- hosts with a report of their own …
     rows = 40,           -- … and names in it from each group
+    totals = 1000,       -- hosts in the table of totals
 }
 
 local names = apple_names.load(lunette)
@@ -453,11 +454,12 @@ lunette.every(tunables.facts, function() tell_all(false) end)
 
 lunette.on_end(function()
     tell_all(true)
-    local totals = book.total_rows()
+    local totals, count = book.total_rows(tunables.totals)
     if #totals > 0 then
         lunette.report {
             title = "Connections of each host: Apple, known third parties, elsewhere",
             columns = { "host", "to", ">connections", ">sent", ">received" }, rows = totals,
+            note = count > tunables.totals and ("%d more hosts, with fewer bytes."):format(count - tunables.totals) or nil,
         }
     end
     local relayed = relay.rows(ledger.human, book.sum)
