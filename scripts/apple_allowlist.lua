@@ -192,7 +192,7 @@ local check_certificate = apple_seals {
 }
 local answers = apple_answers {
     names = names, dns = dns, portals = portals, misfit = misfit, may_be_mac = hosts.may_be_mac,
-    apart = tunables.apart, dns_answers = tunables.dns_answers, cooldown = tunables.cooldown,
+    apart = tunables.apart, dns_answers = tunables.dns_answers, dns_hidden = tunables.dns_hidden, cooldown = tunables.cooldown,
 }
 
 local function family(address) return address:find(":", 1, true) and "6" or "4" end
@@ -268,7 +268,8 @@ end
 local function check_tls(e, name)
     local row = names.row(name)
     local apples = row and row.owner == "apple" and row or nil
-    if e.issuer then check_certificate(e, name, apples) end
+    local at_portal = e.server_local and portals:get(e.client_ip .. " " .. e.server_ip)
+    if e.issuer and not at_portal then check_certificate(e, name, apples) end
     if apples then return check_apple_tls(e, name, apples) end
     if row and row.category == "third-party:safe-browsing" then return check_safe_browsing(e, name, row) end
     check_lookalike(e, name, "tls")

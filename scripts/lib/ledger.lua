@@ -67,12 +67,12 @@ function ledger.new(accounts, hosts, categories, purpose_of)
         total:put("down", group, total:at("down", group) + down)
     end
 
-    local flows = { [0] = 0, 0, 0 } -- by group, of the host looked at last
+    local by_group = { [0] = 0, 0, 0 } -- connections, of the host looked at last
     local function count_flows(total)
-        flows[0], flows[1], flows[2] = 0, 0, 0
+        by_group[0], by_group[1], by_group[2] = 0, 0, 0
         for i = 1, #categories do
             local group = group_of[i]
-            flows[group] = flows[group] + total:at("flows", i - 1)
+            by_group[group] = by_group[group] + total:at("flows", i - 1)
         end
     end
 
@@ -87,7 +87,7 @@ function ledger.new(accounts, hosts, categories, purpose_of)
         local total = hosts:get(host)
         if not total then return nil end
         count_flows(total)
-        return flows[0] + flows[1] + flows[2], bytes_of(total)
+        return by_group[0] + by_group[1] + by_group[2], bytes_of(total)
     end
 
     -- The hosts with the most bytes, at most so many, in that order; second result: how many there are.
@@ -109,8 +109,8 @@ function ledger.new(accounts, hosts, categories, purpose_of)
             local total = hosts:get(host)
             count_flows(total)
             for group = 0, 2 do
-                if flows[group] > 0 then
-                    rows[#rows + 1] = { host, TITLES[GROUPS[group + 1]], flows[group], ledger.human(total:at("up", group)),
+                if by_group[group] > 0 then
+                    rows[#rows + 1] = { host, TITLES[GROUPS[group + 1]], by_group[group], ledger.human(total:at("up", group)),
                         ledger.human(total:at("down", group)) }
                 end
             end
@@ -190,7 +190,8 @@ end
 function ledger.line(list, most)
     local parts = {}
     for i = 1, math.min(most, #list) do
-        parts[i] = ("%s %s in %d"):format(list[i].name, ledger.human(list[i].bytes), list[i].flows)
+        local name = list[i].name:gsub("^third%-party:", "")
+        parts[i] = ("%s %s in %d"):format(name, ledger.human(list[i].bytes), list[i].flows)
     end
     if #list > most then parts[#parts + 1] = ("%d more"):format(#list - most) end
     return table.concat(parts, ", ")
