@@ -72,6 +72,7 @@ local tunables = lunette.tunables {
     facts = 60,          -- seconds between two updates of the hosts' cards
     hosts = 20,          -- hosts with a report of their own …
     rows = 40,           -- … and names in it from each group
+    totals = 1000,       -- hosts in the table of totals
 }
 
 local names = apple_names.load(lunette)
@@ -191,7 +192,7 @@ local check_certificate = apple_seals {
 }
 local answers = apple_answers {
     names = names, dns = dns, portals = portals, misfit = misfit, may_be_mac = hosts.may_be_mac,
-    apart = tunables.apart, dns_answers = tunables.dns_answers, cooldown = tunables.cooldown,
+    apart = tunables.apart, dns_answers = tunables.dns_answers, dns_hidden = tunables.dns_hidden, cooldown = tunables.cooldown,
 }
 
 local function family(address) return address:find(":", 1, true) and "6" or "4" end
@@ -267,7 +268,8 @@ end
 local function check_tls(e, name)
     local row = names.row(name)
     local apples = row and row.owner == "apple" and row or nil
-    if e.issuer then check_certificate(e, name, apples) end
+    local at_portal = e.server_local and portals:get(e.client_ip .. " " .. e.server_ip)
+    if e.issuer and not at_portal then check_certificate(e, name, apples) end
     if apples then return check_apple_tls(e, name, apples) end
     if row and row.category == "third-party:safe-browsing" then return check_safe_browsing(e, name, row) end
     check_lookalike(e, name, "tls")
@@ -453,11 +455,12 @@ lunette.every(tunables.facts, function() tell_all(false) end)
 
 lunette.on_end(function()
     tell_all(true)
-    local totals = book.total_rows()
+    local totals, count = book.total_rows(tunables.totals)
     if #totals > 0 then
         lunette.report {
             title = "Connections of each host: Apple, known third parties, elsewhere",
             columns = { "host", "to", ">connections", ">sent", ">received" }, rows = totals,
+            note = count > tunables.totals and ("%d more hosts, with fewer bytes."):format(count - tunables.totals) or nil,
         }
     end
     local relayed = relay.rows(ledger.human, book.sum)

@@ -6,7 +6,7 @@ local address_of = require "lunette.address"
 local function family(address) return address:find(":", 1, true) and "6" or "4" end
 
 -- context: names (apple_names), dns (dns_memory), portals (a state: "client address" → true), misfit(e, name, what), may_be_mac(address),
--- apart, dns_answers and cooldown (tunables). Gives answer(e, name, row, list) and resolver(e, name), for dns events.
+-- apart, dns_answers, dns_hidden and cooldown (tunables). Gives answer(e, name, row, list) and resolver(e, name), for dns events.
 return function(context)
     local names, dns, portals, misfit = context.names, context.dns, context.portals, context.misfit
     local object = {}
@@ -46,6 +46,7 @@ return function(context)
 
     function object.resolver(e, name)
         local count, usual, all, last = dns.apart(e.client_ip, e.server_ip)
+        if dns.is_hidden(e.client_ip, lunette.now(), context.dns_hidden) then return end -- most of what is asked is not seen
         if not count or count < context.apart or all < context.dns_answers or lunette.now() - last > 300 then return end
         if family(usual) ~= family(e.server_ip) or not context.may_be_mac(e.client_ip) then return end
         lunette.alert {

@@ -14,7 +14,8 @@ local function prefixes(set, list)
     return set.prefixes(cidrs)
 end
 
--- tables: rows of apple_domains.tsv, known_third_parties.tsv, apple_cidrs.tsv, cdn_cidrs.tsv, apple_chains.tsv. `set` is lunette.set.
+-- tables: rows of apple_domains.tsv, known_third_parties.tsv, apple_cidrs.tsv, cdn_cidrs.tsv; chains, if
+-- known_link is asked for, of apple_chains.tsv. `set` is lunette.set.
 function names.new(set, tables)
     local rows, entries, categories, number_of = {}, {}, {}, {}
 
@@ -46,7 +47,7 @@ function names.new(set, tables)
     local domains = set.domains(entries)
     local apple_blocks, cdn_blocks = prefixes(set, tables.blocks), prefixes(set, tables.networks)
     local zones = {}
-    for i, row in ipairs(tables.chains) do zones[i] = row.zone end
+    for i, row in ipairs(tables.chains or {}) do zones[i] = row.zone end
     local chain_zones = set.domains(zones)
 
     local object = { categories = categories }
@@ -65,8 +66,16 @@ function names.new(set, tables)
 
     function object.apple_address(address) return apple_blocks:has(address) end
 
-    -- Content networks, and addresses that only translate others (NAT64, RFC 6052).
-    function object.shared_address(address) return cdn_blocks:has(address) or address:sub(1, 9) == "64:ff9b::" end
+    -- Content networks, and addresses that only translate others (NAT64, RFC 6052: an IPv4 address in the last 32 bits, behind a
+    -- network's own prefix or the well-known one).
+    function object.shared_address(address)
+        if cdn_blocks:has(address) or address:sub(1, 9) == "64:ff9b::" then return true end
+        local high, low = address:match("::(%x+):(%x+)$")
+        if not high then return false end
+        high, low = tonumber(high, 16), tonumber(low, 16)
+        local inner = ("%d.%d.%d.%d"):format(math.floor(high / 256), high % 256, math.floor(low / 256), low % 256)
+        return apple_blocks:has(inner) or cdn_blocks:has(inner)
+    end
 
     -- The first name of a chain of CNAMEs that is Apple's or in a zone that Apple's chains pass, or nil.
     function object.known_link(chain)

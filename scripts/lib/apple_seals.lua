@@ -51,7 +51,7 @@ return function(context)
         local kind, who = issuers.issuer(e.issuer)
         local count, seen
         local is_private = kind == nil or (kind == "apple" and e.self_signed) -- nobody's CA that we know
-        if is_private and not e.self_signed then
+        if is_private then
             count, seen = certificates.count(signed, e.client_ip .. " " .. e.issuer, name or e.server_ip, context.opened)
         end
         if row then

@@ -39,8 +39,7 @@ function ledger.brief(text)
     return #clause <= 48 and clause or clause:sub(1, 47):match("^(.*) ") or clause:sub(1, 48)
 end
 
-local function by_host_and_bytes(a, b)
-    if a.host ~= b.host then return a.host < b.host end
+local function by_group_and_bytes(a, b)
     if a.group ~= b.group then return a.group < b.group end
     if a.bytes ~= b.bytes then return a.bytes > b.bytes end
     return a.name < b.name
@@ -68,41 +67,55 @@ function ledger.new(accounts, hosts, categories, purpose_of)
         total:put("down", group, total:at("down", group) + down)
     end
 
-    local function flows_of(total, group)
-        local flows = 0
+    local by_group = { [0] = 0, 0, 0 } -- connections, of the host looked at last
+    local function count_flows(total)
+        by_group[0], by_group[1], by_group[2] = 0, 0, 0
         for i = 1, #categories do
-            if group_of[i] == group then flows = flows + total:at("flows", i - 1) end
+            local group = group_of[i]
+            by_group[group] = by_group[group] + total:at("flows", i - 1)
         end
-        return flows
+    end
+
+    local function bytes_of(total)
+        local bytes = 0
+        for group = 0, 2 do bytes = bytes + total:at("up", group) + total:at("down", group) end
+        return bytes
     end
 
     -- Connections and bytes of a host in all, or nil.
     function object.sum(host)
         local total = hosts:get(host)
         if not total then return nil end
-        local flows, bytes = 0, 0
-        for group = 0, 2 do
-            flows, bytes = flows + flows_of(total, group), bytes + total:at("up", group) + total:at("down", group)
-        end
-        return flows, bytes
+        count_flows(total)
+        return by_group[0] + by_group[1] + by_group[2], bytes_of(total)
     end
 
-    -- One row per host and group.
-    function object.total_rows()
-        local rows, order = {}, {}
-        for host in hosts:each() do order[#order + 1] = host end
+    -- The hosts with the most bytes, at most so many, in that order; second result: how many there are.
+    function object.busiest(most)
+        local list = {}
+        for host, total in hosts:each() do list[#list + 1] = { name = host, bytes = bytes_of(total) } end
+        table.sort(list, by_bytes)
+        local count = #list
+        for i = count, most + 1, -1 do list[i] = nil end
+        for i, entry in ipairs(list) do list[i] = entry.name end
+        return list, count
+    end
+
+    -- One row per host and group, of at most so many hosts, those with the most bytes; second result: how many hosts there are.
+    function object.total_rows(most)
+        local rows, order, count = {}, object.busiest(most)
         table.sort(order)
         for _, host in ipairs(order) do
             local total = hosts:get(host)
+            count_flows(total)
             for group = 0, 2 do
-                local flows = flows_of(total, group)
-                if flows > 0 then
-                    rows[#rows + 1] = { host, TITLES[GROUPS[group + 1]], flows, ledger.human(total:at("up", group)),
+                if by_group[group] > 0 then
+                    rows[#rows + 1] = { host, TITLES[GROUPS[group + 1]], by_group[group], ledger.human(total:at("up", group)),
                         ledger.human(total:at("down", group)) }
                 end
             end
         end
-        return rows
+        return rows, count
     end
 
     -- What a host's connections of one group were for: a list of { name, flows, bytes }, most bytes first.
@@ -137,40 +150,37 @@ function ledger.new(accounts, hosts, categories, purpose_of)
     end
 
     -- A list of { host, rows, left }: for each host its names, of each group at most `most`; `left` were left out. The hosts with the most
-    -- bytes, at most `hosts` of them; second result: how many hosts there are.
+    -- bytes, at most `hosts` of them; second result: how many hosts there are. Walks all accounts.
     function object.by_host(shown_hosts, most)
-        local all = {}
+        local order, count = object.busiest(shown_hosts)
+        local list, of = {}, {}
+        for i, host in ipairs(order) do
+            list[i] = { host = host, rows = {}, left = 0, accounts = {} }
+            of[host] = list[i]
+        end
         for key, account in accounts:each() do
             local host, name = key:match("^(%S+) (.*)$")
-            all[#all + 1] = { host = host, name = name, group = group_of[account.category] or 2, category = account.category,
-                flows = account.flows, up = account.up, down = account.down, bytes = account.up + account.down }
-        end
-        table.sort(all, by_host_and_bytes)
-        local list, of, count = {}, {}, {}
-        for _, a in ipairs(all) do
-            local entry = of[a.host]
-            if not entry then
-                entry = { host = a.host, rows = {}, left = 0, bytes = 0 }
-                of[a.host], list[#list + 1] = entry, entry
-            end
-            entry.bytes = entry.bytes + a.bytes
-            local key = a.host .. a.group
-            count[key] = (count[key] or 0) + 1
-            if count[key] <= most then
-                local category = categories[a.category]
-                entry.rows[#entry.rows + 1] = { a.name, category and category.name or "elsewhere",
-                    ledger.brief(purpose_of(a.name, category) or ""), a.flows, ledger.human(a.up), ledger.human(a.down) }
-            else
-                entry.left = entry.left + 1
+            local entry = of[host]
+            if entry then
+                entry.accounts[#entry.accounts + 1] = { name = name, group = group_of[account.category] or 2, category = categories[account.category],
+                    flows = account.flows, up = account.up, down = account.down, bytes = account.up + account.down }
             end
         end
-        table.sort(list, function(a, b)
-            if a.bytes ~= b.bytes then return a.bytes > b.bytes end
-            return a.host < b.host
-        end)
-        local shown = {}
-        for i = 1, math.min(shown_hosts, #list) do shown[i] = list[i] end
-        return shown, #list
+        for _, entry in ipairs(list) do
+            table.sort(entry.accounts, by_group_and_bytes)
+            local shown = { [0] = 0, 0, 0 }
+            for _, a in ipairs(entry.accounts) do
+                shown[a.group] = shown[a.group] + 1
+                if shown[a.group] <= most then
+                    entry.rows[#entry.rows + 1] = { a.name, a.category and a.category.name or "elsewhere",
+                        ledger.brief(purpose_of(a.name, a.category) or ""), a.flows, ledger.human(a.up), ledger.human(a.down) }
+                else
+                    entry.left = entry.left + 1
+                end
+            end
+            entry.accounts = nil
+        end
+        return list, count
     end
 
     return object
@@ -180,7 +190,8 @@ end
 function ledger.line(list, most)
     local parts = {}
     for i = 1, math.min(most, #list) do
-        parts[i] = ("%s %s in %d"):format(list[i].name, ledger.human(list[i].bytes), list[i].flows)
+        local name = list[i].name:gsub("^third%-party:", "")
+        parts[i] = ("%s %s in %d"):format(name, ledger.human(list[i].bytes), list[i].flows)
     end
     if #list > most then parts[#parts + 1] = ("%d more"):format(#list - most) end
     return table.concat(parts, ", ")
