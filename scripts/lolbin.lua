@@ -111,7 +111,7 @@ local function say(e, tool, severity, alert)
     local rank, standing = tool_process.ranks[severity], process_eye.behind(e)
     if standing then
         rank = tool_process.together(rank, standing)
-        local at_start = e.pid > 0 and told:get(e.client_ip .. " " .. e.pid)
+        local at_start = told:get(e.client_ip .. " " .. process_eye.pid(e))
         if at_start and at_start >= 2 and at_start >= rank then
             rank = 0
             alert.why = "What it did on the wire, of the program told of when it started: " .. alert.why
