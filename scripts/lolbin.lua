@@ -304,7 +304,18 @@ local function check_udp_probe(e)
     })
 end
 
--- ---------------------------------------------------------------- tftp, ftp, telnet
+-- ---------------------------------------------------------------- dig, tftp, ftp, telnet
+
+-- Only where the capture names programs: on the wire dig's questions are as anybody's.
+lunette.on("dns", { type = "query", program = { "dig", "host", "nslookup" }, rrtype = { "TXT", "NULL" } }, function(e)
+    used.note(e.client_ip, e.program, e.server_ip)
+    say(e, e.program, "low", {
+        title = e.program .. " asks for text", where = e.rrname, confidence = 0.5, attack = "T1071.004", rule = "text",
+        why = ("%s asks %s for %s of %s"):format(e.program, e.server_ip, e.rrtype, e.rrname), evidence = { type = e.rrtype, name = e.rrname },
+        next = "Records of mail (SPF, DKIM, DMARC) are looked up by hand. Was the answer handed to a shell?",
+    })
+end)
+
 
 local function check_tftp(e)
     if is_inbound(e) then return end
