@@ -111,7 +111,7 @@ local function say(e, tool, severity, alert)
     local rank, standing = tool_process.ranks[severity], process_eye.behind(e)
     if standing then
         rank = tool_process.together(rank, standing)
-        local at_start = e.pid > 0 and told:get(e.client_ip .. " " .. e.pid)
+        local at_start = told:get(e.client_ip .. " " .. process_eye.pid(e))
         if at_start and at_start >= 2 and at_start >= rank then
             rank = 0
             alert.why = "What it did on the wire, of the program told of when it started: " .. alert.why
@@ -304,7 +304,18 @@ local function check_udp_probe(e)
     })
 end
 
--- ---------------------------------------------------------------- tftp, ftp, telnet
+-- ---------------------------------------------------------------- dig, tftp, ftp, telnet
+
+-- Only where the capture names programs: on the wire dig's questions are as anybody's.
+lunette.on("dns", { type = "query", program = { "dig", "host", "nslookup" }, rrtype = { "TXT", "NULL" } }, function(e)
+    used.note(e.client_ip, e.program, e.server_ip)
+    say(e, e.program, "low", {
+        title = e.program .. " asks for text", where = e.rrname, confidence = 0.5, attack = "T1071.004", rule = "text",
+        why = ("%s asks %s for %s of %s"):format(e.program, e.server_ip, e.rrtype, e.rrname), evidence = { type = e.rrtype, name = e.rrname },
+        next = "Records of mail (SPF, DKIM, DMARC) are looked up by hand. Was the answer handed to a shell?",
+    })
+end)
+
 
 local function check_tftp(e)
     if is_inbound(e) then return end

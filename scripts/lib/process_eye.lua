@@ -13,6 +13,11 @@ local process_eye = {}
 
 local function is_gui(name) return programs.is_gui(name) end
 
+-- The program's process id: mDNSResponder's sockets act for others.
+function process_eye.pid(e)
+    return (e.effective_pid or 0) > 0 and e.effective_pid or e.pid
+end
+
 -- Of an event of a flow: who stands behind the program that made it, with the chain in words; nil if nobody tells. A program that is no
 -- tool, but asks like curl by its library, stands behind it by itself.
 function process_eye.behind(e)
@@ -85,12 +90,12 @@ function process_eye.new(with)
         if standing.kind == "terminal" and weight >= 7 then rank = 1 end
         -- Shells and interpreters are everywhere; only what stands out is worth a line.
         if manner == "runs" and rank == 0 then return end
-        local list, chain = sentences(marks), tool_process.chain(lineage)
+        local list, chain, pid = sentences(marks), tool_process.chain(lineage), process_eye.pid(e)
         local line = table.concat(arguments.words(words), " "):sub(1, 300)
         if line == "" then line = e.path or e.program end
         where = where or arguments.target(words) or e.path or e.program
         if e.client_ip ~= "::" then
-            with.told:set(e.client_ip .. " " .. e.pid, rank)
+            with.told:set(e.client_ip .. " " .. pid, rank)
             with.used.note(e.client_ip, tool .. " run by " .. (standing.name or standing.words), nil)
         end
         local severity, confidence = tool_process.severities[rank], standing.kind == "nobody" and 0.5 or 0.9
@@ -98,17 +103,17 @@ function process_eye.new(with)
             title = ("%s started by %s"):format(tool, standing.words), severity = severity, confidence = confidence,
             score = tool_process.score(rank, confidence, weight), who = host, where = where, attack = attack_of(standing, rank, marks),
             why = ("%s; run by %s%s%s"):format(line, chain ~= "" and chain or "nobody known", #list > 0 and "; " or "", table.concat(list, "; ")),
-            evidence = { tool = tool, pid = e.pid, path = e.path, arguments = line, behind = chain, kind = standing.kind, marks = list,
+            evidence = { tool = tool, pid = pid, path = e.path, arguments = line, behind = chain, kind = standing.kind, marks = list,
                 weight = weight, signing_id = e.signing_id, responsible = e.responsible },
             next = NEXT[standing.kind] or ("What was open in %s then? The flows of pid %d tell what was fetched or sent."):format(
-                standing.name or "it", e.pid),
+                standing.name or "it", pid),
             key = table.concat({ host, "run", tool, chain, where, severity }, " "), cooldown = with.cooldown,
         }
     end
 
     -- A flow of a program that no log saw starting: known by the kernel's name, or running since before the log began.
     function eye.flow(e)
-        if e.arguments or e.direction == "in" or with.told:get(e.client_ip .. " " .. e.pid) then return end
+        if e.arguments or e.direction == "in" or with.told:get(e.client_ip .. " " .. process_eye.pid(e)) then return end
         if not e.ancestry and not e.path then
             with.used.note(e.client_ip, e.program .. " by name", e.server_name or e.server_ip)
             return

