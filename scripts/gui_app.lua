@@ -9,7 +9,7 @@
 -- responsible process; helpers ("Slack Helper (Renderer)") count as their app. lib/programs.lua knows the kinds. Then, each sign with points:
 --
 --   kind      what is odd for such a program whatever it did before. Editors, viewers, office programs have no business with an address that no
---             name was ever given for, with odd ports, with bare TCP that speaks no known protocol, with callers from outside. TextEdit,
+--             name was ever given for, with odd ports, with bare TCP that speaks no known protocol, with tunnels, with callers from outside. TextEdit,
 --             Preview, Calculator and their like (trait "silent") have none with anybody but Apple. Mail programs may call any mail server,
 --             media and chat programs their peers; of a browser only bare TCP to a bare address counts.
 --   history   what is new for this program on this host, once it was watched for `learn_days` and `learn_flows`: a registrable domain, a port, an
@@ -55,11 +55,12 @@ local tunables = lunette.tunables {
 local DAY = 86400
 local NAMES, STACKS, PORTS = 64, 8, 8
 
--- Points of a kind's signs: an address without a name, an odd port, bare TCP, a caller from outside. No row: nothing is expected of it.
+-- Points of a kind's signs: an address without a name, an odd port, bare TCP, a protocol of others, a caller from outside. No row: nothing is
+-- expected of it.
 local KINDS = {
-    editor = { bare = 4, port = 1, raw = 2, listens = 4, article = "an editor" },
-    viewer = { bare = 4, port = 1, raw = 2, listens = 4, article = "a viewer" },
-    office = { bare = 4, port = 1, raw = 2, listens = 4, article = "an office program" },
+    editor = { bare = 4, port = 1, raw = 2, protocol = 2, listens = 4, article = "an editor" },
+    viewer = { bare = 4, port = 1, raw = 2, protocol = 2, listens = 4, article = "a viewer" },
+    office = { bare = 4, port = 1, raw = 2, protocol = 2, listens = 4, article = "an office program" },
     mail = { bare = 2, port = 1, raw = 2, listens = 4, article = "a mail program" },
     media = { bare = 1, port = 0, raw = 1, listens = 0, article = "a media program" },
     chat = { bare = 0, port = 0, raw = 1, listens = 0, article = "a chat program" },
@@ -67,6 +68,11 @@ local KINDS = {
     system = { bare = 2, port = 1, raw = 2, listens = 0, article = "a program of macOS" }, -- with windows only: Calculator, System Settings
     [""] = { bare = 1, port = 0, raw = 1, listens = 0, article = "an app" },
 }
+-- What is called by address: who resolves names, sets clocks, finds a way through a NAT.
+local BY_ADDRESS = { dns = true, ntp = true, stun = true, mdns = true, ssdp = true, dhcp = true }
+-- Protocols that no editor, viewer or office program speaks.
+local FOREIGN = { openvpn = true, wireguard = true, ike = true, socks = true, irc = true, mqtt = true, rfb = true, rdp = true, xmpp = true, telnet = true,
+    zerotier = true, pptp = true, l2tp = true }
 local CALLS_ANYBODY = { browser = true, developer = true, terminal = true, vpn = true, security = true, admin = true, installer = true }
 local TOOLS = { shell = true, interpreter = true, network = true, launcher = true }
 
@@ -150,9 +156,9 @@ end
 local function nameless(e)
     if e.server_name or e.midstream then return nil end
     local protocol = e.app_proto
+    if BY_ADDRESS[protocol or ""] or protocol == "quic" then return nil end -- of QUIC the hello could not be read
     if protocol == "http" then return "certain" end -- Host: 203.0.113.9, or none
-    if protocol == "tls" and e.ja4 and e.ja4:sub(4, 4) == "i" then return "certain" end -- a hello without server_name
-    if protocol == "quic" then return nil end -- a hello that could not be read
+    if protocol == "tls" and not e.app_proto_orig and e.ja4 and e.ja4:sub(4, 4) == "i" then return "certain" end -- a hello without server_name
     return resolving:get(e.client_ip) == "seen" and "likely" or "perhaps"
 end
 
@@ -196,6 +202,7 @@ local function kind_signs(finding, e, known, bare)
             bare == "certain" and "the server has no name" or "no name was seen for the server")
     end
     if raw and kind.raw > 0 then add(finding, "raw", kind.raw, "bytes of no known protocol over TCP") end
+    if kind.protocol and FOREIGN[e.app_proto or ""] then add(finding, "protocol", kind.protocol, ("%s does not speak %s"):format(kind.article, e.app_proto)) end
     if finding.points > before and odd and kind.port > 0 then add(finding, "port", kind.port, ("port %d is none of an app's usual"):format(e.server_port)) end
 end
 
@@ -290,7 +297,7 @@ local function tell(e, rule, title, attack, name, path, known, finding, confiden
         where = where,
         why = ("%s%s%s %s %s:%d: %s"):format(name, host, chain_text(e), inbound and "answered" or "called", where, inbound and e.client_port or e.server_port, words),
         evidence = evidence_of(e, name, path, known, finding), next = NEXT[rule],
-        key = ("%s %s %s %s"):format(title, who, known.known_as or name, where), cooldown = tunables.cooldown,
+        key = ("%s %s %s %s"):format(title, who, known.known_as or name, severity_of(finding.points)), cooldown = tunables.cooldown,
     }
 end
 
@@ -449,7 +456,7 @@ lunette.gather(function()
             why = ("%s%s%s called %s:%d: %s"):format(news.name, news.is_mac and " of this Mac" or "", news.chain, news.where, news.port,
                 table.concat(words, "; ")),
             evidence = news.evidence, next = NEXT.history,
-            key = ("%s %s %s"):format(news.host, news.app, count == 1 and "news" or news.where), cooldown = tunables.cooldown,
+            key = ("%s %s %s"):format(news.host, news.app, count == 1 and "news" or severity), cooldown = tunables.cooldown,
         }
     end)
 end)

@@ -48,6 +48,7 @@ function programs.is_within(path)
     for i = 1, #PLACES do
         if path:find(PLACES[i][1]) then return PLACES[i][2] end
     end
+    return nil
 end
 
 -- May a user without rights have put it there?
@@ -248,7 +249,7 @@ end
 -- form ("sh < Microsoft Word < launchd") or a list of names (flow's and process' `ancestors`).
 function programs.lineage(e)
     local list = {}
-    if type(e) == "table" then
+    if type(e) == "table" and not e.ancestry then
         for i = 1, #e do list[i] = { name = e[i], class = programs.class(e[i]) } end
     else
         local text = e
@@ -273,6 +274,7 @@ function programs.who_runs(e)
         local one = lineage[i]
         if not BEHIND_NOBODY[one.class or ""] then return one.name, one.class end
     end
+    return nil
 end
 
 -- Did a person run it, at a terminal or over ssh? nil if the lineage is not known.
