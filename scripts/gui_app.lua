@@ -102,6 +102,8 @@ local history = lunette.records("history", { max = 50000, ttl = 90 * DAY, fields
     stacks = "u32", ports = "u32", name = "u32[64]", stack = "u32[8]", port = "u16[8]" } })
 -- What is known of a host's DNS: "seen" or "hidden".
 local resolving = lunette.state("resolving", { max = 20000, ttl = 7 * DAY, keep = "reload" })
+-- How loud something was told within the cooldown: what is no louder is held back.
+local told = lunette.state("told", { max = 20000, ttl = tunables.cooldown })
 
 -- ---------------------------------------------------------------- small things
 
@@ -121,6 +123,17 @@ end
 
 local function severity_of(points)
     return points >= tunables.high and "high" or points >= tunables.medium and "medium" or points >= tunables.low and "low" or "info"
+end
+
+local LOUDNESS = { info = 1, low = 2, medium = 3, high = 4 }
+
+-- The key of an alert: the same as that of the loudest of its kind, or a new one if it is louder.
+local function key_of(what, severity)
+    local level = LOUDNESS[severity]
+    local before = told:get(what)
+    if before and before >= level then return what .. " " .. before end
+    told:set(what, level)
+    return what .. " " .. level
 end
 
 local function size_text(bytes)
@@ -292,12 +305,13 @@ local function tell(e, rule, title, attack, name, path, known, finding, confiden
     local where = inbound and e.client_ip or e.server_name or e.server_ip
     local words = table.concat(finding.words, "; ")
     local host = hosts.is_mac(who) and " of this Mac" or ""
+    local severity = severity_of(finding.points)
     lunette.alert {
-        title = title, severity = severity_of(finding.points), score = math.min(finding.points, 10), confidence = confidence, attack = attack, who = who,
+        title = title, severity = severity, score = math.min(finding.points, 10), confidence = confidence, attack = attack, who = who,
         where = where,
         why = ("%s%s%s %s %s:%d: %s"):format(name, host, chain_text(e), inbound and "answered" or "called", where, inbound and e.client_port or e.server_port, words),
         evidence = evidence_of(e, name, path, known, finding), next = NEXT[rule],
-        key = ("%s %s %s %s"):format(title, who, known.known_as or name, severity_of(finding.points)), cooldown = tunables.cooldown,
+        key = key_of(("%s %s %s"):format(title, who, known.known_as or name), severity), cooldown = tunables.cooldown,
     }
 end
 
@@ -370,9 +384,9 @@ lunette.on("flow", { client_local = true, server_local = false }, function(e)
     local finding = new_finding()
     local name, path = e.program, e.path
     local known
-    local told, sure = programs.impostor(name, path, e.signing_id, e.platform)
-    if told then
-        add(finding, "disguise", sure == "certain" and 8 or 4, "it has the name of a program of Apple's, and " .. told)
+    local lie, sure = programs.impostor(name, path, e.signing_id, e.platform)
+    if lie then
+        add(finding, "disguise", sure == "certain" and 8 or 4, "it has the name of a program of Apple's, and " .. lie)
         known = programs.of(name, path)
     else
         name, path, known = subject_of(e)
@@ -456,7 +470,7 @@ lunette.gather(function()
             why = ("%s%s%s called %s:%d: %s"):format(news.name, news.is_mac and " of this Mac" or "", news.chain, news.where, news.port,
                 table.concat(words, "; ")),
             evidence = news.evidence, next = NEXT.history,
-            key = ("%s %s %s"):format(news.host, news.app, count == 1 and "news" or severity), cooldown = tunables.cooldown,
+            key = key_of(("%s %s %s"):format(count == 1 and "news" or "unlike", news.host, news.app), severity), cooldown = tunables.cooldown,
         }
     end)
 end)
