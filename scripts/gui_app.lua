@@ -99,7 +99,7 @@ end
 -- One program on one host; the key is "address program".
 local history = lunette.records("history", { max = 50000, ttl = 90 * DAY, fields = {
     first = "time", flows = "u32", sent = "f64", received = "f64", largest = "f64", domains = "u32", bare = "u32", raw = "u32", by_tools = "u32",
-    stacks = "u32", ports = "u32", name = "u32[64]", stack = "u32[8]", port = "u16[8]" } })
+    stacks = "u32", ports = "u32", told = "u32", name = "u32[64]", stack = "u32[8]", port = "u16[8]" } })
 -- What is known of a host's DNS: "seen" or "hidden".
 local resolving = lunette.state("resolving", { max = 20000, ttl = 7 * DAY, keep = "reload" })
 -- How loud something was told within the cooldown: what is no louder is held back.
@@ -477,29 +477,53 @@ end)
 
 -- ---------------------------------------------------------------- the card
 
-local function tell_cards()
-    local by_host = {}
-    for key, record in history:each() do
-        local host, app = key:match("^(%S+) (.*)$")
-        local list = by_host[host]
-        if not list then
-            list = {}
-            by_host[host] = list
-        end
-        list[#list + 1] = { app = app, flows = record.flows, domains = record.domains, sent = record.sent, received = record.received,
-            by_tools = record.by_tools }
+local function counted(n, word)
+    return ("%d %s%s"):format(n, word, n == 1 and "" or "s")
+end
+
+local function card_line(one)
+    local parts = {}
+    if one.flows > 0 then
+        parts[1] = ("%s to %s, %s sent, %s received"):format(counted(one.flows, "connection"), counted(one.domains, "domain"), size_text(one.sent),
+            size_text(one.received))
     end
-    for host, list in pairs(by_host) do
-        table.sort(list, function(a, b)
-            if a.flows ~= b.flows then return a.flows > b.flows end
-            return a.app < b.app
-        end)
-        local lines = {}
-        for i = 1, math.min(#list, tunables.apps) do
-            local one = list[i]
-            lines[i] = ("%s: %d connections to %s%d domains, %s sent, %s received%s"):format(one.app, one.flows, one.domains > NAMES and "about " or "",
-                one.domains, size_text(one.sent), size_text(one.received), one.by_tools > 0 and (", %d by tools that it ran"):format(one.by_tools) or "")
+    if one.by_tools > 0 then parts[#parts + 1] = counted(one.by_tools, "connection") .. " of tools that it ran" end
+    return table.concat(parts, "; ")
+end
+
+local function by_flows(a, b)
+    if a.flows ~= b.flows then return a.flows > b.flows end
+    return a.app < b.app
+end
+
+-- Hosts of which something is new since the last time.
+local function changed_hosts()
+    local changed = {}
+    for key, record in history:each() do
+        local now = record.flows + record.by_tools
+        if record.told ~= now then
+            record.told = now
+            changed[key:sub(1, key:find(" ", 1, true) - 1)] = {}
         end
+    end
+    return changed
+end
+
+local function tell_cards()
+    local changed = changed_hosts()
+    if not next(changed) then return end
+    for key, record in history:each() do
+        local space = key:find(" ", 1, true)
+        local list = changed[key:sub(1, space - 1)]
+        if list then
+            list[#list + 1] = { app = key:sub(space + 1), flows = record.flows, domains = record.domains, sent = record.sent, received = record.received,
+                by_tools = record.by_tools }
+        end
+    end
+    for host, list in pairs(changed) do
+        table.sort(list, by_flows)
+        local lines = {}
+        for i = 1, math.min(#list, tunables.apps) do lines[i] = list[i].app .. ": " .. card_line(list[i]) end
         if #list > tunables.apps then lines[#lines + 1] = ("%d more"):format(#list - tunables.apps) end
         lunette.fact(host, "gui apps", lines, { apps = #list })
     end

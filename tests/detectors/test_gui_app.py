@@ -160,6 +160,21 @@ def test_the_same_traffic_under_another_name(tmp_path, capture, path, title, sig
     assert signs <= {sign for alert in found for sign in alert["evidence"]["signs"]}
 
 
+# ---------------------------------------------------------------- the card
+def test_the_card_names_apps_and_what_tools_did_below_them():
+    if not BINARY.exists():
+        pytest.skip("lunette is not built")
+    examples = ROOT / "examples"
+    command = [BINARY, "hosts", "--json", "-s", ROOT / "scripts" / "gui_app.lua", "--host-log", "192.168.7.23=%s" % (examples / "document.eslogger.jsonl"),
+               examples / "document.pcapng.gz"]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60, check=True)
+    cards = [json.loads(line) for line in done.stdout.splitlines()]
+    card, = [card["host"] for card in cards if card["src_ip"] == "192.168.7.23"]
+    fact = card["facts"]["gui apps"]
+    assert fact["detector"] == "gui_app" and fact["details"] == {"apps": 2}
+    assert fact["text"] == ["Safari: 1 connection to 1 domain, 118 bytes sent, 116 bytes received", "Microsoft Word: 1 connection of tools that it ran"]
+
+
 # ---------------------------------------------------------------- captures as they are
 def loud(*captures):
     command = [BINARY, "replay", "-q", "-o", "-", "--record", "alert", "-s", ROOT / "scripts" / "gui_app.lua", *captures]
