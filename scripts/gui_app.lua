@@ -16,7 +16,8 @@
 --             address without a name, bare TCP, a TLS stack (the cipher list of JA4; the rest of it varies from call to call: with ALPN, with
 --             session tickets), an upload far larger than ever. One of these alone is news ("info"), several are more. That nobody else
 --             here calls the domain adds a point where there are enough hosts to say so. Browsers, IDEs and terminals call anybody: of
---             these no name is new, and neither of who called more domains than are kept (64).
+--             these no name is new, and neither of who called more domains than are kept (64); chat, media and sync programs have peers, so
+--             of them no port or address is.
 --   place     a program without a developer's signature in Downloads, a temporary folder, /Users/Shared or on a mounted volume that talks to
 --             the outside at all. Downloaded apps that macOS runs from a shuffled place have a signature.
 --   disguise  the name of a program of Apple's, but not its place or signature.
@@ -32,6 +33,7 @@
 -- T1036.005 match legitimate name or location, T1204.002 malicious file.
 
 local lunette = require "lunette"
+local app_card = require "app_card"
 local hosts = require "hosts"
 local programs = require "programs"
 
@@ -74,6 +76,7 @@ local BY_ADDRESS = { dns = true, ntp = true, stun = true, mdns = true, ssdp = tr
 local FOREIGN = { openvpn = true, wireguard = true, ike = true, socks = true, irc = true, mqtt = true, rfb = true, rdp = true, xmpp = true, telnet = true,
     zerotier = true, pptp = true, l2tp = true }
 local CALLS_ANYBODY = { browser = true, developer = true, terminal = true, vpn = true, security = true, admin = true, installer = true }
+local CALLS_PEERS = { chat = true, media = true, sync = true }
 local TOOLS = { shell = true, interpreter = true, network = true, launcher = true }
 
 local function set_of(list)
@@ -121,6 +124,8 @@ local function holds(record, field, size, count, value)
     return false
 end
 
+local size_text = app_card.size_text
+
 local function severity_of(points)
     return points >= tunables.high and "high" or points >= tunables.medium and "medium" or points >= tunables.low and "low" or "info"
 end
@@ -134,12 +139,6 @@ local function key_of(what, severity)
     if before and before >= level then return what .. " " .. before end
     told:set(what, level)
     return what .. " " .. level
-end
-
-local function size_text(bytes)
-    if bytes >= 1e6 then return ("%.1f MB"):format(bytes / 1e6) end
-    if bytes >= 1e3 then return ("%.1f kB"):format(bytes / 1e3) end
-    return ("%d bytes"):format(bytes)
 end
 
 -- ", run by sh < Microsoft Word"; nothing where launchd alone started it, as it does all apps.
@@ -244,6 +243,7 @@ end
 
 -- Signs that are new for the program; what is new is learnt at once.
 local function history_signs(finding, e, known, record, bare, learnt)
+    local narrow = learnt and not CALLS_ANYBODY[known.class or ""] and not CALLS_PEERS[known.class or ""]
     local domain = e.server_name and lunette.registrable(e.server_name)
     local what = {}
     if domain then
@@ -264,16 +264,16 @@ local function history_signs(finding, e, known, record, bare, learnt)
     end
     local port = e.server_port
     if not any_ports[port] and not holds(record, "port", PORTS, record.ports, port) then
-        if learnt and record.ports < PORTS and not CALLS_ANYBODY[known.class or ""] then add(finding, "new port", 1, ("port %d for the first time"):format(port)) end
+        if narrow and record.ports < PORTS then add(finding, "new port", 1, ("port %d for the first time"):format(port)) end
         record:put("port", record.ports % PORTS, port)
         record.ports = record.ports + 1
     end
     if bare and bare ~= "perhaps" then
-        if learnt and record.bare == 0 and not CALLS_ANYBODY[known.class or ""] then add(finding, "first bare", 2, "never called an address without a name before") end
+        if narrow and record.bare == 0 then add(finding, "first bare", 2, "never called an address without a name before") end
         record.bare = record.bare + 1
     end
     if is_raw(e) then
-        if learnt and record.raw == 0 and not CALLS_ANYBODY[known.class or ""] then add(finding, "first raw", 2, "never spoke bare TCP before") end
+        if narrow and record.raw == 0 then add(finding, "first raw", 2, "never spoke bare TCP before") end
         record.raw = record.raw + 1
     end
     local sent = e.client_payload
@@ -477,57 +477,7 @@ end)
 
 -- ---------------------------------------------------------------- the card
 
-local function counted(n, word)
-    return ("%d %s%s"):format(n, word, n == 1 and "" or "s")
-end
-
-local function card_line(one)
-    local parts = {}
-    if one.flows > 0 then
-        parts[1] = ("%s to %s, %s sent, %s received"):format(counted(one.flows, "connection"), counted(one.domains, "domain"), size_text(one.sent),
-            size_text(one.received))
-    end
-    if one.by_tools > 0 then parts[#parts + 1] = counted(one.by_tools, "connection") .. " of tools that it ran" end
-    return table.concat(parts, "; ")
-end
-
-local function by_flows(a, b)
-    if a.flows ~= b.flows then return a.flows > b.flows end
-    return a.app < b.app
-end
-
--- Hosts of which something is new since the last time.
-local function changed_hosts()
-    local changed = {}
-    for key, record in history:each() do
-        local now = record.flows + record.by_tools
-        if record.told ~= now then
-            record.told = now
-            changed[key:sub(1, key:find(" ", 1, true) - 1)] = {}
-        end
-    end
-    return changed
-end
-
-local function tell_cards()
-    local changed = changed_hosts()
-    if not next(changed) then return end
-    for key, record in history:each() do
-        local space = key:find(" ", 1, true)
-        local list = changed[key:sub(1, space - 1)]
-        if list then
-            list[#list + 1] = { app = key:sub(space + 1), flows = record.flows, domains = record.domains, sent = record.sent, received = record.received,
-                by_tools = record.by_tools }
-        end
-    end
-    for host, list in pairs(changed) do
-        table.sort(list, by_flows)
-        local lines = {}
-        for i = 1, math.min(#list, tunables.apps) do lines[i] = list[i].app .. ": " .. card_line(list[i]) end
-        if #list > tunables.apps then lines[#lines + 1] = ("%d more"):format(#list - tunables.apps) end
-        lunette.fact(host, "gui apps", lines, { apps = #list })
-    end
-end
+local function tell_cards() app_card.tell(history, tunables.apps) end
 
 lunette.every(3600, tell_cards)
 lunette.on_end(tell_cards)
