@@ -9,14 +9,15 @@
 -- responsible process; helpers ("Slack Helper (Renderer)") count as their app. lib/programs.lua knows the kinds. Then, each sign with points:
 --
 --   kind      what is odd for such a program whatever it did before. Editors, viewers, office programs have no business with an address that no
---             name was ever given for, with odd ports, with bare TCP that speaks no known protocol, with callers from outside. TextEdit,
+--             name was ever given for, with odd ports, with bare TCP that speaks no known protocol, with tunnels, with callers from outside. TextEdit,
 --             Preview, Calculator and their like (trait "silent") have none with anybody but Apple. Mail programs may call any mail server,
 --             media and chat programs their peers; of a browser only bare TCP to a bare address counts.
 --   history   what is new for this program on this host, once it was watched for `learn_days` and `learn_flows`: a registrable domain, a port, an
 --             address without a name, bare TCP, a TLS stack (the cipher list of JA4; the rest of it varies from call to call: with ALPN, with
 --             session tickets), an upload far larger than ever. One of these alone is news ("info"), several are more. That nobody else
 --             here calls the domain adds a point where there are enough hosts to say so. Browsers, IDEs and terminals call anybody: of
---             these no name is new, and neither of who called more domains than are kept (64).
+--             these no name is new, and neither of who called more domains than are kept (64); chat, media and sync programs have peers, so
+--             of them no port or address is.
 --   place     a program without a developer's signature in Downloads, a temporary folder, /Users/Shared or on a mounted volume that talks to
 --             the outside at all. Downloaded apps that macOS runs from a shuffled place have a signature.
 --   disguise  the name of a program of Apple's, but not its place or signature.
@@ -32,6 +33,7 @@
 -- T1036.005 match legitimate name or location, T1204.002 malicious file.
 
 local lunette = require "lunette"
+local app_card = require "app_card"
 local hosts = require "hosts"
 local programs = require "programs"
 
@@ -55,11 +57,12 @@ local tunables = lunette.tunables {
 local DAY = 86400
 local NAMES, STACKS, PORTS = 64, 8, 8
 
--- Points of a kind's signs: an address without a name, an odd port, bare TCP, a caller from outside. No row: nothing is expected of it.
+-- Points of a kind's signs: an address without a name, an odd port, bare TCP, a protocol of others, a caller from outside. No row: nothing is
+-- expected of it.
 local KINDS = {
-    editor = { bare = 4, port = 1, raw = 2, listens = 4, article = "an editor" },
-    viewer = { bare = 4, port = 1, raw = 2, listens = 4, article = "a viewer" },
-    office = { bare = 4, port = 1, raw = 2, listens = 4, article = "an office program" },
+    editor = { bare = 4, port = 1, raw = 2, protocol = 2, listens = 4, article = "an editor" },
+    viewer = { bare = 4, port = 1, raw = 2, protocol = 2, listens = 4, article = "a viewer" },
+    office = { bare = 4, port = 1, raw = 2, protocol = 2, listens = 4, article = "an office program" },
     mail = { bare = 2, port = 1, raw = 2, listens = 4, article = "a mail program" },
     media = { bare = 1, port = 0, raw = 1, listens = 0, article = "a media program" },
     chat = { bare = 0, port = 0, raw = 1, listens = 0, article = "a chat program" },
@@ -67,7 +70,13 @@ local KINDS = {
     system = { bare = 2, port = 1, raw = 2, listens = 0, article = "a program of macOS" }, -- with windows only: Calculator, System Settings
     [""] = { bare = 1, port = 0, raw = 1, listens = 0, article = "an app" },
 }
+-- What is called by address: who resolves names, sets clocks, finds a way through a NAT.
+local BY_ADDRESS = { dns = true, ntp = true, stun = true, mdns = true, ssdp = true, dhcp = true }
+-- Protocols that no editor, viewer or office program speaks.
+local FOREIGN = { openvpn = true, wireguard = true, ike = true, socks = true, irc = true, mqtt = true, rfb = true, rdp = true, xmpp = true, telnet = true,
+    zerotier = true, pptp = true, l2tp = true }
 local CALLS_ANYBODY = { browser = true, developer = true, terminal = true, vpn = true, security = true, admin = true, installer = true }
+local CALLS_PEERS = { chat = true, media = true, sync = true }
 local TOOLS = { shell = true, interpreter = true, network = true, launcher = true }
 
 local function set_of(list)
@@ -93,9 +102,11 @@ end
 -- One program on one host; the key is "address program".
 local history = lunette.records("history", { max = 50000, ttl = 90 * DAY, fields = {
     first = "time", flows = "u32", sent = "f64", received = "f64", largest = "f64", domains = "u32", bare = "u32", raw = "u32", by_tools = "u32",
-    stacks = "u32", ports = "u32", name = "u32[64]", stack = "u32[8]", port = "u16[8]" } })
+    stacks = "u32", ports = "u32", told = "u32", name = "u32[64]", stack = "u32[8]", port = "u16[8]" } })
 -- What is known of a host's DNS: "seen" or "hidden".
 local resolving = lunette.state("resolving", { max = 20000, ttl = 7 * DAY, keep = "reload" })
+-- How loud something was told within the cooldown: what is no louder is held back.
+local told = lunette.state("told", { max = 20000, ttl = tunables.cooldown })
 
 -- ---------------------------------------------------------------- small things
 
@@ -113,14 +124,21 @@ local function holds(record, field, size, count, value)
     return false
 end
 
+local size_text = app_card.size_text
+
 local function severity_of(points)
     return points >= tunables.high and "high" or points >= tunables.medium and "medium" or points >= tunables.low and "low" or "info"
 end
 
-local function size_text(bytes)
-    if bytes >= 1e6 then return ("%.1f MB"):format(bytes / 1e6) end
-    if bytes >= 1e3 then return ("%.1f kB"):format(bytes / 1e3) end
-    return ("%d bytes"):format(bytes)
+local LOUDNESS = { info = 1, low = 2, medium = 3, high = 4 }
+
+-- The key of an alert: the same as that of the loudest of its kind, or a new one if it is louder.
+local function key_of(what, severity)
+    local level = LOUDNESS[severity]
+    local before = told:get(what)
+    if before and before >= level then return what .. " " .. before end
+    told:set(what, level)
+    return what .. " " .. level
 end
 
 -- ", run by sh < Microsoft Word"; nothing where launchd alone started it, as it does all apps.
@@ -150,9 +168,9 @@ end
 local function nameless(e)
     if e.server_name or e.midstream then return nil end
     local protocol = e.app_proto
+    if BY_ADDRESS[protocol or ""] or protocol == "quic" then return nil end -- of QUIC the hello could not be read
     if protocol == "http" then return "certain" end -- Host: 203.0.113.9, or none
-    if protocol == "tls" and e.ja4 and e.ja4:sub(4, 4) == "i" then return "certain" end -- a hello without server_name
-    if protocol == "quic" then return nil end -- a hello that could not be read
+    if protocol == "tls" and not e.app_proto_orig and e.ja4 and e.ja4:sub(4, 4) == "i" then return "certain" end -- a hello without server_name
     return resolving:get(e.client_ip) == "seen" and "likely" or "perhaps"
 end
 
@@ -196,6 +214,7 @@ local function kind_signs(finding, e, known, bare)
             bare == "certain" and "the server has no name" or "no name was seen for the server")
     end
     if raw and kind.raw > 0 then add(finding, "raw", kind.raw, "bytes of no known protocol over TCP") end
+    if kind.protocol and FOREIGN[e.app_proto or ""] then add(finding, "protocol", kind.protocol, ("%s does not speak %s"):format(kind.article, e.app_proto)) end
     if finding.points > before and odd and kind.port > 0 then add(finding, "port", kind.port, ("port %d is none of an app's usual"):format(e.server_port)) end
 end
 
@@ -224,6 +243,7 @@ end
 
 -- Signs that are new for the program; what is new is learnt at once.
 local function history_signs(finding, e, known, record, bare, learnt)
+    local narrow = learnt and not CALLS_ANYBODY[known.class or ""] and not CALLS_PEERS[known.class or ""]
     local domain = e.server_name and lunette.registrable(e.server_name)
     local what = {}
     if domain then
@@ -244,16 +264,16 @@ local function history_signs(finding, e, known, record, bare, learnt)
     end
     local port = e.server_port
     if not any_ports[port] and not holds(record, "port", PORTS, record.ports, port) then
-        if learnt and record.ports < PORTS and not CALLS_ANYBODY[known.class or ""] then add(finding, "new port", 1, ("port %d for the first time"):format(port)) end
+        if narrow and record.ports < PORTS then add(finding, "new port", 1, ("port %d for the first time"):format(port)) end
         record:put("port", record.ports % PORTS, port)
         record.ports = record.ports + 1
     end
     if bare and bare ~= "perhaps" then
-        if learnt and record.bare == 0 and not CALLS_ANYBODY[known.class or ""] then add(finding, "first bare", 2, "never called an address without a name before") end
+        if narrow and record.bare == 0 then add(finding, "first bare", 2, "never called an address without a name before") end
         record.bare = record.bare + 1
     end
     if is_raw(e) then
-        if learnt and record.raw == 0 and not CALLS_ANYBODY[known.class or ""] then add(finding, "first raw", 2, "never spoke bare TCP before") end
+        if narrow and record.raw == 0 then add(finding, "first raw", 2, "never spoke bare TCP before") end
         record.raw = record.raw + 1
     end
     local sent = e.client_payload
@@ -285,12 +305,13 @@ local function tell(e, rule, title, attack, name, path, known, finding, confiden
     local where = inbound and e.client_ip or e.server_name or e.server_ip
     local words = table.concat(finding.words, "; ")
     local host = hosts.is_mac(who) and " of this Mac" or ""
+    local severity = severity_of(finding.points)
     lunette.alert {
-        title = title, severity = severity_of(finding.points), score = math.min(finding.points, 10), confidence = confidence, attack = attack, who = who,
+        title = title, severity = severity, score = math.min(finding.points, 10), confidence = confidence, attack = attack, who = who,
         where = where,
         why = ("%s%s%s %s %s:%d: %s"):format(name, host, chain_text(e), inbound and "answered" or "called", where, inbound and e.client_port or e.server_port, words),
         evidence = evidence_of(e, name, path, known, finding), next = NEXT[rule],
-        key = ("%s %s %s %s"):format(title, who, known.known_as or name, where), cooldown = tunables.cooldown,
+        key = key_of(("%s %s %s"):format(title, who, known.known_as or name), severity), cooldown = tunables.cooldown,
     }
 end
 
@@ -363,9 +384,9 @@ lunette.on("flow", { client_local = true, server_local = false }, function(e)
     local finding = new_finding()
     local name, path = e.program, e.path
     local known
-    local told, sure = programs.impostor(name, path, e.signing_id, e.platform)
-    if told then
-        add(finding, "disguise", sure == "certain" and 8 or 4, "it has the name of a program of Apple's, and " .. told)
+    local lie, sure = programs.impostor(name, path, e.signing_id, e.platform)
+    if lie then
+        add(finding, "disguise", sure == "certain" and 8 or 4, "it has the name of a program of Apple's, and " .. lie)
         known = programs.of(name, path)
     else
         name, path, known = subject_of(e)
@@ -449,40 +470,14 @@ lunette.gather(function()
             why = ("%s%s%s called %s:%d: %s"):format(news.name, news.is_mac and " of this Mac" or "", news.chain, news.where, news.port,
                 table.concat(words, "; ")),
             evidence = news.evidence, next = NEXT.history,
-            key = ("%s %s %s"):format(news.host, news.app, count == 1 and "news" or news.where), cooldown = tunables.cooldown,
+            key = key_of(("%s %s %s"):format(count == 1 and "news" or "unlike", news.host, news.app), severity), cooldown = tunables.cooldown,
         }
     end)
 end)
 
 -- ---------------------------------------------------------------- the card
 
-local function tell_cards()
-    local by_host = {}
-    for key, record in history:each() do
-        local host, app = key:match("^(%S+) (.*)$")
-        local list = by_host[host]
-        if not list then
-            list = {}
-            by_host[host] = list
-        end
-        list[#list + 1] = { app = app, flows = record.flows, domains = record.domains, sent = record.sent, received = record.received,
-            by_tools = record.by_tools }
-    end
-    for host, list in pairs(by_host) do
-        table.sort(list, function(a, b)
-            if a.flows ~= b.flows then return a.flows > b.flows end
-            return a.app < b.app
-        end)
-        local lines = {}
-        for i = 1, math.min(#list, tunables.apps) do
-            local one = list[i]
-            lines[i] = ("%s: %d connections to %s%d domains, %s sent, %s received%s"):format(one.app, one.flows, one.domains > NAMES and "about " or "",
-                one.domains, size_text(one.sent), size_text(one.received), one.by_tools > 0 and (", %d by tools that it ran"):format(one.by_tools) or "")
-        end
-        if #list > tunables.apps then lines[#lines + 1] = ("%d more"):format(#list - tunables.apps) end
-        lunette.fact(host, "gui apps", lines, { apps = #list })
-    end
-end
+local function tell_cards() app_card.tell(history, tunables.apps) end
 
 lunette.every(3600, tell_cards)
 lunette.on_end(tell_cards)

@@ -18,6 +18,7 @@ local REMEMBERED = 2048
 local GUI_CLASSES = { browser = true, office = true, mail = true, chat = true, editor = true, viewer = true, media = true }
 local BEHIND_NOBODY = { shell = true, interpreter = true, launcher = true }
 -- Window programs have helpers of these names; without the ending it is the program's own.
+local HELPERS = { " Helper (Renderer)", " Helper (GPU)", " Helper (Plugin)" }
 local HELPER_ENDINGS = { " Helper %(.*%)?$", " Helper$", " Helper %u%u%u?$", " Networking$", " Web Content$" }
 
 -- ---------------------------------------------------------------- paths
@@ -48,6 +49,7 @@ function programs.is_within(path)
     for i = 1, #PLACES do
         if path:find(PLACES[i][1]) then return PLACES[i][2] end
     end
+    return nil
 end
 
 -- May a user without rights have put it there?
@@ -92,34 +94,48 @@ local function fits(patterns, path)
     return false
 end
 
-local function add_cut(name, row)
+-- Rows that say the same are one table; what a program is called is the key that leads there.
+local kinds, cut_names = {}, {}
+
+local function row_with(line)
+    local key = line.class .. "|" .. (line.traits or "") .. "|" .. (line.path or "")
+    local row = kinds[key]
+    if row then return row end
+    row = { class = line.class, patterns = patterns_of(line.path) }
+    for trait in (line.traits or ""):gmatch("%a+") do row[trait] = true end
+    kinds[key] = row
+    return row
+end
+
+-- What the kernel makes of a name: 16 bytes of it, which two programs may share.
+local function add_cut(name, row, owner)
     local cut = name:sub(1, KERNEL_NAME)
-    if rows_by_cut[cut] == nil then
-        rows_by_cut[cut] = row
-    elseif rows_by_cut[cut] and rows_by_cut[cut].class ~= row.class then
-        rows_by_cut[cut] = false -- two programs of different classes: the cut name tells nothing
-    elseif rows_by_cut[cut] and rows_by_cut[cut].name ~= row.name then
-        local first = rows_by_cut[cut] -- two of one class: that is all it tells
-        rows_by_cut[cut] = { class = row.class, apple = first.apple and row.apple, proxy = first.proxy and row.proxy, gui = first.gui and row.gui }
+    local before = rows_by_cut[cut]
+    if before == nil then
+        rows_by_cut[cut], cut_names[cut] = row, owner
+    elseif cut_names[cut] ~= owner then
+        cut_names[cut] = nil
+        -- Two of one class: that is all it tells. Two of different ones: nothing is told.
+        rows_by_cut[cut] = before and before.class == row.class and { class = row.class, apple = before.apple and row.apple,
+            proxy = before.proxy and row.proxy, gui = before.gui and row.gui, patterns = before.patterns == row.patterns and row.patterns or nil }
     end
 end
 
 for _, line in ipairs(lunette.tsv("programs.tsv")) do
-    local row = { name = line.name, class = line.class, patterns = patterns_of(line.path), note = line.note ~= "" and line.note or nil }
-    for trait in (line.traits or ""):gmatch("%a+") do row[trait] = true end
-    if line.name and line.name ~= "" then
-        rows_by_name[line.name] = row
-        if #line.name >= KERNEL_NAME then add_cut(line.name, row) end
-        if GUI_CLASSES[row.class] or row.gui then
+    local name, row = line.name, row_with(line)
+    if name and name ~= "" then
+        rows_by_name[name] = row
+        if #name >= KERNEL_NAME then
+            add_cut(name, row, name)
+        elseif GUI_CLASSES[row.class] or row.gui then
             -- "Google Chrome He", "Slack Helper (Re"
-            if #line.name < KERNEL_NAME then add_cut(line.name .. " Helper (Renderer)", row) end
-            if #line.name < KERNEL_NAME then add_cut(line.name .. " Helper (GPU)", row) end
-            if #line.name < KERNEL_NAME then add_cut(line.name .. " Helper (Plugin)", row) end
+            for i = 1, #HELPERS do add_cut(name .. HELPERS[i], row, name) end
         end
     else
         places[#places + 1] = row
     end
 end
+kinds = nil
 
 local function holds(row, path)
     return row and (not path or not row.patterns or fits(row.patterns, path)) and row or nil
@@ -175,12 +191,6 @@ function programs.has(name, path, trait)
     return row ~= nil and row[trait] == true
 end
 
--- What the table says of it, or nil.
-function programs.note(name, path)
-    local row = row_of(name, path)
-    return row and row.note
-end
-
 -- Is it a program with windows, or a helper of one? By class, else by lying in an app outside of the system.
 function programs.is_gui(name, path)
     local row = row_of(name, path)
@@ -195,8 +205,7 @@ function programs.known_as(name, path)
     if app and programs.is_within(path) ~= "system" then return app end
     local full = name and without_helper(name)
     if full then return full end
-    local row = name and #name == KERNEL_NAME and not rows_by_name[name] and rows_by_cut[name]
-    return row and row.name or name
+    return name and #name == KERNEL_NAME and not rows_by_name[name] and cut_names[name] or name
 end
 
 local known, known_count = {}, 0
@@ -248,7 +257,7 @@ end
 -- form ("sh < Microsoft Word < launchd") or a list of names (flow's and process' `ancestors`).
 function programs.lineage(e)
     local list = {}
-    if type(e) == "table" then
+    if type(e) == "table" and not e.ancestry then
         for i = 1, #e do list[i] = { name = e[i], class = programs.class(e[i]) } end
     else
         local text = e
@@ -273,6 +282,7 @@ function programs.who_runs(e)
         local one = lineage[i]
         if not BEHIND_NOBODY[one.class or ""] then return one.name, one.class end
     end
+    return nil
 end
 
 -- Did a person run it, at a terminal or over ssh? nil if the lineage is not known.

@@ -253,10 +253,12 @@ t.case("what nobody else calls weighs more, if there are others", function(c)
     c:expect { title = "App talks unlike before", severity = "low", score = 3, evidence = { others = 7 } }
 end)
 
-t.case("said once a day", function(c)
-    days_of(c, "BBEdit")
+t.case("said once a day; what is new for it besides is said on top", function(c)
     c:times(100, 60, function() flow(c, bare_tls { program = "BBEdit" }) end)
-    c:expect { title = "App talks unlike its kind", times = 1 }
+    days_of(c, "Nova Editor", { path = "/Applications/BBEdit.app/Contents/MacOS/BBEdit", client_ip = "192.168.1.21" })
+    flow(c, bare_tls { program = "Nova Editor", path = "/Applications/BBEdit.app/Contents/MacOS/BBEdit", client_ip = "192.168.1.21" })
+    c:expect { title = "App talks unlike its kind", who = MAC, severity = "medium", times = 1 }
+    c:expect { title = "App talks unlike its kind", who = "192.168.1.21", severity = "high", score = 8, evidence = { signs = { "bare", "stack", "first bare" } } }
 end)
 
 -- ---------------------------------------------------------------- not known, not said
