@@ -64,7 +64,7 @@ struct summary {
     /* Of each worker. */
     struct flow_counters flow;
     uint64_t one_sided;                 /* TCP flows of which one direction is missing */
-    uint64_t gap_flows, gap_bytes;      /* TCP flows with bytes missing, cut off ones included, and how many */
+    uint64_t gap_flows, gap_bytes;      /* TCP flows with bytes missing or cut off */
     uint64_t cut_text;                  /* strings that did not fit in an event */
     uint64_t alerts[SEVERITY_INFO + 1]; /* by severity; [0] is not used */
     struct anomaly_count anomalies[SUMMARY_ANOMALIES];

@@ -76,8 +76,8 @@ void worker_packets(struct worker *worker, const struct packet *packets, int cou
  * for this worker. */
 void worker_tick(struct worker *worker);
 
-/* Packets that the kernel and the interface dropped before they came to this worker, since the start. If there
- * are more than before, the flows that are open now may lack some: their events say so. */
+/* Packets that the kernel and the interface dropped before they came to this worker, since the start. If
+ * there are more than before, the flows that are open now may lack some: their events say so. */
 void worker_lost(struct worker *worker, uint64_t dropped, uint64_t interface_dropped);
 
 /* There will be no packet older than `now`: timeouts and timers up to there are run. Live only; the clock
