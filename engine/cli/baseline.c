@@ -155,8 +155,6 @@ static int learn(struct baseline_options *o, struct values *values, struct error
 static int show(const struct baseline_options *o, struct error *err) {
     struct profile profile;
     struct buffer b = {.at = NULL};
-    if (o->rest.argc - o->rest.rest != 1)
-        return error_set(err, "baseline show: expected one profile (try: lunette baseline --help)");
     if (profile_read(o->rest.argv[o->rest.rest], &profile, err) < 0) return -1;
     struct terminal_style style = terminal_style_of(STDOUT_FILENO, COLOUR_AUTO);
     if (o->json)
@@ -212,9 +210,6 @@ static int compare(struct baseline_options *o, struct values *values, struct err
     struct profile learnt;
     struct profile_collector *collector = NULL;
     struct invocation files = o->rest;
-    if (files.argc - files.rest < 2)
-        return error_set(err, "baseline compare: expected a profile, then what is compared with it (try: "
-                              "lunette baseline --help)");
     if (profile_read(files.argv[files.rest++], &learnt, err) < 0) return -1;
     struct comparison comparison = {
         .options = o, .learnt = &learnt, .style = terminal_style_of(STDOUT_FILENO, COLOUR_AUTO)};
@@ -236,6 +231,17 @@ static int compare(struct baseline_options *o, struct values *values, struct err
 
 /* ── the command ─────────────────────────────────────────────────── */
 
+/* Are as many files named as the command needs? */
+static int check_files(const struct baseline_options *o, struct error *err) {
+    int files = o->rest.argc - o->rest.rest;
+    const char *expected = NULL;
+    if (o->command == BASELINE_LEARN && files < 1) expected = "learn: which captures or records?";
+    if (o->command == BASELINE_SHOW && files != 1) expected = "show: expected one profile";
+    if (o->command == BASELINE_COMPARE && files < 2)
+        expected = "compare: expected a profile, then what is compared with it";
+    return expected ? error_set(err, "baseline %s (try: lunette baseline --help)", expected) : 0;
+}
+
 static int run(struct baseline_options *o, struct error *err) {
     struct values *values = session_values(&o->rest, err);
     if (!values) return -1;
@@ -245,7 +251,8 @@ static int run(struct baseline_options *o, struct error *err) {
         buffer_string(&b, about);
         outcome = print_out(&b);
     } else {
-        outcome = rig_values_check("baseline", taken, &o->rest, values, err);
+        outcome = check_files(o, err);
+        if (outcome == 0) outcome = rig_values_check("baseline", taken, &o->rest, values, err);
         if (outcome == 0 && o->command == BASELINE_LEARN) outcome = learn(o, values, err);
         if (outcome == 0 && o->command == BASELINE_SHOW) outcome = show(o, err);
         if (outcome == 0 && o->command == BASELINE_COMPARE) outcome = compare(o, values, err);

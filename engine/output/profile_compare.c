@@ -160,6 +160,7 @@ static void compare_new(struct comparing *c, const struct profile_row *row) {
         if (new_domain && more > bits) bits = more;
     }
     if (counts_amounts(row->kind)) bits += unmet_rank_bits(c->learnt, row);
+    if (is_regular(row)) bits += unmet_regular_bits(c->learnt, row->kind, row->gap_spread / row->gap);
     struct profile_finding *finding = add(c, bits, row->kind, "new", row->key);
     if (finding) why_new(c, finding, row, new_domain);
 }

@@ -1,13 +1,13 @@
 /* What one host does, held against a profile: findings, each with its surprise in bits (profile_figures.h).
  *
- * new      a key that no learnt host had. Its share is what was met once only among the learnt ones of its
- *          kind; a name under an unknown registrable domain is held against domains as well; and how many of
- *          the learnt ones are called so often, or sent so much, comes on top
- * missing  a name or program that learnt hosts had. Whether the host was watched long enough is in the sum
- * rare     one that few of the learnt hosts had
- * more, less  connections, questions or bytes sent in an hour, against the learnt quantiles; of many hours
- * the greatest counts, and that it is one of many is in the sum rhythm   seconds between calls, or their
- * regularity
+ * - new: a key that no learnt host had. Its share is what was met once only among the learnt ones of its
+ *   kind; a name under an unknown registrable domain is held against domains as well. How few of the learnt
+ *   ones are called so often, sent so much, or called so regularly comes on top.
+ * - missing: a name or program that learnt hosts had. Whether the host was watched long enough is in the sum.
+ * - rare: one that few of the learnt hosts had.
+ * - more, less: connections, questions or bytes sent in an hour, against the learnt quantiles; of many hours
+ *   the greatest counts, and that it is one of many is in the sum.
+ * - rhythm: seconds between calls, or their regularity.
  *
  * A thing is told once: a new name's fingerprint or program is not told again as new for that name. */
 #ifndef LUNETTE_OUTPUT_PROFILE_COMPARE_H

@@ -44,20 +44,22 @@ double figures_bits(double probability) {
 }
 
 /* The 90th of a hundred lies ln 5 scales from the median: 1/2 exp(-x / scale) = 1/10. Counts of rare things
- * scatter by themselves, as 1 / sqrt(n). */
-static double scale_of(const double learnt[3], uint32_t hours, bool above, double grain) {
+ * scatter by themselves, the logarithm of n as 1 / sqrt(n): the smaller one of both tells how widely. */
+static double scale_of(const double learnt[3], uint32_t hours, double value, double grain) {
+    bool above = value > learnt[MID];
     double middle = learnt[MID] + grain, edge = (above ? learnt[HIGH] : learnt[LOW]) + grain;
-    double prior = log(2) / log(5), floor = 1 / sqrt(1 + learnt[MID] / grain);
+    double prior = log(2) / log(5), floor = 1 / sqrt(1 + fmin(learnt[MID], value) / grain);
     if (floor > prior) prior = floor;
     double seen = fabs(log(edge / middle)) / log(5);
     double scale = (hours * seen + PRIOR_HOURS * prior) / (hours + PRIOR_HOURS);
-    double least = floor / 2 > 0.1 ? floor / 2 : 0.1;
+    double least = floor / sqrt(2); /* a scale of s is a deviation of s * sqrt(2) */
+    if (least < 0.1) least = 0.1;
     return scale > least ? scale : least;
 }
 
 double figures_tail(const double learnt[3], uint32_t hours, double value, double grain) {
     double distance = log((value + grain) / (learnt[MID] + grain));
-    return 0.5 * exp(-fabs(distance) / scale_of(learnt, hours, distance > 0, grain));
+    return 0.5 * exp(-fabs(distance) / scale_of(learnt, hours, value, grain));
 }
 
 double figures_any(double probability, uint32_t hours) {

@@ -144,8 +144,9 @@ void profile_show(const struct profile *profile, enum profile_kind kind, uint32_
     struct page page = {.b = b, .style = style};
     date_of(profile->first, from);
     date_of(profile->last, to);
-    buffer_format(b, "%zu host%s, %llu hours of presence, %s to %s UTC\nlearnt from ", profile->host_count,
-                  profile->host_count == 1 ? "" : "s", (unsigned long long)profile->hours, from, to);
+    buffer_format(b, "%zu host%s, %llu hour%s of presence, %s to %s UTC\nlearnt from ", profile->host_count,
+                  profile->host_count == 1 ? "" : "s", (unsigned long long)profile->hours,
+                  profile->hours == 1 ? "" : "s", from, to);
     terminal_safe(b, profile->sources, strlen(profile->sources));
     buffer_char(b, '\n');
     for (size_t i = 0; i < profile->host_count && i < 16; i++) {

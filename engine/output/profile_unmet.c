@@ -93,18 +93,26 @@ bool unmet_knows_domain(const struct unmet_table *table, const char *domain) {
     return bsearch(&domain, table->domains, table->domain_count, sizeof domain, compare_texts);
 }
 
+/* Beyond the most that was seen twice as much is half as likely (Zipf). */
+static double rank_bits(double as_much, double rows, double value, double most) {
+    double share = figures_share(as_much, rows);
+    return figures_bits(value > most && most > 0 ? share * most / value : share);
+}
+
 double unmet_rank_bits(const struct profile *learnt, const struct profile_row *row) {
-    double rows = 0, as_often = 0, as_much = 0;
+    double rows = 0, as_often = 0, as_much = 0, flows_most = 0, up_most = 0;
     for (size_t i = 0; i < learnt->row_count; i++) {
         const struct profile_row *other = &learnt->rows[i];
         if (other->kind != row->kind) continue;
         rows++;
         as_often += other->flows[HIGH] >= row->flows_most;
         as_much += other->up[HIGH] >= row->up_most;
+        flows_most = fmax(flows_most, other->flows[HIGH]);
+        up_most = fmax(up_most, other->up[HIGH]);
     }
-    double often = figures_bits(figures_share(as_often, rows)),
-           much = figures_bits(figures_share(as_much, rows));
-    return rows > 0 ? fmax(often, much) : 0;
+    if (rows == 0) return 0;
+    return fmax(rank_bits(as_often, rows, row->flows_most, flows_most),
+                rank_bits(as_much, rows, row->up_most, up_most));
 }
 
 double unmet_regular_bits(const struct profile *learnt, enum profile_kind kind, double spread) {
