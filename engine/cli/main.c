@@ -30,8 +30,7 @@ static const struct {
 } commands[] = {
     {"replay", cli_replay}, {"live", cli_live}, {"console", cli_console}, {"events", cli_events},
     {"new", cli_new},       {"test", cli_test}, {"check", cli_check},     {"profile", cli_profile},
-    {"ctl", cli_ctl},       {"top", cli_top},   {"hosts", cli_hosts},
-    {"baseline", cli_baseline},
+    {"ctl", cli_ctl},       {"top", cli_top},   {"hosts", cli_hosts},     {"baseline", cli_baseline},
 };
 
 int main(int argc, char **argv) {
