@@ -42,6 +42,7 @@ static const char about[] =
     "      --json                   lines of JSON instead of tables\n"
     "learn, compare:\n"
     "      --host=ADDRESS,...       these hosts alone (default: all in the home networks)\n"
+    "      --same=ADDRESS,...       addresses of one host, such as its IPv4 and its IPv6 one; repeatable\n"
     "      --apart                  hosts of different files are different ones, whatever their addresses\n"
     "  -f, --filter=EXPRESSION      of captures: a pcap-filter(7) expression\n"
     "      --home-net=CIDR,...      your networks, instead of the private and link-local ranges\n"
@@ -64,12 +65,16 @@ static bool is_local(void *context, const struct ip *address) {
 
 /* ── counting what the files hold ────────────────────────────────── */
 
-static int feed(const struct baseline_options *o, const struct invocation *files, const struct values *values,
-                struct rig_values *rig, struct profile_collector **out, struct error *err) {
+static int feed(const struct baseline_options *o, const struct invocation *files, struct rig_values *rig,
+                struct profile_collector **out, struct error *err) {
     struct home *home = home_new(rig->rig.home_networks, err);
     if (!home) return -1;
-    const struct profile_collect_options collect = {
-        .is_local = is_local, .context = home, .only = o->only, .only_count = o->only_count};
+    const struct profile_collect_options collect = {.is_local = is_local,
+                                                    .context = home,
+                                                    .only = o->only,
+                                                    .only_count = o->only_count,
+                                                    .aliases = o->same,
+                                                    .alias_count = o->same_count};
     struct profile_collector *collector = profile_collector_new(&collect, err);
     const struct baseline_feed feed = {
         .collector = collector,
@@ -78,7 +83,6 @@ static int feed(const struct baseline_options *o, const struct invocation *files
         .file_count = (size_t)(files->argc - files->rest),
         .apart = o->apart,
     };
-    (void)values;
     int outcome = collector ? baseline_feed(&feed, err) : -1;
     home_free(home); /* nothing is counted any more */
     if (outcome == 0)
@@ -96,7 +100,7 @@ static int collect(struct baseline_options *o, const struct invocation *files, s
     int outcome = rig_values_fill(&rig, files, values, err);
     rig.rig.scripts.paths = NULL;
     rig.rig.scripts.path_count = 0;
-    if (outcome == 0) outcome = feed(o, files, values, &rig, out, err);
+    if (outcome == 0) outcome = feed(o, files, &rig, out, err);
     rig_values_clear(&rig);
     return outcome;
 }

@@ -10,7 +10,18 @@
 
 enum { LEARN = 1 << BASELINE_LEARN, SHOW = 1 << BASELINE_SHOW, COMPARE = 1 << BASELINE_COMPARE };
 
-enum own { OWN_OUTPUT, OWN_ADD, OWN_APART, OWN_HOST, OWN_KIND, OWN_TOP, OWN_JSON, OWN_LEAST, OWN_FAIL };
+enum own {
+    OWN_OUTPUT,
+    OWN_ADD,
+    OWN_APART,
+    OWN_HOST,
+    OWN_SAME,
+    OWN_KIND,
+    OWN_TOP,
+    OWN_JSON,
+    OWN_LEAST,
+    OWN_FAIL
+};
 
 static const struct own_option {
     const char *name;
@@ -18,15 +29,11 @@ static const struct own_option {
     bool bare; /* takes no value */
     unsigned commands;
 } own_options[] = {
-    [OWN_OUTPUT] = {"output", 'o', false, LEARN},
-    [OWN_ADD] = {"add", 0, false, LEARN},
-    [OWN_APART] = {"apart", 0, true, LEARN | COMPARE},
-    [OWN_HOST] = {"host", 0, false, LEARN | COMPARE},
-    [OWN_KIND] = {"kind", 0, false, SHOW},
-    [OWN_TOP] = {"top", 0, false, SHOW | COMPARE},
-    [OWN_JSON] = {"json", 0, true, SHOW | COMPARE},
-    [OWN_LEAST] = {"least", 0, false, COMPARE},
-    [OWN_FAIL] = {"fail", 0, false, COMPARE},
+    [OWN_OUTPUT] = {"output", 'o', false, LEARN},      [OWN_ADD] = {"add", 0, false, LEARN},
+    [OWN_APART] = {"apart", 0, true, LEARN | COMPARE}, [OWN_HOST] = {"host", 0, false, LEARN | COMPARE},
+    [OWN_SAME] = {"same", 0, false, LEARN | COMPARE},  [OWN_KIND] = {"kind", 0, false, SHOW},
+    [OWN_TOP] = {"top", 0, false, SHOW | COMPARE},     [OWN_JSON] = {"json", 0, true, SHOW | COMPARE},
+    [OWN_LEAST] = {"least", 0, false, COMPARE},        [OWN_FAIL] = {"fail", 0, false, COMPARE},
 };
 
 static const char *const command_names[] = {"learn", "show", "compare"};
@@ -51,17 +58,38 @@ static int read_top(struct baseline_options *o, const char *text, struct error *
     return 0;
 }
 
+/* Takes one address off a list with commas. -1 and what was expected of the option of that name. */
+static int next_address(const char *name, const char **list, struct ip *out, struct error *err) {
+    char word[IP_TEXT_SIZE + 1];
+    size_t length = strcspn(*list, ",");
+    snprintf(word, sizeof word, "%.*s", (int)(length < IP_TEXT_SIZE ? length : IP_TEXT_SIZE), *list);
+    if (ip_parse(word, out) < 0)
+        return error_set(err, "baseline: --%s takes addresses, such as 192.168.7.23, got '%s'", name, word);
+    *list += length + ((*list)[length] == ',');
+    return 0;
+}
+
 static int read_hosts(struct baseline_options *o, const char *text, struct error *err) {
-    for (const char *p = text; *p;) {
-        char word[IP_TEXT_SIZE + 1];
-        size_t length = strcspn(p, ",");
+    do {
         if (o->only_count == BASELINE_HOSTS_MAX)
             return error_set(err, "baseline: --host takes at most %d addresses", BASELINE_HOSTS_MAX);
-        snprintf(word, sizeof word, "%.*s", (int)(length < IP_TEXT_SIZE ? length : IP_TEXT_SIZE), p);
-        if (ip_parse(word, &o->only[o->only_count]) < 0)
-            return error_set(err, "baseline: --host takes addresses, such as 192.168.7.23, got '%s'", word);
-        o->only_count++;
-        p += length + (p[length] == ',');
+        if (next_address("host", &text, &o->only[o->only_count++], err) < 0) return -1;
+    } while (*text);
+    return 0;
+}
+
+/* All count as the first. */
+static int read_same(struct baseline_options *o, const char *text, struct error *err) {
+    struct ip first;
+    if (next_address("same", &text, &first, err) < 0) return -1;
+    if (!*text)
+        return error_set(err, "baseline: --same takes two addresses or more of one host, with commas");
+    while (*text) {
+        if (o->same_count == BASELINE_HOSTS_MAX)
+            return error_set(err, "baseline: --same takes at most %d addresses", BASELINE_HOSTS_MAX);
+        struct profile_alias *alias = &o->same[o->same_count++];
+        alias->counts_as = first;
+        if (next_address("same", &text, &alias->address, err) < 0) return -1;
     }
     return 0;
 }
@@ -95,6 +123,8 @@ static int read_own(struct baseline_options *o, enum own own, const char *text, 
         return 0;
     case OWN_HOST:
         return read_hosts(o, text, err);
+    case OWN_SAME:
+        return read_same(o, text, err);
     case OWN_KIND:
         return read_kind(o, text, err);
     case OWN_TOP:

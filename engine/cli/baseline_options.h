@@ -4,7 +4,7 @@
 
 #include "base/ip.h"
 #include "cli/session.h"
-#include "output/profile.h"
+#include "output/profile_collect.h"
 
 enum { BASELINE_HOSTS_MAX = 64 };
 
@@ -20,6 +20,8 @@ struct baseline_options {
     double least, fail; /* bits; fail: NAN if not given */
     struct ip only[BASELINE_HOSTS_MAX];
     size_t only_count;
+    struct profile_alias same[BASELINE_HOSTS_MAX];
+    size_t same_count;
     struct invocation rest; /* what is left for replay's options; argv[0] names the command in messages */
 };
 

@@ -331,12 +331,20 @@ static bool is_dhcp(const json_t *record) {
     return application && strncmp(application, "dhcp", 4) == 0;
 }
 
+/* The address that the host goes by. */
+static const struct ip *counted_as(const struct profile_collector *c, const struct ip *address) {
+    for (size_t i = 0; i < c->options.alias_count; i++)
+        if (ip_equals(&c->options.aliases[i].address, address)) return &c->options.aliases[i].counts_as;
+    return address;
+}
+
 static bool is_looked_at(const struct profile_collector *c, const struct ip *address) {
     static const struct ip nothing, nothing_v4 = {{[10] = 0xff, [11] = 0xff}};
     if (ip_equals(address, &nothing) || ip_equals(address, &nothing_v4)) return false;
     if (!c->options.is_local(c->options.context, address)) return false;
     size_t i = 0;
-    while (i < c->options.only_count && !ip_equals(&c->options.only[i], address)) i++;
+    address = counted_as(c, address);
+    while (i < c->options.only_count && !ip_equals(counted_as(c, &c->options.only[i]), address)) i++;
     return !c->options.only_count || i < c->options.only_count;
 }
 
@@ -351,7 +359,7 @@ static enum profile_line count_record(struct profile_collector *c, const json_t 
         !out && is_flow && !c->options.is_local(c->options.context, &client) && is_looked_at(c, &server);
     if (is_flow && is_dhcp(record)) return PROFILE_OTHER;
     if ((!out && !inward) || is_of_group(out ? &client : &server)) return PROFILE_OTHER;
-    doing.host = host_of(c, out ? &client : &server);
+    doing.host = host_of(c, counted_as(c, out ? &client : &server));
     if (doing.host == NO_NUMBER) return PROFILE_OTHER;
     doing.hour = hour_of(&c->hosts[doing.host], doing.time);
     if (!c->first || doing.time < c->first) c->first = doing.time;

@@ -22,11 +22,18 @@ enum {
     COLLECT_STARTS_MAX = 1024,
 };
 
+/* Two addresses of one host. */
+struct profile_alias {
+    struct ip address, counts_as;
+};
+
 struct profile_collect_options {
     bool (*is_local)(void *context, const struct ip *address);
     void *context;
     const struct ip *only; /* these hosts alone; none: all local ones */
     size_t only_count;
+    const struct profile_alias *aliases;
+    size_t alias_count;
 };
 
 /* The options are copied, what they point to is borrowed. NULL and why. */

@@ -213,6 +213,18 @@ def test_hosts_of_one_address_are_told_apart_if_asked(tmp_path):
     assert rows["name", "swscan.apple.com"]["hosts"] == "2"
 
 
+def test_two_addresses_of_one_host(tmp_path):
+    def flow(address, name):
+        return json.dumps({"event_type": "flow", "src_ip": address, "dest_ip": "192.0.2.1", "dest_port": 443, "proto": "TCP", "server_name": name,
+                           "flow": {"bytes_toserver": 5, "bytes_toclient": 5, "start": "2024-06-11T08:00:00.000000+0000"}}) + "\n"
+
+    path = tmp_path / "a.jsonl"
+    path.write_text(flow("192.168.1.20", "a.example") + flow("fd00::21", "b.example") + flow("fd00::22", "c.example"))
+    assert {row["of"] for row in table(baseline("learn", path).stdout.decode()).values()} == {"3"}
+    text = baseline("learn", "--same", "192.168.1.20,fd00::21", "--host", "fd00::21", path).stdout.decode()
+    assert "# host: 192.168.1.20, 1 h" in text and ("name", "b.example") in table(text) and ("name", "c.example") not in table(text)
+
+
 def test_show(profile):
     out = baseline("show", profile).stdout.decode()
     assert "8 hosts, 8 hours" in out and "*-courier.push.apple.com" in out and "icloud.com" in out and "and 8 more" in out
@@ -271,6 +283,22 @@ def test_lines_may_be_taken_out_and_comments_added(tmp_path, small):
     assert {"swscan.apple.com"} == {finding["what"] for finding in told if finding["change"] == "new"}
 
 
+def test_a_detector_reads_it(tmp_path, small):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "normal.tsv").write_text(small.read_text())
+    (tmp_path / "reader.lua").write_text("""
+local lunette = require "lunette"
+lunette.detector { title = "Reader", category = "Test" }
+for _, row in ipairs(lunette.tsv("normal.tsv")) do
+    if row.key == "swscan.apple.com" then lunette.log(("%s: %s of %s, %s bytes"):format(row.kind, row.hosts, row.of, row.up_mid)) end
+end
+lunette.on("flow", function() end)
+""")
+    done = replay("-s", tmp_path / "reader.lua", FIRST)
+    expected = table(small.read_text())["name", "swscan.apple.com"]["up_mid"]
+    assert done.returncode == 0 and f"name: 1 of 1, {expected} bytes" in done.stderr.decode()
+
+
 # ------------------------------------------------------------------ wrong use
 def test_what_cannot_be_learnt_from(tmp_path):
     empty, text, nothing = tmp_path / "empty", tmp_path / "text", tmp_path / "nothing.pcap"
@@ -295,6 +323,7 @@ def test_nothing_to_compare(tmp_path, small):
     (("show",), "expected one profile"), (("compare", "x"), "expected a profile, then"), (("show", "--kind", "nme", "x"), "did you mean name?"),
     (("learn", "--fail", "3", "x"), "takes no --fail"), (("compare", "--least", "lots", "x", "y"), "number of bits"),
     (("compare", "--top", "-1", "x", "y"), "--top takes"), (("learn", "--host", "anna", "x"), "--host takes addresses"),
+    (("learn", "--same", "10.0.0.1", "x"), "two addresses or more"),
     (("learn", "-w", "2", "x"), "it takes no --workers"), (("learn", "-o"), "a value is missing"), (("show", "--json=1", "x"), "takes no value"),
 ])
 def test_wrong_use(arguments, expected):
