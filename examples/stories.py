@@ -125,7 +125,13 @@ def first_boot(path):
     """macOS 10.15 boots for the first time; after three minutes Safari is started."""
     rng = random.Random(1016)
     line = Timeline(1570806900)  # 2019-10-11 15:15:00 UTC
-    mac = MacBook(line, rng, "10.10.3.115", "f0:18:98:5e:21:07", "Catalinas-MacBook-Pro", "10.15")
+    first_boot_of(MacBook(line, rng, "10.10.3.115", "f0:18:98:5e:21:07", "Catalinas-MacBook-Pro", "10.15"))
+    return line.write(path, "en0", CUT)
+
+
+def first_boot_of(mac):
+    """What happens in it, of any Mac (make_altered.py has others)."""
+    rng = mac.rng
     at = mac.join(1.0, fresh=False)
     captive_probe(mac, at + 0.1)
     at = mac.set_clock(at + 0.8)
@@ -146,7 +152,6 @@ def first_boot(path):
     for i, name in enumerate(SAFARI_ICONS):
         mac.https(safari + 0.6 + i * 0.07, name, rng.randrange(9000, 60000), requests=2)
     mac.set_clock(300)
-    return line.write(path, "en0", CUT)
 
 
 # ------------------------------------------------------------------- a morning

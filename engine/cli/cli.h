@@ -7,6 +7,7 @@ enum { EXIT_FINE = 0, EXIT_SOMETHING_FAILED = 1, EXIT_WRONG_USE = 2 };
 
 int cli_replay(int argc, char **argv);
 int cli_live(int argc, char **argv);
+int cli_baseline(int argc, char **argv);
 int cli_console(int argc, char **argv);
 int cli_events(int argc, char **argv);
 int cli_check(int argc, char **argv);

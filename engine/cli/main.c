@@ -11,6 +11,7 @@ static const char usage[] = "usage: lunette COMMAND [options]\n"
                             "  replay    read captures, run detectors over them, print alerts and a summary\n"
                             "  live      watch interfaces, for months if need be\n"
                             "  hosts     what is known of each host of a capture, or of a running sensor\n"
+                            "  baseline  what is normal: learn it, show it, compare a capture with it\n"
                             "  console   go through a capture event by event, at a prompt\n"
                             "  events    print the events that detectors can handle, and their fields\n"
                             "  check     read detectors for mistakes, list what they subscribe to\n"
@@ -29,7 +30,7 @@ static const struct {
 } commands[] = {
     {"replay", cli_replay}, {"live", cli_live}, {"console", cli_console}, {"events", cli_events},
     {"new", cli_new},       {"test", cli_test}, {"check", cli_check},     {"profile", cli_profile},
-    {"ctl", cli_ctl},       {"top", cli_top},   {"hosts", cli_hosts},
+    {"ctl", cli_ctl},       {"top", cli_top},   {"hosts", cli_hosts},     {"baseline", cli_baseline},
 };
 
 int main(int argc, char **argv) {
