@@ -16,6 +16,7 @@ local NOBODY = { ["0.0.0.0"] = true, ["::"] = true }
 local KIND_LIST = { "mac", "iphone", "ipad", "appletv", "watch", "homepod", "vision", "apple", "windows", "linux", "android", "other" }
 local KIND_NUMBER = {}
 for i, kind in ipairs(KIND_LIST) do KIND_NUMBER[kind] = i end
+local LONGEST = 64 -- bytes of a name that is kept; Bonjour's have 63
 local TEXTS = { "model", "version", "os" }
 local NOTHING = {}
 local BYTE_OF = {}
@@ -116,15 +117,23 @@ function book.new(change, tell)
         return changed
     end
 
+    -- Texts come from strangers: at most so many bytes, and not the first half of a UTF-8 sequence.
+    local function cut(text)
+        if #text <= LONGEST then return text end
+        return (text:sub(1, LONGEST):gsub("[\192-\255][\128-\191]*$", ""))
+    end
+
     -- A name of a better source replaces one of a worse: 3 Bonjour's service names, 2 host names.
     local function put_words(ip, found)
         local said, changed = words:get(ip) or {}, false
         for i = 1, #TEXTS do
             local key = TEXTS[i]
-            if found[key] and said[key] ~= found[key] then said[key], changed = found[key], true end
+            local text = found[key] and cut(found[key])
+            if text and said[key] ~= text then said[key], changed = text, true end
         end
-        if found.name and said.name ~= found.name and (found.name_rank or 1) >= (said.rank or 0) then
-            said.name, said.rank, changed = found.name, found.name_rank or 1, true
+        local name = found.name and cut(found.name)
+        if name and said.name ~= name and (found.name_rank or 1) >= (said.rank or 0) then
+            said.name, said.rank, changed = name, found.name_rank or 1, true
         end
         if changed then words:set(ip, said) end
         return changed
