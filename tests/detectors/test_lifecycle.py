@@ -113,6 +113,14 @@ def test_safaris_icons(first_boot):
     assert all(rows[name][1] == "1" and rows[name][4] == "as expected" for name in ICONS)
 
 
+def test_the_altered_first_boot():
+    """A sample that somebody else made for `baseline compare`: a stranger's name, and the stores' settings never asked for."""
+    said = Said(EXAMPLES / "mac-first-boot-altered.pcapng.gz")
+    (alert,) = said.alerts
+    assert (alert["severity"], alert["where"]) == ("low", "cdn.quiet-harbour.example")
+    assert said.of("first boot")["bag.itunes.apple.com"][4] == "missing"
+
+
 def test_no_tencent(install, first_boot):
     """"I did not observe any connections not in line with Apple's statement.\""""
     assert not [row for row in install.rows + first_boot.rows if row[2].endswith("qq.com")]
