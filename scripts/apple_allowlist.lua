@@ -38,6 +38,7 @@
 
 local lunette = require "lunette"
 local apple_answers = require "apple_answers"
+local apple_cards = require "apple_cards"
 local apple_names = require "apple_names"
 local apple_seals = require "apple_seals"
 local dns_memory = require "dns_memory"
@@ -111,7 +112,7 @@ local book = ledger.new(accounts, lunette.records("totals", {
 local relay = private_relay.new(lunette.records("relay", { max = 10000, fields = private_relay.FIELDS }),
     lunette.state("relay_refused", { max = 10000 }))
 
-local dirty = {} -- hosts of which the card must say something else now; emptied by the timer
+local cards = apple_cards(book, relay, accounts)
 
 -- One of Apple's systems, as far as is known: what an Android phone does with Apple's names is not judged by a Mac's habits.
 local OTHERS = { windows = true, linux = true, android = true, other = true }
@@ -249,7 +250,7 @@ end
 local function check_apple_tls(e, name, row)
     if row.category == "private-relay" and name ~= "mask-api.icloud.com" then
         relay.begin(e.client_ip, e.quic == true, e.time)
-        dirty[e.client_ip] = true
+        cards.touch(e.client_ip)
     end
     if e.server_local then return check_private(e, name, "TLS") end
     local fits, port = port_fits(row, e)
@@ -373,7 +374,7 @@ lunette.on("dns", { type = "answer", client_local = true, rrname = relay_names }
     local none = e.rcode == "NOERROR" and e.rrtype == "A" and e.answer_count == 0
     if e.rcode ~= "NXDOMAIN" and not none then return end
     relay.refuse(e.client_ip, e.server_ip, none and "no address" or e.rcode, e.rrname, e.time)
-    dirty[e.client_ip] = true
+    cards.touch(e.client_ip)
 end)
 
 lunette.on("tls", { client_local = true }, function(e)
@@ -403,7 +404,7 @@ lunette.on("flow", { client_local = true, server_local = false, proto = { "TCP",
     local number, row = names.classify(name, address)
     if not row and name then name = lunette.registrable(name) or name end
     book.add(client, name or address, number, e.client_bytes, e.server_bytes)
-    dirty[client] = true
+    cards.touch(client)
     if row and row.category == "private-relay" then
         relay.add(client, name == "mask-api.icloud.com", e.proto == "UDP", e.client_bytes, e.server_bytes, e.start, e.finish)
     end
@@ -411,50 +412,11 @@ end)
 
 -- ---------------------------------------------------------------- cards and reports
 
--- The walk through all accounts that finds the names elsewhere is left out now and then when there are many.
-local MANY_ACCOUNTS, TURNS = 5000, 10
-local unwalked, turn = {}, 0
-
-local function details_of(list)
-    local out = {}
-    for i = 1, math.min(12, #list) do
-        out[i] = { name = list[i].name:sub(1, 80), connections = list[i].flows, bytes = list[i].bytes }
-    end
-    return { entries = out, count = #list }
-end
-
-local function tell(host, topic, list)
-    if #list > 0 then lunette.fact(host, topic, ledger.line(list, 8), details_of(list)) end
-end
-
-local function tell_names(wanted)
-    for host, list in pairs(book.names(wanted, "elsewhere")) do tell(host, "elsewhere", list) end
-end
-
-local function tell_all(last)
-    turn = turn + 1
-    local order = {}
-    for host in pairs(dirty) do order[#order + 1] = host end
-    if #order == 0 and not last then return end
-    table.sort(order)
-    for _, host in ipairs(order) do
-        dirty[host], unwalked[host] = nil, true
-        tell(host, "apple", book.purposes(host, "Apple"))
-        tell(host, "third parties", book.purposes(host, "known"))
-        local _, bytes = book.sum(host)
-        local text, details = relay.fact(host, bytes)
-        if text then lunette.fact(host, "private relay", text, details) end
-    end
-    if last or accounts:count() <= MANY_ACCOUNTS or turn % TURNS == 0 then
-        tell_names(unwalked)
-        unwalked = {}
-    end
-end
-
-lunette.every(tunables.facts, function() tell_all(false) end)
+lunette.every(tunables.facts, cards.begin_round)
+lunette.every(tunables.facts / cards.SLICES, cards.tell_some)
 
 lunette.on_end(function()
-    tell_all(true)
+    cards.finish()
     local totals, count = book.total_rows(tunables.totals)
     if #totals > 0 then
         lunette.report {

@@ -131,6 +131,13 @@ function ledger.new(accounts, hosts, categories, purpose_of)
         return list
     end
 
+    -- All hosts: host → true.
+    function object.hosts()
+        local all = {}
+        for host in hosts:each() do all[host] = true end
+        return all
+    end
+
     -- The names of one group, for the hosts in `wanted` (host → true): host → list of { name, flows, bytes }, most bytes first. Walks
     -- all accounts.
     function object.names(wanted, group)

@@ -1,0 +1,89 @@
+-- What the ledger says of each host, as facts for its card: by purpose, and by name for those who are neither Apple's nor known.
+--
+-- Each minute the hosts of which something changed are put into a list, and a slice of it is told every few seconds, since a sensor must
+-- not stand still for thousands of hosts. Names of strangers are found by a walk through all accounts: when there are many of these, the
+-- card has sums until the end.
+
+local lunette = require "lunette"
+local ledger = require "ledger"
+
+local MANY_ACCOUNTS = 5000 -- from here on no walks before the end
+local MOST_HOSTS = 20000   -- of which changes are noted in one round
+local LINE = 8             -- entries of a fact's line …
+local DETAILS = 12         -- … and of its details
+
+local function details_of(list)
+    local out = {}
+    for i = 1, math.min(DETAILS, #list) do
+        out[i] = { name = list[i].name:sub(1, 80), connections = list[i].flows, bytes = list[i].bytes }
+    end
+    return { entries = out, count = #list }
+end
+
+local function tell(host, topic, list)
+    if #list > 0 then lunette.fact(host, topic, ledger.line(list, LINE), details_of(list)) end
+end
+
+-- book: a ledger; relay: private_relay; accounts: the ledger's records. Gives touch(host), and what timers call.
+return function(book, relay, accounts)
+    local object = { SLICES = 12 }
+    local dirty, noted = {}, 0    -- hosts of which the card must say something else
+    local waiting, at = {}, 1     -- those of the round that is told now, and the next one of them
+    local unnamed = {}            -- hosts with strangers whose names are to be told
+
+    function object.touch(host)
+        if dirty[host] or noted >= MOST_HOSTS then return end
+        dirty[host], noted = true, noted + 1
+    end
+
+    local function tell_host(host)
+        tell(host, "apple", book.purposes(host, "Apple"))
+        tell(host, "third parties", book.purposes(host, "known"))
+        local strangers = book.purposes(host, "elsewhere")[1]
+        if strangers and accounts:count() > MANY_ACCOUNTS then
+            lunette.fact(host, "elsewhere", ("%s in %d"):format(ledger.human(strangers.bytes), strangers.flows))
+        elseif strangers then
+            unnamed[host] = true
+        end
+        local _, bytes = book.sum(host)
+        local text, details = relay.fact(host, bytes)
+        if text then lunette.fact(host, "private relay", text, details) end
+    end
+
+    local function tell_names(wanted)
+        for host, list in pairs(book.names(wanted, "elsewhere")) do tell(host, "elsewhere", list) end
+        unnamed = {}
+    end
+
+    local function tell_next(count)
+        local last = math.min(#waiting, at + count - 1)
+        for i = at, last do tell_host(waiting[i]) end
+        at = last + 1
+    end
+
+    -- Every so often: what changed since the last time is told in the next SLICES slices.
+    function object.begin_round()
+        if noted == 0 then return end
+        tell_next(#waiting)
+        waiting, at = {}, 1
+        for host in pairs(dirty) do waiting[#waiting + 1] = host end
+        table.sort(waiting)
+        dirty, noted = {}, 0
+    end
+
+    -- One slice.
+    function object.tell_some()
+        if at > #waiting then return end
+        tell_next(math.max(20, math.ceil(#waiting / object.SLICES)))
+        if at > #waiting and accounts:count() <= MANY_ACCOUNTS then tell_names(unnamed) end
+    end
+
+    -- The end: all that was not told, and the names of all strangers.
+    function object.finish()
+        object.begin_round()
+        tell_next(#waiting)
+        tell_names(accounts:count() > MANY_ACCOUNTS and book.hosts() or unnamed)
+    end
+
+    return object
+end
