@@ -30,7 +30,7 @@
 -- Misses: what is injected and calls a name in the app's own domain, or a cloud that the app uses anyway; apps that were bad from the first day (their
 -- history is); traffic of com.apple.WebKit.Networking where no log tells for whom. History is by address, so it begins anew when that changes.
 -- ATT&CK: T1071 application layer protocol, T1571 non-standard port, T1095 non-application layer protocol, T1055 process injection,
--- T1036.005 match legitimate name or location, T1204.002 malicious file.
+-- T1041 exfiltration over the C2 channel, T1036.005 match legitimate name or location, T1204.002 malicious file.
 
 local lunette = require "lunette"
 local app_card = require "app_card"
@@ -99,7 +99,7 @@ do
     apples_names, apples_blocks = lunette.set.domains(names), lunette.set.prefixes(blocks)
 end
 
--- One program on one host; the key is "address program".
+-- One program on one host; the key is "address program". Some 530 bytes each with its key: 25 MB when full.
 local history = lunette.records("history", { max = 50000, ttl = 90 * DAY, fields = {
     first = "time", flows = "u32", sent = "f64", received = "f64", largest = "f64", domains = "u32", bare = "u32", raw = "u32", by_tools = "u32",
     stacks = "u32", ports = "u32", told = "u32", name = "u32[64]", stack = "u32[8]", port = "u16[8]" } })
@@ -315,14 +315,16 @@ local function tell(e, rule, title, attack, name, path, known, finding, confiden
     }
 end
 
-local function kind_attack(finding)
+local TECHNIQUES = { raw = "T1095", ["raw and bare"] = "T1095", ["first raw"] = "T1095", port = "T1571", ["new port"] = "T1571", stack = "T1055",
+    upload = "T1041" }
+
+local function attack_of(signs)
     local attack = "T1071"
-    for i = 1, #finding.signs do
-        local sign = finding.signs[i]
-        if sign == "raw" or sign == "raw and bare" then attack = attack .. ",T1095" end
-        if sign == "port" then attack = attack .. ",T1571" end
+    for i = 1, #signs do
+        local technique = TECHNIQUES[signs[i]]
+        if technique and not attack:find(technique, 1, true) then attack = attack .. "," .. technique end
     end
-    return attack .. ",T1055"
+    return attack
 end
 
 -- Which rule stands at the head of the alert? The strongest that spoke.
@@ -336,9 +338,9 @@ local function tell_finding(e, name, path, known, finding)
         return tell(e, "place", "Program from a place for downloads talks to the outside", "T1204.002", name, path, known, finding, 0.6)
     end
     if signs.silent then
-        return tell(e, "kind", "App that should be silent talks to the outside", kind_attack(finding), name, path, known, finding, 0.6)
+        return tell(e, "kind", "App that should be silent talks to the outside", attack_of(finding.signs), name, path, known, finding, 0.6)
     end
-    tell(e, "kind", "App talks unlike its kind", kind_attack(finding), name, path, known, finding, 0.5)
+    tell(e, "kind", "App talks unlike its kind", attack_of(finding.signs), name, path, known, finding, 0.5)
 end
 
 -- What is new goes to the place that knows of all hosts; the alert is made there.
@@ -466,7 +468,7 @@ lunette.gather(function()
         news.evidence.points, news.evidence.signs, news.evidence.others = points, signs, others
         lunette.alert {
             title = count == 1 and news.new and "App calls a new domain" or "App talks unlike before", severity = severity, score = math.min(points, 10),
-            confidence = count == 1 and 0.2 or math.min(0.3 + 0.1 * count, 0.8), attack = "T1071,T1055", who = news.host, where = news.where,
+            confidence = count == 1 and 0.2 or math.min(0.3 + 0.1 * count, 0.8), attack = attack_of(signs), who = news.host, where = news.where,
             why = ("%s%s%s called %s:%d: %s"):format(news.name, news.is_mac and " of this Mac" or "", news.chain, news.where, news.port,
                 table.concat(words, "; ")),
             evidence = news.evidence, next = NEXT.history,
