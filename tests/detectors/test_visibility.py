@@ -337,3 +337,19 @@ def test_each_host_has_a_line_on_its_card(tmp_path):
     assert re.fullmatch(r"\d+ % of bytes encrypted, DNS seen, no process names", facts[MAC]["text"][0]), facts
     assert re.fullmatch(r"\d+ % of bytes encrypted, DNS not seen, no process names", facts[OTHER]["text"][0]), facts
     assert facts[OTHER]["details"]["outside"] == 20 and facts[OTHER]["details"]["named"] == 20
+
+
+@pytest.mark.parametrize("dropped, severity", [(0, None), (5, None), (50, "low"), (200, "medium")])
+def test_dropped_packets(tmp_path, dropped, severity):
+    """A capture has no drops, so the script is given the figures of a live sensor that had."""
+    source, asks = (ROOT / "scripts" / "visibility.lua").read_text(), "lunette.capture(), {}"
+    assert source.count(asks) == 1
+    figures = "{ packets = 1000, bytes = 0, cut = 0, undecoded = 0, dropped = %d, interface_dropped = 0 }, {}" % dropped
+    (tmp_path / "visibility.lua").write_text(source.replace(asks, figures))
+    capture = Capture()
+    calls(capture, 3)
+    done = subprocess.run([BINARY, "replay", "-q", "-o", "-", "--record", "alert", "-s", tmp_path / "visibility.lua", capture.write(tmp_path / "a.pcap")],
+                          capture_output=True, text=True, timeout=60)
+    alerts = [json.loads(line)["alert"] for line in done.stdout.splitlines()]
+    assert [(a["signature"], a["severity"]) for a in alerts] == ([] if not severity else [
+        ("Packets are lost before they are seen", {"low": 3, "medium": 2}[severity])])
