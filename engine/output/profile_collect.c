@@ -1,6 +1,7 @@
 /* See profile_collect.h: a record becomes counts under its keys. */
 #include "output/profile_collect.h"
 
+#include "base/text.h"
 #include "endpoint/json_read.h"
 #include "endpoint/when.h"
 #include "output/profile_inner.h"
@@ -238,8 +239,10 @@ static void member_key(const json_t *object, const char *member, char out[PROFIL
 }
 
 static void two_words(char out[PROFILE_KEY_MAX + 1], const char *first, const char *second) {
-    size_t length = (size_t)snprintf(out, PROFILE_KEY_MAX + 1, "%.*s ", PROFILE_KEY_MAX / 4, first);
-    snprintf(out + length, PROFILE_KEY_MAX + 1 - length, "%s", second);
+    text_copy(out, PROFILE_KEY_MAX / 4, first);
+    size_t length = strlen(out);
+    out[length++] = ' ';
+    text_copy(out + length, PROFILE_KEY_MAX + 1 - length, second);
 }
 
 static bool member_ip(const json_t *record, const char *member, struct ip *address) {
