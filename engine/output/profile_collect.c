@@ -1,6 +1,7 @@
 /* See profile_collect.h: a record becomes counts under its keys. */
 #include "output/profile_collect.h"
 
+#include "base/text.h"
 #include "endpoint/json_read.h"
 #include "endpoint/when.h"
 #include "output/profile_inner.h"
@@ -143,6 +144,11 @@ static bool same_cell(const void *table, uint32_t number, const void *wanted) {
     return known->key == cell->key && known->host == cell->host && known->hour == cell->hour;
 }
 
+static uint32_t cell_hash(const struct collect_cell *cell) {
+    const uint32_t parts[3] = {cell->key, cell->host, cell->hour};
+    return (uint32_t)XXH3_64bits(parts, sizeof parts);
+}
+
 static bool same_rhythm(const void *table, uint32_t number, const void *wanted) {
     const struct collect_rhythm *known = (const struct collect_rhythm *)table + number, *rhythm = wanted;
     return known->key == rhythm->key && known->host == rhythm->host;
@@ -158,6 +164,10 @@ struct doing {
     uint64_t up, down;
 };
 
+static struct index_slot *cell_slot(struct profile_collector *c, const struct collect_cell *cell) {
+    return index_slot(&c->cell_index, cell_hash(cell), same_cell, c->cells, cell);
+}
+
 /* Returns the key's number. */
 static uint32_t count(struct profile_collector *c, const struct doing *doing, enum profile_kind kind,
                       char *key) {
@@ -165,19 +175,25 @@ static uint32_t count(struct profile_collector *c, const struct doing *doing, en
     uint32_t number = key_of(c, kind, key, doing->time);
     if (number == NO_NUMBER) return NO_NUMBER;
     struct collect_cell cell = {.key = number, .host = doing->host, .hour = doing->hour};
-    uint32_t parts[3] = {cell.key, cell.host, cell.hour};
-    uint32_t hash = (uint32_t)XXH3_64bits(parts, sizeof parts);
-    struct index_slot *slot = index_slot(&c->cell_index, hash, same_cell, c->cells, &cell);
+    struct index_slot *slot = cell_slot(c, &cell);
     if (!slot) c->failed = true;
     if (!slot) return NO_NUMBER;
     uint32_t at = slot->number ? slot->number - 1
-                               : append(c, &c->cell_index, slot, hash, &c->cells, &c->cell_count,
+                               : append(c, &c->cell_index, slot, cell_hash(&cell), &c->cells, &c->cell_count,
                                         &c->cell_room, COLLECT_CELLS_MAX, &cell, sizeof cell);
     if (at == NO_NUMBER) return NO_NUMBER;
     c->cells[at].flows += doing->flows;
     c->cells[at].up += doing->up;
     c->cells[at].down += doing->down;
     return number;
+}
+
+/* Hours with traffic for anybody but groups are those in which the host is there. */
+static void be_present(struct profile_collector *c, const struct doing *doing) {
+    struct doing here = *doing;
+    char all[] = "all";
+    here.flows = 0;
+    count(c, &here, PROFILE_VOLUME, all);
 }
 
 static int compare_times(const void *a, const void *b) {
@@ -223,8 +239,10 @@ static void member_key(const json_t *object, const char *member, char out[PROFIL
 }
 
 static void two_words(char out[PROFILE_KEY_MAX + 1], const char *first, const char *second) {
-    size_t length = (size_t)snprintf(out, PROFILE_KEY_MAX + 1, "%.*s ", PROFILE_KEY_MAX / 4, first);
-    snprintf(out + length, PROFILE_KEY_MAX + 1 - length, "%s", second);
+    text_copy(out, PROFILE_KEY_MAX / 4, first);
+    size_t length = strlen(out);
+    out[length++] = ' ';
+    text_copy(out + length, PROFILE_KEY_MAX + 1 - length, second);
 }
 
 static bool member_ip(const json_t *record, const char *member, struct ip *address) {
@@ -292,6 +310,7 @@ static void count_dns(struct profile_collector *c, const json_t *record, const s
     two_words(key, type, word);
     if (word[0]) count(c, doing, PROFILE_DNS, key);
     if (!query) return;
+    be_present(c, doing);
     const char *name = json_string_value(json_object_get(dns, "rrname"));
     profile_key_name(name ? name : "", key);
     count(c, doing, PROFILE_DNS_NAME, key);
@@ -305,6 +324,7 @@ static void count_dns(struct profile_collector *c, const json_t *record, const s
 static void count_other(struct profile_collector *c, const json_t *record, const char *kind,
                         const struct doing *doing) {
     char key[PROFILE_KEY_MAX + 1];
+    be_present(c, doing);
     if (strcmp(kind, "http") == 0) {
         const char *agent =
             json_string_value(json_object_get(json_object_get(record, "http"), "http_user_agent"));
@@ -400,6 +420,44 @@ enum profile_line profile_collect(struct profile_collector *c, const char *line,
     enum profile_line outcome = count_record(c, record, kind);
     json_decref(record);
     return outcome;
+}
+
+/* ── when all is counted ─────────────────────────────────────────── */
+
+static bool was_there(struct profile_collector *c, uint32_t volume, const struct collect_cell *cell) {
+    const struct collect_cell hour = {.key = volume, .host = cell->host, .hour = cell->hour};
+    const struct index_slot *slot = cell_slot(c, &hour);
+    return slot && slot->number;
+}
+
+void collector_settle(struct profile_collector *c) {
+    uint32_t cells = 0, rhythms = 0, volume = 0;
+    bool *present = calloc((size_t)c->host_count + 1, sizeof *present);
+    struct collect_cell *kept = calloc((size_t)c->cell_count + 1, sizeof *kept);
+    if (!present || !kept) c->failed = true;
+    while (volume < c->key_count && c->keys[volume].kind != PROFILE_VOLUME) volume++;
+    if (c->settled || c->failed) {
+        free(present);
+        free(kept);
+        return;
+    }
+    for (uint32_t i = 0; i < c->cell_count; i++) {
+        if (!was_there(c, volume, &c->cells[i])) continue;
+        present[c->cells[i].host] = true;
+        kept[cells++] = c->cells[i];
+    }
+    for (uint32_t i = 0; i < c->rhythm_count; i++) {
+        if (present[c->rhythms[i].host])
+            c->rhythms[rhythms++] = c->rhythms[i];
+        else
+            free(c->rhythms[i].starts);
+    }
+    free(c->cells);
+    free(present);
+    c->cells = kept;
+    c->cell_count = cells;
+    c->rhythm_count = rhythms;
+    c->settled = true;
 }
 
 /* ── the collector ───────────────────────────────────────────────── */

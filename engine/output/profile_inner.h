@@ -51,6 +51,10 @@ struct profile_collector {
     nanoseconds first, last;
     uint64_t left_out;
     bool failed;
+    bool settled; /* nothing is counted any more: indexes of cells and rhythms no longer hold */
 };
+
+/* Takes out what belongs to no hour of presence, and hosts without one. */
+void collector_settle(struct profile_collector *collector);
 
 #endif

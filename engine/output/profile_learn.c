@@ -56,30 +56,8 @@ static uint32_t rhythm_at(const struct profile_collector *c, uint32_t key) {
     return low;
 }
 
-/* Hosts without an hour of presence are left out: their cells and rhythms go. */
-static void drop_absent(struct profile_collector *c) {
-    bool *present = calloc((size_t)c->host_count + 1, sizeof *present);
-    uint32_t cells = 0, rhythms = 0;
-    if (!present) c->failed = true;
-    if (!present) return;
-    for (uint32_t i = 0; i < c->cell_count; i++)
-        present[c->cells[i].host] |= c->keys[c->cells[i].key].kind == PROFILE_VOLUME;
-    for (uint32_t i = 0; i < c->cell_count; i++)
-        if (present[c->cells[i].host]) c->cells[cells++] = c->cells[i];
-    for (uint32_t i = 0; i < c->rhythm_count; i++) {
-        if (present[c->rhythms[i].host])
-            c->rhythms[rhythms++] = c->rhythms[i];
-        else
-            free(c->rhythms[i].starts);
-    }
-    c->cell_count = cells;
-    c->rhythm_count = rhythms;
-    free(present);
-}
-
-/* Indexes of cells and rhythms hold no longer. */
 static void put_in_order(struct profile_collector *c, int (*order)(const void *, const void *)) {
-    drop_absent(c);
+    collector_settle(c);
     if (c->cell_count) qsort(c->cells, c->cell_count, sizeof *c->cells, order);
     if (c->rhythm_count) qsort(c->rhythms, c->rhythm_count, sizeof *c->rhythms, rhythms_by_key);
 }

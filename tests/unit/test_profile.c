@@ -218,6 +218,32 @@ static void test_hours_of_presence(void **state) {
     profile_clear(&p);
 }
 
+/* A question alone makes an hour; an announcement to a group makes none, and is not counted in one. */
+static void test_presence(void **state) {
+    (void)state;
+    static const char query[] =
+        "{\"event_type\":\"dns\",\"timestamp\":\"2024-06-11T11:00:00Z\",\"src_ip\":\"10.0.0.1\","
+        "\"dest_ip\":\"10.0.0.9\",\"dns\":{\"type\":\"query\",\"rrname\":\"q.example.com\"}}";
+    static const char group[] =
+        "{\"event_type\":\"flow\",\"src_ip\":\"10.0.0.%d\",\"dest_ip\":\"224.0.0.251\",\"proto\":"
+        "\"UDP\",\"flow\":{\"start\":\"2024-06-11T15:00:00Z\",\"bytes_toserver\":80}}";
+    struct profile_collector *c = collector();
+    flow(c, "10.0.0.1", "08:00:00", "a.example.com", 100);
+    profile_collect(c, query, sizeof query - 1);
+    for (int host = 1; host < 4; host++) {
+        char line[sizeof group];
+        profile_collect(c, line, (size_t)snprintf(line, sizeof line, group, host));
+    }
+    struct profile p = learnt(c, NULL);
+    assert_int_equal(p.host_count, 1);
+    assert_int_equal(p.hours, 2);
+    assert_int_equal(profile_find(&p, PROFILE_VOLUME, "all")->hours, 2);
+    assert_int_equal(profile_find(&p, PROFILE_RESOLVER, "local")->hours, 1);
+    assert_int_equal(profile_find(&p, PROFILE_DNS_NAME, "q.example.com")->hours, 1);
+    assert_null(profile_find(&p, PROFILE_SERVICE, "udp"));
+    profile_clear(&p);
+}
+
 static void test_lines(void **state) {
     (void)state;
     static const char *const bad[] = {"",
@@ -359,12 +385,19 @@ static void test_surprise(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quantiles), cmocka_unit_test(test_shares),
-        cmocka_unit_test(test_missing),   cmocka_unit_test(test_tails),
-        cmocka_unit_test(test_rhythm),    cmocka_unit_test(test_names),
-        cmocka_unit_test(test_others),    cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_bounds),    cmocka_unit_test(test_hours_of_presence),
-        cmocka_unit_test(test_add),       cmocka_unit_test(test_file),
+        cmocka_unit_test(test_quantiles),
+        cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_tails),
+        cmocka_unit_test(test_rhythm),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_others),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_presence),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_hours_of_presence),
+        cmocka_unit_test(test_add),
+        cmocka_unit_test(test_file),
         cmocka_unit_test(test_surprise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
