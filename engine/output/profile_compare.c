@@ -128,7 +128,7 @@ static bool is_regular(const struct profile_row *row) {
 static void why_new(struct comparing *c, struct profile_finding *finding, const struct profile_row *row,
                     bool new_domain) {
     char hosts[48], domain[PROFILE_KEY_MAX + 64] = "", rhythm[64] = "", caller[96] = "";
-    int length;
+    int length = 0;
     const char *program = row->kind == PROFILE_NAME ? caller_of(c->of_one, row->key, &length) : "";
     say_none(hosts, sizeof hosts, c);
     if (new_domain)
