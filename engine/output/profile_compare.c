@@ -121,14 +121,15 @@ static const char *caller_of(const struct profile *of_one, const char *name, int
     return "";
 }
 
+/* A few gaps are soon alike by chance. */
 static bool is_regular(const struct profile_row *row) {
-    return row->gap > 0 && row->gap_spread <= 0.3 * row->gap;
+    return row->gap > 0 && row->flows[MID] * row->hours >= 8 && row->gap_spread <= 0.3 * row->gap;
 }
 
 static void why_new(struct comparing *c, struct profile_finding *finding, const struct profile_row *row,
                     bool new_domain) {
     char hosts[48], domain[PROFILE_KEY_MAX + 64] = "", rhythm[64] = "", caller[96] = "";
-    int length;
+    int length = 0;
     const char *program = row->kind == PROFILE_NAME ? caller_of(c->of_one, row->key, &length) : "";
     say_none(hosts, sizeof hosts, c);
     if (new_domain)
