@@ -121,8 +121,9 @@ static const char *caller_of(const struct profile *of_one, const char *name, int
     return "";
 }
 
+/* A few gaps are soon alike by chance. */
 static bool is_regular(const struct profile_row *row) {
-    return row->gap > 0 && row->gap_spread <= 0.3 * row->gap;
+    return row->gap > 0 && row->flows[MID] * row->hours >= 8 && row->gap_spread <= 0.3 * row->gap;
 }
 
 static void why_new(struct comparing *c, struct profile_finding *finding, const struct profile_row *row,

@@ -330,18 +330,40 @@ static int one_host(struct making *m, uint32_t from, uint32_t to,
     return outcome;
 }
 
+struct host_cells {
+    const char *name;
+    uint32_t from, to;
+};
+
+static int by_name(const void *a, const void *b) {
+    const struct host_cells *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+/* Which cells are whose, by the hosts' names; owned by the caller. NULL without memory. */
+static struct host_cells *cells_of_hosts(const struct profile_collector *c, uint32_t *count) {
+    struct host_cells *hosts = calloc((size_t)c->host_count + 1, sizeof *hosts);
+    *count = 0;
+    for (uint32_t from = 0, to; hosts && from < c->cell_count; from = to) {
+        for (to = from; to < c->cell_count; to++)
+            if (c->cells[to].host != c->cells[from].host) break;
+        hosts[(*count)++] = (struct host_cells){c->hosts[c->cells[from].host].name, from, to};
+    }
+    if (hosts) qsort(hosts, *count, sizeof *hosts, by_name);
+    return hosts;
+}
+
 int profile_each_host(struct profile_collector *collector,
                       int (*take)(void *context, const struct profile *of_one, struct error *err),
                       void *context, struct error *err) {
     struct making m = {.collector = collector, .err = err};
-    int outcome = 0;
+    uint32_t count;
     put_in_order(collector, by_host);
-    if (collector->failed) return error_set(err, "out of memory");
-    for (uint32_t from = 0, to; from < collector->cell_count && outcome == 0; from = to) {
-        for (to = from; to < collector->cell_count; to++)
-            if (collector->cells[to].host != collector->cells[from].host) break;
-        outcome = one_host(&m, from, to, take, context);
-    }
+    struct host_cells *hosts = collector->failed ? NULL : cells_of_hosts(collector, &count);
+    int outcome = hosts ? 0 : error_set(err, "out of memory");
+    for (uint32_t i = 0; outcome == 0 && i < count; i++)
+        outcome = one_host(&m, hosts[i].from, hosts[i].to, take, context);
+    free(hosts);
     free(m.flows);
     return outcome;
 }

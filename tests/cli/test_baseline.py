@@ -139,6 +139,17 @@ def test_records_make_the_same_profile(tmp_path, capture):
     assert without_sources(baseline("learn", packed).stdout.decode()) == without_sources(own)
 
 
+def test_comparisons_are_the_same_for_any_workers_and_batches(tmp_path, profile, healthy):
+    files = [healthy[7], ALTERED, EXAMPLES / "mac-with-implant.pcapng.gz"]
+    own = baseline("compare", profile, *files).stdout
+    assert own.index(b"10.10.3.116") < own.index(b"10.10.3.138") < own.index(b"192.168.7.23")
+    assert baseline("compare", "--batch", "1", profile, *files).stdout == own
+    for workers in ("1", "4"):
+        path = tmp_path / f"{workers}.jsonl"
+        assert replay("--no-scripts", "-q", "-w", workers, "-o", path, *files).returncode == 0
+        assert baseline("compare", profile, path).stdout == own
+
+
 def test_records_written_by_others_with_spaces(tmp_path):
     records = records_of(FIRST, tmp_path / "a.jsonl")
     lines = [json.dumps(json.loads(line)) for line in records.read_text().splitlines()]
