@@ -412,8 +412,7 @@ end)
 
 -- ---------------------------------------------------------------- cards and reports
 
-lunette.every(tunables.facts, cards.begin_round)
-lunette.every(tunables.facts / cards.SLICES, cards.tell_some)
+lunette.every(tunables.facts, cards.turn)
 
 lunette.on_end(function()
     cards.finish()

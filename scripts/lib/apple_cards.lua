@@ -1,7 +1,7 @@
 -- What the ledger says of each host, as facts for its card: by purpose, and by name for those who are neither Apple's nor known.
 --
--- Each minute the hosts of which something changed are put into a list, and a slice of it is told every few seconds, since a sensor must
--- not stand still for thousands of hosts. Names of strangers are found by a walk through all accounts: when there are many of these, the
+-- Each minute the hosts of which something changed are told of, a thousand at most, since a sensor must not stand still for all of ten
+-- thousand; the others have their turn in the next minutes. Names of strangers are found by a walk through all accounts: when there are many of these, the
 -- card has sums until the end.
 
 local lunette = require "lunette"
@@ -9,6 +9,7 @@ local ledger = require "ledger"
 
 local MANY_ACCOUNTS = 5000 -- from here on no walks before the end
 local MOST_HOSTS = 20000   -- of which changes are noted in one round
+local AT_ONCE = 1000       -- hosts told of in one turn
 local LINE = 8             -- entries of a fact's line …
 local DETAILS = 12         -- … and of its details
 
@@ -24,9 +25,10 @@ local function tell(host, topic, list)
     if #list > 0 then lunette.fact(host, topic, ledger.line(list, LINE), details_of(list)) end
 end
 
--- book: a ledger; relay: private_relay; accounts: the ledger's records. Gives touch(host), and what timers call.
+-- book: a ledger; relay: private_relay; accounts: the ledger's records. Gives touch(host), turn() for a timer, and
+-- finish() for the end.
 return function(book, relay, accounts)
-    local object = { SLICES = 12 }
+    local object = {}
     local dirty, noted = {}, 0    -- hosts of which the card must say something else
     local waiting, at = {}, 1     -- those of the round that is told now, and the next one of them
     local unnamed = {}            -- hosts with strangers whose names are to be told
@@ -61,26 +63,27 @@ return function(book, relay, accounts)
         at = last + 1
     end
 
-    -- Every so often: what changed since the last time is told in the next SLICES slices.
-    function object.begin_round()
-        if noted == 0 then return end
-        tell_next(#waiting)
+    local function begin_round()
         waiting, at = {}, 1
         for host in pairs(dirty) do waiting[#waiting + 1] = host end
         table.sort(waiting)
         dirty, noted = {}, 0
     end
 
-    -- One slice.
-    function object.tell_some()
-        if at > #waiting then return end
-        tell_next(math.max(20, math.ceil(#waiting / object.SLICES)))
+    -- Once a minute: the next hosts of a round, or of a new one.
+    function object.turn()
+        if at > #waiting then
+            if noted == 0 then return end
+            begin_round()
+        end
+        tell_next(AT_ONCE)
         if at > #waiting and accounts:count() <= MANY_ACCOUNTS then tell_names(unnamed) end
     end
 
     -- The end: all that was not told, and the names of all strangers.
     function object.finish()
-        object.begin_round()
+        tell_next(#waiting)
+        begin_round()
         tell_next(#waiting)
         tell_names(accounts:count() > MANY_ACCOUNTS and book.hosts() or unnamed)
     end
