@@ -507,5 +507,5 @@ end)
 local function tell_card()
     used.each_changed(function(host, lines) lunette.fact(host, "tools", lines) end)
 end
-lunette.every(60, tell_card)
+lunette.every(3600, tell_card)
 lunette.on_end(tell_card)
