@@ -79,6 +79,7 @@ local early = lunette.state("early", { max = 100, ttl = 7 * 86400 }) -- "address
 local SUMS = { flows = "u32[7]", up = "u64[7]", down = "u64[7]" }
 local steady_sums = lunette.records("steady", { max = 20000, fields = SUMS })
 local boot_sums = lunette.records("boot", { max = 20000, fields = SUMS })
+local on_card = lunette.state("on card", { max = 20000, keep = false }) -- address → true; cards do not outlive a restart, lives do
 local lump_of = lunette.state("lumps", { max = 20000, keep = false }) -- name → its place in the sums, judged before
 
 -- ---------------------------------------------------------------- whose name
@@ -234,6 +235,7 @@ end
 
 local function update_fact(address, life)
     if not life.phase or not hosts.may_be_mac(address) then return end
+    on_card:set(address, true)
     local lines = { life.phase .. " since " .. clock_of(life.since) .. (life.phase == "steady" and life.why and "; " .. life.why or "") }
     local phases = {}
     for _, session in ipairs(sessions_of(address, life)) do
@@ -440,6 +442,7 @@ local function touch(e, address, over, name, time)
         lives:set(address, life)
         begin_session(address, life, time)
     end
+    if life.phase and not on_card:get(address) then update_fact(address, life) end
     local session, now = young:get(address), math.max(life.last, time)
     local slept = now - life.last
     local joins = over == "dhcp" or name == "captive.apple.com"

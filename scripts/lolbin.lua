@@ -90,7 +90,7 @@ local echoes = lunette.state("echoes", { max = 5000, ttl = 3600 })              
 local probes = lunette.state("probes", { max = 5000, ttl = 3600 })               -- "client server" → empty connections
 local ftp_pairs = lunette.state("ftp", { max = 2000, ttl = 3600 })               -- "client server" → true: FTP control seen
 local told = lunette.state("told", { max = 5000, ttl = 3600 })                   -- "host pid" → how loud its start was told, 0 to 3
-local used = tool_book.new(lunette.state("tools", { max = 5000 }))               -- host → its tools, for the card
+local note_tool = tool_book.sender(lunette)
 local session = lunette.flow_state { out = "u64", back = "u64", answers = "u32", bulk = "bool", reverse = "bool", home = "bool" }
 
 local QUIETER = { high = "low", medium = "low", low = "low", info = "info" }
@@ -103,7 +103,7 @@ local function is_inbound(e) return e.server_local and not e.client_local end
 
 -- ---------------------------------------------------------------- who is behind it
 
-local eye = process_eye.new { told = told, used = used, cooldown = tunables.cooldown }
+local eye = process_eye.new { told = told, cooldown = tunables.cooldown }
 
 -- Raises the alert of a wire event. `severity` is the wire's own verdict; who is behind it is joined to that here.
 local function say(e, tool, severity, alert)
@@ -194,7 +194,7 @@ lunette.on("http", function(e)
     if odd and weight > 0 then list[#list + 1], weight = "a curl that this macOS does not bring", weight + 1 end
     local severity = http_marks.severity(weight)
     if e.server_local then severity = QUIETER[severity] end
-    used.note(e.client_ip, version and row.tool .. " " .. version .. (curl_versions[version] and " (macOS " .. curl_versions[version] .. ")" or "")
+    note_tool(e.client_ip, version and row.tool .. " " .. version .. (curl_versions[version] and " (macOS " .. curl_versions[version] .. ")" or "")
         or row.tool, host)
     local evidence = http_evidence(e, host, list)
     evidence.version = version
@@ -212,7 +212,7 @@ lunette.on("tls", { ja4 = tool_ja4 }, function(e)
     local nameless = (e.sni or "") == "" and not e.server_local
     local about = hosts.is_mac(e.client_ip) and hosts.of(e.client_ip)
     local odd = about and not tool_http.may_agree(row.macos, about.version)
-    used.note(e.client_ip, row.tool .. " over TLS", e.sni or e.server_ip)
+    note_tool(e.client_ip, row.tool .. " over TLS", e.sni or e.server_ip)
     say(e, row.tool, nameless and "low" or "info", {
         title = row.tool .. " over TLS at work", where = e.sni ~= "" and e.sni or nil, confidence = 0.7, attack = "T1105",
         why = ("The handshake is that of %s (macOS %s)%s%s"):format(row.note, row.macos, odd and ", this host has " .. about.version or "",
@@ -236,7 +236,7 @@ end
 
 local function say_raw(e, finding, figures, evidence, from_client, from_server)
     evidence.first_out, evidence.first_in = from_client:gsub("[^%g ]", "."), from_server:gsub("[^%g ]", ".")
-    used.note(e.client_ip, "bare " .. (e.proto or "TCP") .. " as of nc", e.server_ip)
+    note_tool(e.client_ip, "bare " .. (e.proto or "TCP") .. " as of nc", e.server_ip)
     say(e, "nc", finding.severity, {
         title = finding.title, confidence = finding.confidence, attack = finding.is_shell and "T1059.004,T1095" or "T1095,T1105",
         rule = finding.title, where = e.server_ip .. ":" .. e.server_port, any_host = true,
@@ -308,7 +308,7 @@ end
 
 -- Only where the capture names programs: on the wire dig's questions are as anybody's.
 lunette.on("dns", { type = "query", program = { "dig", "host", "nslookup" }, rrtype = { "TXT", "NULL" } }, function(e)
-    used.note(e.client_ip, e.program, e.server_ip)
+    note_tool(e.client_ip, e.program, e.server_ip)
     say(e, e.program, "low", {
         title = e.program .. " asks for text", where = e.rrname, confidence = 0.5, attack = "T1071.004", rule = "text",
         why = ("%s asks %s for %s of %s"):format(e.program, e.server_ip, e.rrtype, e.rrname), evidence = { type = e.rrtype, name = e.rrname },
@@ -321,7 +321,7 @@ local function check_tftp(e)
     if is_inbound(e) then return end
     local way, name = tool_raw.tftp(text_of(e.client_head))
     if not way then return end
-    used.note(e.client_ip, "tftp", e.server_ip)
+    note_tool(e.client_ip, "tftp", e.server_ip)
     say(e, "tftp", e.server_local and "info" or way == "write" and "medium" or "low", {
         title = way == "write" and "File sent by tftp" or "File fetched by tftp", confidence = 0.8, rule = way,
         attack = way == "write" and "T1048.003" or "T1105", why = ("%s of %s, no login, in clear"):format(way, name),
@@ -331,7 +331,7 @@ end
 
 lunette.on("ftp", { command = { "STOR", "APPE", "STOU" } }, function(e)
     if is_inbound(e) then return end
-    used.note(e.client_ip, "ftp", e.server_ip)
+    note_tool(e.client_ip, "ftp", e.server_ip)
     say(e, "ftp", e.server_local and "info" or "low", {
         title = "File sent by FTP", confidence = 0.8, attack = "T1048.003", rule = "send",
         why = ("%s %s as %s, in clear"):format(e.command, (e.argument or "?"):sub(1, 80), e.user or "nobody named"),
@@ -341,7 +341,7 @@ end)
 
 local function check_telnet(e)
     if is_inbound(e) or e.server_payload == 0 then return end
-    used.note(e.client_ip, "telnet", e.server_ip)
+    note_tool(e.client_ip, "telnet", e.server_ip)
     say(e, "telnet", "info", {
         title = "telnet at work", confidence = 0.8, attack = "T1021", rule = "use",
         why = ("%d bytes out, %d in, %.0f s, in clear"):format(e.client_payload, e.server_payload, e.age),
@@ -360,7 +360,7 @@ lunette.on("ssh", function(e)
     if mac and not software:find("^OpenSSH") then marks[#marks + 1] = "a client that is no OpenSSH" end
     local severity = #marks >= 2 and "medium" or #marks == 1 and "low" or "info"
     if e.server_local then severity = QUIETER[severity] end
-    used.note(e.client_ip, "ssh (" .. software .. ")", e.server_ip)
+    note_tool(e.client_ip, "ssh (" .. software .. ")", e.server_ip)
     say(e, "ssh", severity, {
         title = "ssh at work", confidence = mac and 0.9 or 0.6, attack = "T1021.004", weight = #marks,
         why = ("%s: %s%s"):format(software, identity, #marks > 0 and "; " .. table.concat(marks, ", ") or ""),
@@ -373,7 +373,7 @@ local COPIERS = { scp = true, sftp = true, rsync = true, openrsync = true }
 local function say_files(e, way, up, down, figures, evidence)
     local copier = COPIERS[e.program or ""] and e.program or "scp"
     evidence.sent, evidence.received = up, down
-    used.note(e.client_ip, "ssh: files " .. (way == "up" and "out" or "in"), e.server_ip)
+    note_tool(e.client_ip, "ssh: files " .. (way == "up" and "out" or "in"), e.server_ip)
     say(e, copier, way == "up" and not e.server_local and "medium" or "low", {
         title = way == "up" and "Files leave by ssh (scp, sftp, rsync)" or "Files come by ssh (scp, sftp, rsync)", confidence = 0.8,
         attack = way == "up" and "T1048.002" or "T1105", rule = way, where = e.server_name,
@@ -477,7 +477,7 @@ local function check_request(e, p, layout)
     end
     if layout == p.layout or layout == "unknown" or layout == "short" then return end
     p.layout = layout
-    used.note(e.client_ip, "ping", e.server_ip)
+    note_tool(e.client_ip, "ping", e.server_ip)
     local odd = hosts.is_mac(e.client_ip) and (layout == "linux" or layout == "windows" or layout == "cisco")
     say(e, "ping", odd and "low" or "info", {
         title = odd and "A Mac that pings like another system" or "ping at work", confidence = 0.7, attack = "T1018", rule = "use",
@@ -504,8 +504,13 @@ end)
 
 -- ---------------------------------------------------------------- the card
 
-local function tell_card()
-    used.each_changed(function(host, lines) lunette.fact(host, "tools", lines) end)
-end
-lunette.every(3600, tell_card)
-lunette.on_end(tell_card)
+lunette.gather(function()
+    local used = tool_book.new(lunette.state("tools", { max = 5000 })) -- host → its tools
+    lunette.receive(function(host, use) used.note(host, use.tool, use.place) end)
+
+    local function tell_cards()
+        used.each_changed(function(host, lines) lunette.fact(host, "tools", lines) end)
+    end
+    lunette.every(3600, tell_cards)
+    lunette.on_end(tell_cards)
+end)

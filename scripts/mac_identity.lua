@@ -105,8 +105,20 @@ local function own_words(e, ip)
     return not e.server_local or e.client_port > e.server_port
 end
 
+-- What is known outlives a restart of the sensor (--state), its cards do not, and neither does what a newer listener has heard: of a host that
+-- was known before this script was loaded, the verdict is told again when it shows up.
+local greeted = lunette.state("greeted", { max = 20000, keep = false })
+
+local function greet(ip)
+    if greeted:get(ip) then return end
+    greeted:set(ip, true)
+    known.again(ip)
+    lunette.send(ip, { again = true })
+end
+
 -- found: signs by their ids, and what lib/identity_signs.lua says along with them.
 local function learn(e, ip, found, rank)
+    greet(ip)
     if own_words(e, ip) and not known.learn(ip, found, rank or 1) then return end
     lunette.send(ip, { found = found, rank = rank or 1 })
 end
@@ -119,21 +131,22 @@ local SYN_OF_OS = { ["macOS/iOS"] = "syn_apple", macOS = "syn_mac_old", iOS = "s
 lunette.on("flow_start", { syn = true, client_local = true, os = { "macOS/iOS", "macOS", "iOS" } }, function(e)
     local ip, scale = e.client_ip, e.wscale
     local sign = e.ecn_setup and e.os == "macOS/iOS" and "syn_apple_ecn" or SYN_OF_OS[e.os]
-    if known.knows_scale(ip, sign, scale) then return end
+    if known.knows_scale(ip, sign, scale) then return greet(ip) end
     local range = SCALES[scale]
     learn(e, ip, { sign, from = range and range[1], to = range and range[2] })
 end)
 
 lunette.on("flow_start", { syn = true, client_local = true, os = "Windows" }, function(e)
     local ip = e.client_ip
-    if known.knows(ip, "syn_windows") then return end
+    if known.knows(ip, "syn_windows") then return greet(ip) end
     learn(e, ip, { "syn_windows", os = e.os_detail and e.os_detail:match("^Windows (.+)") })
 end)
 
 lunette.on("flow_start", { syn = true, client_local = true, os = "Linux" }, function(e)
     local ip = e.client_ip
     local sign = e.window == 65535 and "syn_linux_phone" or "syn_linux"
-    if not known.knows(ip, sign) then learn(e, ip, { sign }) end
+    if known.knows(ip, sign) then return greet(ip) end
+    learn(e, ip, { sign })
 end)
 
 -- ---------------------------------------------------------------- DHCP
@@ -363,6 +376,7 @@ lunette.gather(function()
 
     lunette.receive(function(key, said)
         if said.lease then return leases:set(key, said.lease) end
+        if said.again then return known.again(key) end
         local found, mac = said.found, said.mac
         if said.leased_to then found, mac = leases:get(said.leased_to), number_of(said.leased_to) end
         if mac then known.settle(key, mac) end

@@ -259,6 +259,13 @@ function book.new(change, tell)
         retell(ip, host, true)
     end
 
+    -- Tells once more what is known of a host.
+    function object.again(ip)
+        local host = hosts:get(ip)
+        local v = host and verdict_of(ip, host)
+        if v then tell(ip, v, true) end
+    end
+
     -- fn(ip, verdict) for each host of which something is known.
     function object.each(fn)
         for ip, host in hosts:each() do

@@ -7,9 +7,12 @@
 local lunette = require "lunette"
 local arguments = require "arguments"
 local programs = require "programs"
+local tool_book = require "tool_book"
 local tool_process = require "tool_process"
 
 local process_eye = {}
+
+local note_tool = tool_book.sender(lunette)
 
 local function is_gui(name) return programs.is_gui(name) end
 
@@ -75,7 +78,7 @@ local function look(e, words)
     return tool, manner, marks, weight
 end
 
--- told: state "host pid" → rank; used: lib/tool_book.lua; cooldown: seconds.
+-- told: state "host pid" → rank; cooldown: seconds.
 function process_eye.new(with)
     local eye = {}
 
@@ -96,7 +99,7 @@ function process_eye.new(with)
         where = where or arguments.target(words) or e.path or e.program
         if e.client_ip ~= "::" then
             with.told:set(e.client_ip .. " " .. pid, rank)
-            with.used.note(e.client_ip, tool .. " run by " .. (standing.name or standing.words), nil)
+            note_tool(e.client_ip, tool .. " run by " .. (standing.name or standing.words), nil)
         end
         local severity, confidence = tool_process.severities[rank], standing.kind == "nobody" and 0.5 or 0.9
         lunette.alert {
@@ -115,7 +118,7 @@ function process_eye.new(with)
     function eye.flow(e)
         if e.arguments or e.direction == "in" or with.told:get(e.client_ip .. " " .. process_eye.pid(e)) then return end
         if not e.ancestry and not e.path then
-            with.used.note(e.client_ip, e.program .. " by name", e.server_name or e.server_ip)
+            note_tool(e.client_ip, e.program .. " by name", e.server_name or e.server_ip)
             return
         end
         eye.say(e, e.client_ip, e.server_name or e.server_ip, nil)

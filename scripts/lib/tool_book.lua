@@ -1,15 +1,24 @@
--- Which tools a host was seen to use, for its card: "curl 8.7.1 (macOS 14.6 to 26.0) 3 times, ssh to 1 host".
+-- Which tools a host was seen to use, for its card: "curl 8.7.1 (macOS 14.6 to 26.0) 3 times, ssh once to 1 place".
 --
--- Bounded: so many tools a host, and of each tool so many destinations by name. Telling is left to a timer, since a card need not
--- change at every packet.
+-- Of two hosts of the home network, one's packets may come to another worker than the other's. So the workers only send what they see, and the book is
+-- kept where all is gathered. Bounded: so many tools a host, and of each tool so many destinations by name. Telling is left to a
+-- timer, since a card need not change at every packet.
 
 local book = {}
 
-local MOST_TOOLS, MOST_PLACES = 24, 64
+local MOST_TOOLS, MOST_PLACES, MOST_CHANGED = 24, 64, 5000
+local LONGEST = 120 -- bytes of a name: agents, banners and programs' names come from strangers
+
+-- For the workers, a function that sends: a host used a tool; place is where to, or nil.
+function book.sender(lunette)
+    return function(host, label, place)
+        lunette.send(host, { tool = label:sub(1, LONGEST), place = place and place:sub(1, LONGEST) })
+    end
+end
 
 -- `map`: a state from addresses to entries.
 function book.new(map)
-    local self, changed = {}, {}
+    local self, changed, changes = {}, {}, 0
 
     function self.note(host, label, place)
         local entry = map:get(host)
@@ -28,7 +37,7 @@ function book.new(map)
         if place and tool.hosts < MOST_PLACES and not tool.places[place] then
             tool.places[place], tool.hosts = true, tool.hosts + 1
         end
-        changed[host] = true
+        if not changed[host] and changes < MOST_CHANGED then changed[host], changes = true, changes + 1 end
     end
 
     -- Hands each host that changed and its lines to `tell`.
@@ -36,7 +45,7 @@ function book.new(map)
         local hosts = {}
         for host in pairs(changed) do hosts[#hosts + 1] = host end
         table.sort(hosts)
-        changed = {}
+        changed, changes = {}, 0
         for _, host in ipairs(hosts) do
             local entry = map:get(host)
             if entry then tell(host, book.lines(entry)) end
@@ -45,14 +54,16 @@ function book.new(map)
     return self
 end
 
-local function count(n, one, many) return n == 1 and "1 " .. one or n .. " " .. many end
+local function places_text(n)
+    if n == 0 then return "" end
+    return n == 1 and " to 1 place" or (" to %d%s places"):format(n, n == MOST_PLACES and " or more" or "")
+end
 
 function book.lines(entry)
     local lines = {}
     for i, label in ipairs(entry.order) do
         local tool = entry.tools[label]
-        lines[i] = label .. " " .. (tool.times == 1 and "once" or tool.times .. " times")
-            .. (tool.hosts > 0 and " to " .. count(tool.hosts, "place", "places") or "")
+        lines[i] = label .. " " .. (tool.times == 1 and "once" or tool.times .. " times") .. places_text(tool.hosts)
     end
     return lines
 end
