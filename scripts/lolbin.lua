@@ -136,7 +136,9 @@ end
 lunette.on("process", { action = { "exec", "seen" } }, function(e)
     local addressed = e.client_ip ~= "::"
     if addressed and not hosts.may_be_mac(e.client_ip) then return end
-    eye.say(e, addressed and e.client_ip or e.host, nil, e.arguments, e.parent_path)
+    local host = addressed and e.client_ip or e.host or "?"
+    process_eye.note(e, host)
+    eye.say(e, host, nil, e.arguments, e.parent_path)
 end)
 
 -- ---------------------------------------------------------------- curl and kin

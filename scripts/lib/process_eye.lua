@@ -16,6 +16,40 @@ local note_tool = tool_book.sender(lunette)
 
 local function is_gui(name) return programs.is_gui(name) end
 
+-- Ancestors are known by name alone, and a name is cheap: /tmp/Terminal is no terminal. So programs are remembered that ran on a host
+-- under a known name from a place where anybody may write; whoever has such a name above it there has not got what it says.
+local masks = lunette.state("masks", { max = 2000, ttl = 86400 }) -- "host name" → path
+
+local function is_mask(name, path, is_signed)
+    local class = name and path and programs.class(name)
+    if not class then return false end
+    if path:find("^/private/var/folders/.*/AppTranslocation/") and is_signed then return false end -- where macOS runs downloads
+    local place = programs.is_within(path)
+    if place == "temp" or place == "volume" or arguments.is_hiding_place(path) then return true end
+    return programs.class(name, path) ~= class and programs.is_user_writable(path)
+end
+
+-- e: a `process` event; host: what its events are kept under.
+function process_eye.note(e, host)
+    local name = e.program
+    if is_mask(name, e.path, e.team_id ~= nil) then masks:set(host .. " " .. name, e.path) end
+end
+
+-- The lineage with what is a mask called "hidden", and whether a person stands in it; nil if it is not known.
+local function unmasked(e, host, parent_path)
+    local lineage = programs.lineage(e)
+    if not lineage then return nil end
+    local user = false
+    for i, one in ipairs(lineage) do
+        if masks:get(host .. " " .. one.name) or i == 1 and parent_path and is_mask(one.name, parent_path) then
+            one.class = "hidden"
+        elseif one.class == "terminal" or programs.has(one.name, nil, "terminal") then
+            user = true
+        end
+    end
+    return lineage, user
+end
+
 -- The program's process id: mDNSResponder's sockets act for others.
 function process_eye.pid(e)
     return (e.effective_pid or 0) > 0 and e.effective_pid or e.pid
@@ -25,9 +59,9 @@ end
 -- tool, but asks like curl by its library, stands behind it by itself.
 function process_eye.behind(e)
     if not e.ancestry or e.direction == "in" then return nil end
-    local lineage = programs.lineage(e)
+    local lineage, user = unmasked(e, e.client_ip)
     if not lineage then return nil end
-    local name, user = e.program, programs.is_user_run(e)
+    local name = e.program
     if name and not tool_process.tool_of(name) then
         table.insert(lineage, 1, { name = name, class = programs.class(name, e.path) })
         user = user and not programs.is_gui(name, e.path)
@@ -86,9 +120,10 @@ function process_eye.new(with)
     function eye.say(e, host, where, words, parent_path)
         local tool, manner, marks, weight = look(e, words)
         if not tool then return end
-        local lineage = programs.lineage(e) or {}
+        local lineage, user = unmasked(e, host, parent_path)
+        lineage = lineage or {}
         local hides = parent_path ~= nil and arguments.is_hiding_place(parent_path)
-        local standing = tool_process.standing(lineage, programs.is_user_run(e), is_gui, hides)
+        local standing = tool_process.standing(lineage, user, is_gui, hides)
         local rank = tool_process.rank(standing, weight, manner)
         if standing.kind == "terminal" and weight >= 7 then rank = 1 end
         -- Shells and interpreters are everywhere; only what stands out is worth a line.

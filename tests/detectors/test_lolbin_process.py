@@ -143,6 +143,22 @@ def test_what_is_run_by_whom(tmp_path, path, words, above, severity, said):
     assert [alert["severity"] for alert in alerts] == [severity] and said in alerts[0]["why"] + alerts[0]["title"]
 
 
+@pytest.mark.parametrize("above", ["/private/tmp/Terminal", "/Users/Shared/iTerm2", "/Users/anna/Terminal", "/tmp/.x/launchd", "/tmp/sshd"])
+@pytest.mark.parametrize("shells", [(), ("/bin/sh", "/bin/zsh")])
+def test_a_name_is_no_alibi(tmp_path, above, shells):
+    """Who calls itself a terminal in a place where anybody may write is none, however far above the tool it stands."""
+    alerts = start_of(tmp_path, "/usr/bin/curl", ["curl", "https://www.example.com/"], above, parent_chain=shells)
+    (said,) = [alert for alert in alerts if "started by" in alert["title"]]
+    assert said["severity"] == "medium" and said["title"] == "curl started by a program in a hiding place"
+
+
+@pytest.mark.parametrize("name", ["CURL", "Curl", "curl"])
+def test_the_case_of_a_name_does_not_matter(tmp_path, name):
+    """The Mac's file system does not care: /usr/bin/CURL runs."""
+    alerts = start_of(tmp_path, "/usr/bin/" + name, [name, "https://www.example.com/"], WORD)
+    assert [alert["severity"] for alert in alerts] == ["medium"] and alerts[0]["evidence"]["tool"] == "curl"
+
+
 @pytest.mark.parametrize("path,words,above", [
     ("/usr/bin/python3", ["python3", "-m", "pip", "list"], WORD), ("/bin/sh", ["sh", "-c", "ls"], WORD), ("/usr/bin/git", ["git", "fetch"], WORD),
 ])
