@@ -290,7 +290,7 @@ local function check_probe(e)
     say(e, walk.open > 0 and "nc" or "scanner", e.server_local and "low" or "medium", {
         title = "Port after port without a byte", confidence = 0.6, attack = "T1046", rule = "scan",
         why = ("%d ports of %s within %d s, no payload; %s"):format(walk.n, e.server_ip, tunables.scan_window,
-            walk.open > 0 and walk.open .. " opened and closed politely, as nc -z does" or "none opened: a port scanner rather than nc"),
+            walk.open > 0 and walk.open .. " opened and closed politely, as nc -z does" or "none opened and closed politely: a port scanner rather than nc"),
         evidence = { ports = walk.n, open = walk.open },
         next = "Did other servers get the same? Monitoring checks few ports again and again; a walk goes on.",
     })
