@@ -159,7 +159,7 @@ def test_healthy_apple_devices_are_quiet(told):
     assert not [name for name in HEALTHY if name not in told], "no such captures"
 
 
-@pytest.mark.parametrize("name", ["mac-install", "mac-first-boot", "programs", "lan"])
+@pytest.mark.parametrize("name", ["mac-install", "mac-first-boot", "desk", "lan"])
 def test_the_healthy_samples_are_quiet(name):
     _, alerts = alerts_of(EXAMPLES / (name + ".pcapng.gz"))
     assert not [alert["alert"] for alert in alerts if SEVERITY[alert["alert"]["severity"]] in LOUD]
