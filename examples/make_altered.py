@@ -68,6 +68,7 @@ def main(arguments):
     if arguments[:1] == ["--healthy"]:
         count, arguments = int(arguments[1]), arguments[2:]
     folder = pathlib.Path(arguments[0] if arguments else pathlib.Path(__file__).resolve().parent)
+    folder.mkdir(parents=True, exist_ok=True)
     for i in range(1, count + 1):
         first_boot(folder / f"healthy-{i}.pcapng.gz", MacBook, 2000 + i, f"10.10.3.{130 + i}", f"f0:18:98:5e:30:{i:02x}",
                    START + 4000 * i)

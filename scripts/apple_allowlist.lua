@@ -131,6 +131,8 @@ local REASONS = {
     misspelling = "%s is one slip away from %s and carries a word that asks for trust (%s)",
 }
 
+local SEEN = { dns = "; its address was asked for", tls = "; it was called by TLS", http = "; it was called in plain HTTP" }
+
 local function lookalike_severity(found, seen_in)
     if found.left then return found.foreign and "medium" or "low", found.foreign and 0.7 or 0.4 end
     -- A search list whose domain answers everything asks for nested names, too.
@@ -151,7 +153,7 @@ local function check_lookalike(e, name, seen_in)
     lunette.alert {
         severity = severity, confidence = confidence, attack = "T1036.005,T1583.001", score = SCORES[severity],
         title = "Name that imitates Apple's", who = e.client_ip, where = name,
-        why = REASONS[found.kind]:format(found.shown, found.brand, registrable),
+        why = REASONS[found.kind]:format(found.shown, found.brand, registrable) .. (SEEN[seen_in] or ""),
         evidence = { name = name, registrable = registrable, imitates = found.brand, kind = found.kind,
             seen_in = seen_in, server = seen_in ~= "dns" and e.server_ip or nil },
         next = "When was the domain registered, what was sent to it, and which mail or page led there?",

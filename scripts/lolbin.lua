@@ -196,8 +196,8 @@ lunette.on("http", function(e)
     if odd and weight > 0 then list[#list + 1], weight = "a curl that this macOS does not bring", weight + 1 end
     local severity = http_marks.severity(weight)
     if e.server_local then severity = QUIETER[severity] end
-    note_tool(e.client_ip, version and row.tool .. " " .. version .. (curl_versions[version] and " (macOS " .. curl_versions[version] .. ")" or "")
-        or row.tool, host)
+    local ships = version and hosts.may_be_mac(e.client_ip) and curl_versions[version]
+    note_tool(e.client_ip, (version and row.tool .. " " .. version or row.tool) .. (ships and " (macOS " .. ships .. ")" or ""), host)
     local evidence = http_evidence(e, host, list)
     evidence.version = version
     say(e, row.tool, severity, {

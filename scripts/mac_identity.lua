@@ -48,6 +48,8 @@ lunette.event("host", { address = "str", kind = "str", system = "str", version =
 -- alert and the table rest on all, which is sent to one place.
 local is_gathering = false
 
+local SIGNS_SHOWN = 5 -- on the card and in the table
+
 local WHAT = { mac = "Mac", iphone = "iPhone", ipad = "iPad", appletv = "Apple TV", watch = "Apple Watch", homepod = "HomePod", vision = "Vision",
     apple = "Apple device", windows = "Windows", linux = "Linux", android = "Android", other = "other device" }
 local FAMILIES = { apple = "Apple", windows = "Windows", linux = "Linux" }
@@ -65,8 +67,11 @@ local function names_of(v)
     return what .. (v.name and (' "%s"'):format(v.name) or ""), system
 end
 
+-- The strongest signs; all of them are in the record.
 local function evidence_line(v)
-    return (#v.families > 1 and "several systems behind one address: " or "") .. table.concat(v.evidence, "; ")
+    local more = #v.evidence - SIGNS_SHOWN
+    return (#v.families > 1 and "several systems behind one address: " or "")
+        .. table.concat(v.evidence, "; ", 1, math.min(#v.evidence, SIGNS_SHOWN)) .. (more > 0 and ("; %d more signs"):format(more) or "")
 end
 
 local function tell_fact(ip, v)

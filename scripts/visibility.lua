@@ -109,6 +109,9 @@ end
 lunette.on("vpn", function(e) marks:of(e).vpn = true end)
 lunette.on("encrypted_dns", function(e) marks:of(e).dns = true end)
 
+-- Multicast and broadcast are nobody outside: Bonjour and DHCP ask no DNS first.
+local groups = lunette.set.prefixes { "224.0.0.0/3", "ff00::/8" }
+
 local function count_partial(counts, e, clear)
     local partial = e.partial
     if not partial then return end
@@ -155,7 +158,8 @@ lunette.on("flow", function(e)
         counts[RELAY] = counts[RELAY] + 1
         counts[RELAY_BYTES] = counts[RELAY_BYTES] + bytes
     end
-    if e.client_local and not e.server_local and (e.proto == "TCP" or e.proto == "UDP") and protocol ~= "dns" then
+    if e.client_local and not e.server_local and (e.proto == "TCP" or e.proto == "UDP") and protocol ~= "dns"
+        and not groups:has(e, "server_ip") then
         counts[OUTSIDE] = counts[OUTSIDE] + 1
         if name then counts[NAMED] = counts[NAMED] + 1 end
         if e.name_source == "dns" then counts[BY_DNS] = counts[BY_DNS] + 1 end
@@ -228,15 +232,24 @@ local function dns_of(counts)
     return counts[OUTSIDE] > 0 and "not seen" or "-"
 end
 
+-- 1,234,567, as the engine's own tables have it.
+local function grouped(number)
+    local text = ("%d"):format(number)
+    return (text:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", ""))
+end
+
 local function row_of(title, counts)
     local flows = counts[FLOWS]
-    return { title, flows, percent(counts[SEALED_BYTES], counts[BYTES]), percent(counts[ONE_SIDED], flows),
+    return { title, grouped(flows), percent(counts[SEALED_BYTES], counts[BYTES]), percent(counts[ONE_SIDED], flows),
         percent(counts[MIDSTREAM], flows), percent(counts[GAPS], flows), percent(counts[CUT], flows),
         percent(counts[QUIC_UNREAD], counts[QUIC]), percent(counts[RELAY_BYTES] + counts[VPN_BYTES], counts[BYTES]),
         percent(counts[NAMED], counts[OUTSIDE]), percent(counts[PROGRAM], flows), dns_of(counts) }
 end
 
+-- For the card; nil of a host of which there is nothing to say: it called nobody outside, and all of it was seen.
 local function sentence_of(counts)
+    local quiet = counts[OUTSIDE] + counts[DNS] + counts[SEALED] + counts[PROGRAM] == 0
+    if quiet and counts[ONE_SIDED] + counts[MIDSTREAM] + counts[GAPS] + counts[CUT] + counts[DROPPED] == 0 then return nil end
     local parts = { percent(counts[SEALED_BYTES], counts[BYTES]) .. " of bytes encrypted" }
     local function part(place, words)
         if counts[place] > 0 then parts[#parts + 1] = percent(counts[place], counts[FLOWS]) .. " of flows " .. words end
@@ -246,7 +259,8 @@ local function sentence_of(counts)
     part(GAPS, "with gaps")
     part(CUT, "cut off")
     part(DROPPED, "with dropped packets")
-    parts[#parts + 1] = "DNS " .. dns_of(counts)
+    local dns = dns_of(counts)
+    if dns ~= "-" then parts[#parts + 1] = "DNS " .. (dns == "VPN" and "not seen but a VPN" or dns) end
     parts[#parts + 1] = counts[PROGRAM] > 0 and percent(counts[PROGRAM], counts[FLOWS]) .. " of flows with a program"
         or "no process names"
     return table.concat(parts, ", ")
@@ -392,18 +406,18 @@ lunette.gather(function()
     -- ------------------------------------------------------------------- the report
 
     local function count(list, number, words)
-        if number > 0 then list[#list + 1] = ("%d %s"):format(number, words) end
+        if number > 0 then list[#list + 1] = grouped(number) .. " " .. words end
     end
 
     local function note_of()
         local all, capture, list = sums.all, sums.capture, {}
         count(list, capture.dropped + capture.interface_dropped, "packets dropped before they were seen")
-        count(list, capture.cut, ("of %d packets cut short"):format(capture.packets))
+        count(list, capture.cut, ("of %s packets cut short"):format(grouped(capture.packets)))
         count(list, capture.undecoded, "packets whose headers could not be read")
         count(list, all[ONE_SIDED_TCP], "TCP flows of which one direction is missing")
         count(list, all[MIDSTREAM], "TCP flows begun before the capture")
-        count(list, all[MISSING], ("TCP flows lack %d bytes, those cut off among them"):format(all[GAP_BYTES]))
-        count(list, all[TLS13_BARE], ("of %d TLS handshakes show no certificate (TLS 1.3)"):format(all[TLS]))
+        count(list, all[MISSING], ("TCP flows lack %s bytes, those cut off among them"):format(grouped(all[GAP_BYTES])))
+        count(list, all[TLS13_BARE], ("of %s TLS handshakes show no certificate (TLS 1.3)"):format(grouped(all[TLS])))
         count(list, all[ECH_USED], "hide the server's name (ECH)")
         count(list, all[ECH] - all[ECH_USED], "offer ECH, or noise in its place, which cannot be told apart")
         count(list, all[LATE], ("flows began when the clock had passed them, by up to %.0f s: a clock set back, or files in the wrong order")

@@ -374,7 +374,7 @@ void ctl_print_cards(struct ctl_page *page, const void *answer) {
         card_print(card, page->b, &page->style, card_whole);
         card_free(card);
     }
-    if (!shown) buffer_string(page->b, "nothing is known of any host yet\n");
+    if (!shown) buffer_string(page->b, "no such host yet, or nothing is known of it\n");
 }
 
 /* What was done, in a line: of reload, rotate, stop and log-level. */

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "cli/word_check.h"
+#include "script/shipped.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,31 +63,16 @@ static int fill_settings(struct script_options *scripts, const struct values *va
     return 0;
 }
 
-/* Takes the folder as the scripts to run if it is there. */
-static bool use_scripts(struct script_options *scripts, struct filling *filling, const char *folder) {
-    if (access(folder, R_OK) != 0) return false;
-    filling->shipped_path = folder;
+/* The detectors that come with the program. */
+static int find_shipped_scripts(struct script_options *scripts, struct filling *filling, struct error *err) {
+    if (!script_shipped_folder(filling->shipped, sizeof filling->shipped))
+        return error_set(err,
+                         "the shipped detectors were not found beside the program; name some with -s, or "
+                         "--no-scripts");
+    filling->shipped_path = filling->shipped;
     scripts->paths = &filling->shipped_path;
     scripts->path_count = 1;
-    return true;
-}
-
-/* The detectors that come with the program: beside the build, installed under the same prefix, or where it
- * was built. */
-static int find_shipped_scripts(struct script_options *scripts, struct filling *filling, struct error *err) {
-    static const char *const places[] = {"/../scripts", "/../share/lunette/scripts"};
-    char program[PATH_MAX / 2];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash) *slash = '\0';
-    for (size_t i = 0; slash && i < sizeof places / sizeof places[0]; i++) {
-        snprintf(filling->shipped, sizeof filling->shipped, "%s%s", program, places[i]);
-        if (use_scripts(scripts, filling, filling->shipped)) return 0;
-    }
-    if (use_scripts(scripts, filling, LUNETTE_SOURCE_SCRIPTS)) return 0;
-    return error_set(
-        err, "the shipped detectors were not found beside the program; name some with -s, or --no-scripts");
+    return 0;
 }
 
 int fill_scripts(struct script_options *scripts, const struct values *values, struct filling *filling,

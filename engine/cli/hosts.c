@@ -26,8 +26,7 @@ static const char about[] =
     "      --json                   the records, one a line\n"
     "      --socket PATH            the sensor's control socket (default: where `lunette ctl` looks for it)\n"
     "\n"
-    "Of the options of `lunette replay` it takes those that say what is looked at, by what, and how many\n"
-    "hosts there may be (--hosts N; default: all).\n";
+    "The options below go with captures; --hosts also with a sensor (default here: all hosts).\n";
 
 enum { ASK_SECONDS = 30 };
 
@@ -75,14 +74,11 @@ static int take_own(int *argc, char **argv, struct own *own, struct error *err) 
     return 0;
 }
 
-/* What says where records and alerts go has no meaning here. */
 static int check_options(const struct values *values, struct error *err) {
-    static const enum option_id without[] = {OPTION_PACE,   OPTION_WATCH,      OPTION_OUTPUT,
-                                             OPTION_RECORD, OPTION_NO_SUMMARY, OPTION_QUIET};
-    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++)
-        if (values->of[without[i]].origin == BY_COMMAND_LINE)
+    for (int id = 0; id < OPTION_COUNT; id++)
+        if (values->of[id].origin == BY_COMMAND_LINE && !option_of_hosts((enum option_id)id))
             return error_set(err, "hosts: it prints hosts' cards alone: leave out --%s",
-                             option_spec(without[i])->name);
+                             option_spec((enum option_id)id)->name);
     return 0;
 }
 
@@ -104,7 +100,7 @@ static int print_records(const char *body, struct buffer *b, struct error *err) 
     size_t i;
     const json_t *record;
     json_array_foreach(json_object_get(root, "cards"), i, record) {
-        char *line = json_dumps(record, JSON_COMPACT | JSON_PRESERVE_ORDER);
+        char *line = json_dumps(record, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15));
         buffer_string(b, line ? line : "");
         buffer_char(b, '\n');
         free(line);
@@ -192,7 +188,7 @@ int cli_hosts(int argc, char **argv) {
     struct values *values = outcome == 0 ? session_values(&invocation, &err) : NULL;
     if (values && value_flag(values, OPTION_HELP)) {
         values_free(values);
-        return session_help(FOR_REPLAY, about);
+        return session_help(FOR_HOSTS, about);
     }
     if (values && check_options(values, &err) == 0 && fill_log(values, &err) == 0) {
         bool captures = invocation.rest < argc;

@@ -88,8 +88,9 @@ enum option_kind {
     KIND_CHOICE,   /* one of some words; its number is kept */
 };
 
-/* Which commands take it. PACED: `replay` with --pace, which goes through the live loop. */
-enum { FOR_REPLAY = 1, FOR_LIVE = 2, FOR_PACED = 4 };
+/* Which commands take it. PACED: `replay` with --pace, which goes through the live loop. HOSTS: in help only,
+ * for what `hosts` takes of `replay`. */
+enum { FOR_REPLAY = 1, FOR_LIVE = 2, FOR_PACED = 4, FOR_HOSTS = 8 };
 
 enum option_path { NO_PATH, A_PATH, AN_OUTPUT, A_HOST_LOG }; /* what a config's folder goes before */
 
@@ -125,6 +126,9 @@ struct option_spec {
 
 /* Never NULL for an id below OPTION_COUNT. */
 const struct option_spec *option_spec(enum option_id id);
+
+/* Does `lunette hosts` take it? Of `replay`, what says where records and alerts go has no meaning there. */
+bool option_of_hosts(enum option_id id);
 
 /* "max_flows" for max-flows: its key in lunette.lua. */
 enum { OPTION_NAME_SIZE = 32 };

@@ -53,7 +53,9 @@ void usage_options(struct buffer *b, unsigned command) {
     int group = -1;
     for (int id = 0; id < OPTION_COUNT; id++) {
         const struct option_spec *spec = option_spec((enum option_id)id);
-        if (!(spec->commands & commands_with(command))) continue;
+        if (command == FOR_HOSTS ? !option_of_hosts((enum option_id)id)
+                                 : !(spec->commands & commands_with(command)))
+            continue;
         if ((int)spec->group != group) buffer_format(b, "\n%s:\n", headings[spec->group]);
         group = (int)spec->group;
         one_option(b, &style, spec, command);

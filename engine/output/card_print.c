@@ -1,4 +1,5 @@
-/* A card as text. The first line says who: the address, and what the topic `identity` says of it. */
+/* A card as text. The first line says who: the address, and what the topic `identity` says of it. Then what
+ * was found, since that is what one looks for first. */
 #include "output/card_show.h"
 
 #include <jansson.h>
@@ -73,8 +74,14 @@ static void put_headline(struct buffer *b, const struct terminal_style *style, c
     buffer_string(b, "  ");
     terminal_wrapped(b, style, column, LABELS, line);
     buffer_char(b, '\n');
-    if (identity->text[length]) put_lines(b, style, "identity", identity->text + length + 1);
     put_also(b, style, identity);
+}
+
+/* Why it is taken for that. */
+static void put_identity(struct buffer *b, const struct terminal_style *style,
+                         const struct card_fact *identity) {
+    size_t length = strcspn(identity->text, "\n");
+    if (identity->text[length]) put_lines(b, style, "identity", identity->text + length + 1);
 }
 
 /* ── what it did ─────────────────────────────────────────────────── */
@@ -122,6 +129,10 @@ static void put_findings(struct buffer *b, const struct terminal_style *style, c
 
 static void put_traffic(struct buffer *b, const struct terminal_style *style, const struct card *card) {
     char text[160], flows[FIGURE_SIZE], sent[FIGURE_SIZE], received[FIGURE_SIZE];
+    if (card->flows == 0) { /* a live sensor knows a host from its first packet on */
+        put_line(b, style, "traffic", "no flow yet: one counts when it ends");
+        return;
+    }
     snprintf(text, sizeof text, "%s %s, %s sent, %s received", figure_count(card->flows, flows),
              flows_word(card->flows), figure_bytes(card->sent, sent), figure_bytes(card->received, received));
     put_line(b, style, "traffic", text);
@@ -129,12 +140,13 @@ static void put_traffic(struct buffer *b, const struct terminal_style *style, co
 
 void card_print(const struct card *card, struct buffer *b, const struct terminal_style *style,
                 struct card_extent extent) {
-    put_headline(b, style, card);
     const struct card_fact *identity = identity_of(card);
+    put_headline(b, style, card);
+    put_findings(b, style, card, extent.findings);
+    if (identity) put_identity(b, style, identity);
     for (const struct card_fact *f = card_standing(card->facts); f; f = card_standing(f->next))
         if (f != identity) put_lines(b, style, f->topic, f->text);
     put_programs(b, style, card, extent.programs);
-    put_findings(b, style, card, extent.findings);
     put_traffic(b, style, card);
 }
 

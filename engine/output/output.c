@@ -223,7 +223,12 @@ static int print_summary(const struct outputs *o, struct summary *summary, struc
     summary->cards = cards ? cards_list(cards, &summary->card_count) : NULL;
     summary->cards_shown = o->options.host_cards;
     if (o->options.show_hosts && summary->card_count == 0)
-        buffer_string(&text, "nothing is known of it: no detector told, and no program is named\n");
+        buffer_string(
+            &text,
+            o->options.host
+                ? "nothing is known of that host: it is not in the capture, or no detector told\n"
+                : "nothing is known of any host: none of yours is in it (--home-net says which are), or no "
+                  "detector told\n");
     else if (o->options.show_hosts)
         card_print_list(summary->cards, summary->card_count, summary->cards_shown, &text, &o->style,
                         card_whole);

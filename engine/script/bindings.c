@@ -7,6 +7,7 @@
  * Whatever allocates in Lua may not come back (script/heap.h): nothing may be held meanwhile that the
  * detector does not know of. */
 #include "script/profile.h"
+#include "script/shipped.h"
 #include "script/state.h"
 
 #include "base/log.h"
@@ -290,7 +291,8 @@ static int push_file_error(lua_State *lua, const struct detector *detector, cons
     return 2;
 }
 
-/* read("data" | "lib", name) → text, or nil and what is wrong */
+/* read("data" | "lib", name) → text, or nil and what is wrong. A lib/ file that the script has not itself may
+ * be one that comes along (shipped.h). */
 static int host_read(lua_State *lua) {
     static const char *const folders[] = {"data", "lib", NULL};
     struct detector *detector = detector_of(lua);
@@ -303,10 +305,20 @@ static int host_read(lua_State *lua) {
         return 2;
     }
     const char *path = lua_pushfstring(lua, "%s/%s/%s", detector->directory, folder, name);
+    const char *home = detector->directory;
     struct stat status;
-    if (stat(path, &status) < 0) return push_file_error(lua, detector, path, NULL, strerror(errno));
+    int failure = stat(path, &status) < 0 ? errno : 0;
+    char shipped[PATH_MAX];
+    if (failure == ENOENT && strcmp(folder, "lib") == 0 && script_shipped_folder(shipped, sizeof shipped)) {
+        const char *other = lua_pushfstring(lua, "%s/lib/%s", shipped, name);
+        if (stat(other, &status) == 0) {
+            if (detector->options.files) script_files_note(detector->options.files, path, NULL, "", 0);
+            path = other, home = shipped, failure = 0;
+        }
+    }
+    if (failure) return push_file_error(lua, detector, path, NULL, strerror(failure));
     if (!S_ISREG(status.st_mode)) return push_file_error(lua, detector, path, NULL, "no regular file");
-    if (!is_below(path, detector->directory))
+    if (!is_below(path, home))
         return push_file_error(lua, detector, path, NULL, "a link that leads out of the script's folder");
     if (status.st_size > DATA_FILE_LIMIT)
         return push_file_error(lua, detector, path, &status, "larger than 32 MiB");

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/nearest.h"
 #include "script/emitter.h"
+#include "script/shipped.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -70,7 +71,8 @@ static int paths_add_given(struct script_paths *paths, const char *path, struct 
     return S_ISDIR(status.st_mode) ? paths_add_folder(paths, path, err) : paths_add(paths, path, err);
 }
 
-/* A script beside one that was named, unless it has the name of one that is there: names are the detectors'.
+/* A script beside one that was named, or shipped, unless it has the name of one that is there: names are the
+ * detectors'.
  */
 static int paths_add_beside(struct script_paths *paths, const char *folder, int length, const char *name,
                             struct error *err) {
@@ -99,6 +101,14 @@ static int paths_add_neighbours(struct script_paths *paths, const char *path, st
     return outcome;
 }
 
+/* Those that come along, for who asks for their events. */
+static int paths_add_shipped(struct script_paths *paths, struct error *err) {
+    char folder[PATH_MAX - 1], path[PATH_MAX];
+    if (!script_shipped_folder(folder, sizeof folder)) return 0;
+    snprintf(path, sizeof path, "%s/", folder);
+    return paths_add_neighbours(paths, path, err);
+}
+
 static bool is_folder(const char *path) {
     struct stat status;
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
@@ -115,6 +125,10 @@ int script_paths_find(struct script_paths *paths, const struct script_options *o
     for (size_t i = 0; i < options->path_count; i++) {
         if (is_folder(options->paths[i]) || paths_add_neighbours(paths, options->paths[i], err) == 0)
             continue;
+        script_paths_free(paths);
+        return -1;
+    }
+    if (paths->named > 0 && paths_add_shipped(paths, err) < 0) {
         script_paths_free(paths);
         return -1;
     }

@@ -42,8 +42,8 @@ struct script_host {
     uint64_t pending_lost;
 };
 
-/* Scripts to load: first those that are named, then those that merely lie beside one of them, which are
- * loaded only if somebody asks for their events. */
+/* Scripts to load: first those that are named, then those that merely lie beside one of them, then those that
+ * come along (shipped.h); both are loaded only if somebody asks for their events. */
 struct script_paths {
     char **list;
     uint32_t named, count;

@@ -59,11 +59,24 @@ local function places_text(n)
     return n == 1 and " to 1 place" or (" to %d%s places"):format(n, n == MOST_PLACES and " or more" or "")
 end
 
+-- "curl by name", of which no more than its process is known, where "curl 8.7.1" or "ssh (OpenSSH_9.7)" tells the same calls.
+local function is_told_better(entry, label)
+    local name = label:match("^(%S+) by name$")
+    if not name then return false end
+    for _, other in ipairs(entry.order) do
+        local more = other ~= label and other:sub(1, #name + 1) == name .. " " and other:sub(#name + 2)
+        if more and more:find("^[%d(]") then return true end
+    end
+    return false
+end
+
 function book.lines(entry)
     local lines = {}
-    for i, label in ipairs(entry.order) do
+    for _, label in ipairs(entry.order) do
         local tool = entry.tools[label]
-        lines[i] = label .. " " .. (tool.times == 1 and "once" or tool.times .. " times") .. places_text(tool.hosts)
+        if not is_told_better(entry, label) then
+            lines[#lines + 1] = label .. " " .. (tool.times == 1 and "once" or tool.times .. " times") .. places_text(tool.hosts)
+        end
     end
     return lines
 end

@@ -56,7 +56,8 @@ def section(text, title):
 def test_the_summary_has_a_card_for_each_host(teller):
     text = run("replay", "-s", teller, "--color=never", PROGRAMS).stdout.decode()
     cards = section(text, "Hosts")
-    assert cards.startswith('  192.168.7.23  Mac, macOS 14 (97 % sure)\n      identity       by what it asks\n')
+    assert cards.startswith('  192.168.7.23  Mac, macOS 14 (97 % sure)\n      also           fe80::1\n      findings       low: Asks')
+    assert "      identity       by what it asks\n      phase " in cards
     words = [" ".join(line.split()) for line in cards.splitlines()]
     assert "also fe80::1" in words and "phase asked 4 times" in words
     assert "programs Safari: 3 flows, 2.8 kB sent, 30.6 kB received" in words
