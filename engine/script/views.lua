@@ -222,7 +222,15 @@ return function(inside)
     end
 
     inside.detector = ffi.cast("struct lunette_detector *", inside.host.detector)
-    for number, kind in pairs(inside.schema) do define(number, kind, feed, 10) end
+
+    -- A kind's view is made when a handler first asks for it: a detector hears few of the kinds, and the getters of all of them are
+    -- three thousand functions, which was most of what starting a detector cost.
+    setmetatable(views.constructors, { __index = function(constructors, number)
+        local kind = inside.schema[number]
+        if not kind then return nil end
+        define(number, kind, feed, 10)
+        return rawget(constructors, number)
+    end })
 
     -- An event that another script declared.
     function views.add(number, kind)
