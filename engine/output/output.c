@@ -1,13 +1,11 @@
 /* Two sinks behind one writer: the records, which fan out to their receivers, and the terminal. Each worker
  * has a stream of the writer and a summary of its own, so that nothing here is shared between workers but
  * what is read-only, and the receivers, which have locks of their own. */
-#include "output/output.h"
+#include "output/output_room.h"
 
 #include "base/log.h"
 #include "output/card_show.h"
-#include "output/json.h"
 #include "output/progress.h"
-#include "output/writer.h"
 
 #include <errno.h>
 #include <math.h>
@@ -16,31 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SINK_RECORDS, SINK_TERMINAL };
-
 /* How long the end of the program waits for sockets that are slow. */
 static const double close_patience = 5;
-
-struct output_worker {
-    struct outputs *outputs;
-    struct record_stream *stream;
-    struct summary summary;
-    struct cards *cards; /* NULL: nobody asks for them */
-};
-
-struct outputs {
-    struct output_options options;
-    struct eve *eve;
-    struct writer *writer;
-    struct progress *progress;
-    struct terminal_style style;
-    struct receiver *receivers[OUTPUT_RECEIVERS];
-    uint32_t receiver_count;
-    struct receiver *screen; /* live: the terminal, which may be stopped or slow */
-    int terminal_fd;
-    uint32_t worker_count;
-    struct output_worker workers[];
-};
 
 struct output_options output_options_defaults(void) {
     struct output_options options = {
@@ -65,10 +40,8 @@ struct output_options output_options_defaults(void) {
 /* ── opening and closing ─────────────────────────────────────────── */
 
 static void outputs_free(struct outputs *o) {
-    for (uint32_t i = 0; i < o->worker_count; i++) {
-        summary_clear(&o->workers[i].summary);
-        cards_free(o->workers[i].cards);
-    }
+    for (uint32_t i = 0; i < o->worker_count; i++) summary_clear(&o->workers[i].summary);
+    outputs_free_cards(o);
     progress_free(o->progress);
     eve_free(o->eve);
     for (uint32_t i = 0; i < o->receiver_count; i++) receiver_close(o->receivers[i], 0, NULL);
@@ -137,21 +110,6 @@ static bool takes_stdout(const struct output_options *options) {
     return false;
 }
 
-/* Who wants hosts' cards, at the end or before? */
-static bool wants_cards(const struct outputs *o) {
-    const struct output_options *options = &o->options;
-    bool recorded = options->record_hosts && options->record_count > 0;
-    return recorded || options->show_summary || options->show_hosts || options->keep_cards;
-}
-
-static int start_cards(struct outputs *o, struct error *err) {
-    for (uint32_t i = 0; wants_cards(o) && i < o->worker_count; i++) {
-        o->workers[i].cards = cards_new(CARDS_HOSTS, CARDS_BYTES);
-        if (!o->workers[i].cards) return error_set(err, "out of memory for the hosts' cards");
-    }
-    return 0;
-}
-
 static int start(struct outputs *o, struct error *err) {
     bool to_stdout = takes_stdout(&o->options);
     o->terminal_fd = to_stdout ? STDERR_FILENO : STDOUT_FILENO;
@@ -160,7 +118,7 @@ static int start(struct outputs *o, struct error *err) {
     if (!o->eve) return -1;
     for (uint32_t i = 0; i < o->worker_count; i++)
         if (summary_init(&o->workers[i].summary, err) != 0) return -1;
-    if (start_cards(o, err) < 0) return -1;
+    if (outputs_open_cards(o, err) < 0) return -1;
     if (open_receivers(o, err) < 0) return -1;
     if (o->options.show_progress && !o->options.live) o->progress = progress_new(STDERR_FILENO);
     struct sink records = {.fd = -1, .name = "the records"};
@@ -209,16 +167,9 @@ int outputs_begin(struct outputs *o, struct error *err) {
     return 0;
 }
 
-/* All workers' cards as one table of the caller's; NULL: none, or no memory. */
-static struct cards *merged_cards(const struct outputs *o, const struct ip *only) {
-    struct cards *merged = wants_cards(o) ? cards_new(UINT32_MAX, SIZE_MAX) : NULL;
-    for (uint32_t i = 0; merged && i < o->worker_count; i++) cards_merge(merged, o->workers[i].cards, only);
-    return merged;
-}
-
 static int print_summary(const struct outputs *o, struct summary *summary, struct error *err) {
     struct buffer text = {0};
-    struct cards *cards = merged_cards(o, o->options.host);
+    struct cards *cards = outputs_merged_cards(o, o->options.host);
     summary->hosts_evicted = cards ? cards_figures(cards).evicted : 0;
     summary->cards = cards ? cards_list(cards, &summary->card_count) : NULL;
     summary->cards_shown = o->options.host_cards;
@@ -266,6 +217,7 @@ int outputs_close(struct outputs *o, struct summary *summary, struct error *err)
     bool deaf = writer_failed(o->writer, SINK_TERMINAL);
     uint64_t lost = lines_lost(o);
     int result = writer_close(o->writer, err);
+    outputs_last_hosts(o, close_patience);
     struct error second;
     if (close_receivers(o, &second) != 0 && result == 0) result = error_set(err, "%s", second.text);
     if (result == 0 && lost)
@@ -284,7 +236,7 @@ int outputs_close(struct outputs *o, struct summary *summary, struct error *err)
 
 bool outputs_want(const struct outputs *o, enum event_kind kind) {
     if (o->options.show_summary && summary_wants(kind)) return true;
-    if (kind == EVENT_flow && wants_cards(o)) return true;
+    if (kind == EVENT_flow && outputs_want_cards(o)) return true;
     return o->receiver_count && o->options.record[kind];
 }
 
@@ -365,44 +317,6 @@ void outputs_report(struct output_worker *worker, const struct report *report) {
     if (!b) return;
     eve_report(b, report);
     record_commit(worker->stream, key_after(report->time));
-}
-
-void outputs_fact(struct output_worker *worker, const struct fact *fact) {
-    if (worker->cards) cards_tell(worker->cards, fact);
-}
-
-/* Calls back with the merged cards, the busiest first. */
-static void each_card(const struct outputs *o, const struct ip *only, uint32_t most, void *context,
-                      void (*take)(void *context, const struct card *card)) {
-    struct cards *cards = merged_cards(o, only);
-    uint32_t count = 0;
-    const struct card **list = cards ? cards_list(cards, &count) : NULL;
-    for (uint32_t i = 0; i < count && i < most; i++) take(context, list[i]);
-    free(list);
-    cards_free(cards);
-}
-
-/* Where a card's record goes. */
-struct card_record {
-    nanoseconds time;
-    struct output_worker *worker;
-    struct buffer *b;
-};
-
-static void record_card(void *context, const struct card *card) {
-    const struct card_record *to = context;
-    struct buffer *b = record_begin(to->worker->stream, SINK_RECORDS);
-    if (!b) return;
-    card_record(card, b, to->time);
-    record_commit(to->worker->stream, (struct line_key){.clock = to->time, .seq = UINT64_MAX});
-}
-
-void outputs_hosts(struct output_worker *worker, nanoseconds time) {
-    const struct output_options *options = &worker->outputs->options;
-    struct card_record to = {.time = time, .worker = worker};
-    if (!options->record_hosts || options->record_count == 0) return;
-    uint32_t most = options->host_records ? options->host_records : UINT32_MAX;
-    each_card(worker->outputs, options->host, most, &to, record_card);
 }
 
 void outputs_stats(struct output_worker *worker, nanoseconds time, const struct stat_figure *figures,
@@ -495,47 +409,6 @@ void outputs_say_stats(struct outputs *o, nanoseconds time, const struct stat_fi
     eve_stats(&b, time, figures, count);
     say_record(o, &b);
     buffer_free(&b);
-}
-
-static void say_card(void *context, const struct card *card) {
-    const struct card_record *to = context;
-    card_record(card, to->b, to->time);
-}
-
-void outputs_say_hosts(struct outputs *o, nanoseconds time) {
-    struct buffer b = {0};
-    struct card_record to = {.time = time, .b = &b};
-    if (!o->options.record_hosts || !o->receiver_count) return;
-    each_card(o, o->options.host, UINT32_MAX, &to, say_card);
-    if (b.length) say_record(o, &b);
-    buffer_free(&b);
-}
-
-static void list_card(void *context, const struct card *card) {
-    const struct card_record *to = context;
-    json_item(to->b);
-    card_record(card, to->b, to->time);
-    if (to->b->length && to->b->at[to->b->length - 1] == '\n') to->b->length--;
-}
-
-void outputs_cards(struct outputs *o, const struct ip *only, uint32_t most, nanoseconds time,
-                   struct buffer *b) {
-    struct card_record to = {.time = time, .b = b};
-    buffer_char(b, '[');
-    each_card(o, only, most, &to, list_card);
-    buffer_char(b, ']');
-}
-
-struct card_figures outputs_card_figures(struct outputs *o) {
-    struct card_figures sum = {0};
-    for (uint32_t i = 0; i < o->worker_count && o->workers[i].cards; i++) {
-        const struct card_figures figures = cards_figures(o->workers[i].cards);
-        sum.hosts += figures.hosts;
-        sum.bytes += figures.bytes;
-        sum.evicted += figures.evicted;
-        sum.dropped += figures.dropped;
-    }
-    return sum;
 }
 
 uint32_t outputs_figures(struct outputs *o, struct receiver_figures *out, uint32_t most) {

@@ -114,7 +114,7 @@ void outputs_flush(struct output_worker *worker);
 void outputs_at_end(struct output_worker *worker);
 
 /* Nobody gives facts, alerts and flows any more: the hosts' records, after everybody's, by a worker that is
- * not done yet. */
+ * not done yet. Live they are written by outputs_close(). */
 void outputs_hosts(struct output_worker *worker, nanoseconds time);
 
 /* The worker gives nothing more. */
@@ -138,8 +138,10 @@ void outputs_say(struct outputs *outputs, nanoseconds time, const char *what, ui
 void outputs_say_stats(struct outputs *outputs, nanoseconds time, const struct stat_figure *figures,
                        uint32_t count);
 
-/* The hosts' records as of now. */
+/* The hosts' records as of now: begun here, written piece by piece in outputs_each_second(), which the same
+ * thread calls. Does nothing while earlier ones are not all written. */
 void outputs_say_hosts(struct outputs *outputs, nanoseconds time);
+void outputs_each_second(struct outputs *outputs);
 
 /* A JSON array of such records, of the busiest `most` hosts; `only`: of that host, or NULL. No worker waits
  * for it longer than it takes to copy some cards. */

@@ -303,6 +303,21 @@ static void wait_for_room(struct receiver *r, size_t length) {
     }
 }
 
+double receiver_await(struct receiver *r, size_t length, double seconds) {
+    int64_t until = monotonic_now() + (int64_t)(seconds * NS_PER_SECOND);
+    pthread_mutex_lock(&r->mutex);
+    while (r->is_threaded && !r->is_syslog && !r->failure && !r->down_since && monotonic_now() < until &&
+           r->queue.length - r->head + length > r->options.queue_bytes) {
+        struct timespec soon;
+        clock_gettime(CLOCK_REALTIME, &soon);
+        soon.tv_sec += 1; /* in case it goes down meanwhile */
+        pthread_cond_timedwait(&r->room, &r->mutex, &soon);
+    }
+    pthread_mutex_unlock(&r->mutex);
+    int64_t left = until - monotonic_now();
+    return left > 0 ? ns_to_seconds(left) : 0;
+}
+
 /* Under the mutex: makes place by moving what waits to the front, at most once in a while. */
 static void close_ranks(struct receiver *r) {
     if (r->head < r->queue.capacity / 2 && r->head != r->queue.length) return;

@@ -70,6 +70,10 @@ int receiver_empty(struct receiver *receiver, struct error *err);
 /* Whole lines of JSON, each with its line feed. Any thread. */
 void receiver_write(struct receiver *receiver, const char *lines, size_t length);
 
+/* Waits until so many bytes fit into its queue, at most so many seconds, and not where there is nobody to
+ * take them. Returns the seconds that are left. Any thread. */
+double receiver_await(struct receiver *receiver, size_t length, double seconds);
+
 /* Does it want this kind of line at all? (syslog: "alert" and "sensor" only.) receiver_write() looks itself.
  */
 bool receiver_wants(const struct receiver *receiver, const char *event_type);

@@ -26,7 +26,7 @@ struct receiver {
     int wake[2]; /* a pipe: the thread looks again */
 
     pthread_mutex_t mutex; /* for what follows */
-    pthread_cond_t room;   /* replay: the queue has room again */
+    pthread_cond_t room;   /* the queue has room again */
     struct buffer queue;   /* records that wait, the first at `head` */
     size_t head;
     size_t on_disk; /* bytes in the spool */

@@ -204,6 +204,7 @@ static void on_second(uv_timer_t *timer) {
         sensor->next_hosts = now + seconds(sensor->options->host_interval);
         outputs_say_hosts(sensor->outputs, sensor_wall());
     }
+    outputs_each_second(sensor->outputs);
     if (sensor->options->state_folder && now >= sensor->next_state && all_move(sensor)) {
         sensor->next_state = now + seconds(sensor->options->state_interval);
         sensor_save(sensor);
