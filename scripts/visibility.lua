@@ -106,8 +106,15 @@ local function is_relay(name)
     return name:find("^mask%.icloud%.com$") or name:find("^mask%-h2%.icloud%.com$") or name:find("%.mask%.apple%-dns%.net$")
 end
 
-lunette.on("vpn", function(e) marks:of(e).vpn = true end)
-lunette.on("encrypted_dns", function(e) marks:of(e).dns = true end)
+-- Without a flow (or with more flows than there is memory for) there is nowhere to write it.
+lunette.on("vpn", function(e)
+    local mark = marks:of(e)
+    if mark then mark.vpn = true end
+end)
+lunette.on("encrypted_dns", function(e)
+    local mark = marks:of(e)
+    if mark then mark.dns = true end
+end)
 
 local function count_partial(counts, e, clear)
     local partial = e.partial
@@ -133,7 +140,7 @@ lunette.on("flow", function(e)
     local counts = counts_of(e)
     local mark, protocol, name = marks:of(e), e.app_proto, e.server_name
     local bytes = e.client_bytes + e.server_bytes
-    local tunnel = mark.vpn or tunnels[protocol]
+    local tunnel = mark and mark.vpn or tunnels[protocol]
     local sealed = tunnel or encrypted[protocol]
     counts[FLOWS] = counts[FLOWS] + 1
     counts[BYTES] = counts[BYTES] + bytes
@@ -148,7 +155,7 @@ lunette.on("flow", function(e)
         counts[VPN] = counts[VPN] + 1
         counts[VPN_BYTES] = counts[VPN_BYTES] + bytes
     end
-    if mark.dns then counts[HIDDEN_DNS] = counts[HIDDEN_DNS] + 1 end
+    if mark and mark.dns then counts[HIDDEN_DNS] = counts[HIDDEN_DNS] + 1 end
     if protocol == "dns" and e.client_local then counts[DNS] = counts[DNS] + 1 end
     if e.program then counts[PROGRAM] = counts[PROGRAM] + 1 end
     if name and is_relay(name) then
