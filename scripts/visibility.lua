@@ -365,7 +365,9 @@ lunette.gather(function()
         if not host.hour then return end
         judge_dns(each.address, host)
         host.hour = nil
-        local all, text = host.all, sentence_of(host.all)
+        local all = host.all
+        if all[OUTSIDE] == 0 then return end -- routers, printers: who calls nobody outside has no card for that
+        local text = sentence_of(all)
         lunette.fact(each.address, "visibility", text, { flows = all[FLOWS], bytes = all[BYTES], encrypted_bytes = all[SEALED_BYTES],
             one_sided = all[ONE_SIDED], midstream = all[MIDSTREAM], gaps = all[GAPS], cut = all[CUT], dns = all[DNS],
             outside = all[OUTSIDE], named = all[NAMED], program = all[PROGRAM] })
