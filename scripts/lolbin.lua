@@ -268,7 +268,10 @@ local function check_raw(e)
 end
 
 -- At its first bytes (lib/shell_begin.lua); what is told here is held back when the flow ends.
-lunette.on("flow_start", { proto = "TCP", server_local = true }, function(e) session:of(e).home = true end)
+lunette.on("flow_start", { proto = "TCP", server_local = true }, function(e)
+    local own = session:of(e)
+    if own then own.home = true end
+end)
 
 shell_begin.watch(function(s, from_client, from_server)
     if is_printer(s.server_port) then return end

@@ -106,8 +106,15 @@ local function is_relay(name)
     return name:find("^mask%.icloud%.com$") or name:find("^mask%-h2%.icloud%.com$") or name:find("%.mask%.apple%-dns%.net$")
 end
 
-lunette.on("vpn", function(e) marks:of(e).vpn = true end)
-lunette.on("encrypted_dns", function(e) marks:of(e).dns = true end)
+-- Without a flow (or with more flows than there is memory for) there is nowhere to write it.
+lunette.on("vpn", function(e)
+    local mark = marks:of(e)
+    if mark then mark.vpn = true end
+end)
+lunette.on("encrypted_dns", function(e)
+    local mark = marks:of(e)
+    if mark then mark.dns = true end
+end)
 
 -- Multicast and broadcast are nobody outside: Bonjour and DHCP ask no DNS first.
 local groups = lunette.set.prefixes { "224.0.0.0/3", "ff00::/8" }
@@ -136,7 +143,7 @@ lunette.on("flow", function(e)
     local counts = counts_of(e)
     local mark, protocol, name = marks:of(e), e.app_proto, e.server_name
     local bytes = e.client_bytes + e.server_bytes
-    local tunnel = mark.vpn or tunnels[protocol]
+    local tunnel = mark and mark.vpn or tunnels[protocol]
     local sealed = tunnel or encrypted[protocol]
     counts[FLOWS] = counts[FLOWS] + 1
     counts[BYTES] = counts[BYTES] + bytes
@@ -151,7 +158,7 @@ lunette.on("flow", function(e)
         counts[VPN] = counts[VPN] + 1
         counts[VPN_BYTES] = counts[VPN_BYTES] + bytes
     end
-    if mark.dns then counts[HIDDEN_DNS] = counts[HIDDEN_DNS] + 1 end
+    if mark and mark.dns then counts[HIDDEN_DNS] = counts[HIDDEN_DNS] + 1 end
     if protocol == "dns" and e.client_local then counts[DNS] = counts[DNS] + 1 end
     if e.program then counts[PROGRAM] = counts[PROGRAM] + 1 end
     if name and is_relay(name) then
@@ -372,7 +379,9 @@ lunette.gather(function()
         if not host.hour then return end
         judge_dns(each.address, host)
         host.hour = nil
-        local all, text = host.all, sentence_of(host.all)
+        local all = host.all
+        if all[OUTSIDE] == 0 then return end -- routers, printers: who calls nobody outside has no card for that
+        local text = sentence_of(all)
         lunette.fact(each.address, "visibility", text, { flows = all[FLOWS], bytes = all[BYTES], encrypted_bytes = all[SEALED_BYTES],
             one_sided = all[ONE_SIDED], midstream = all[MIDSTREAM], gaps = all[GAPS], cut = all[CUT], dns = all[DNS],
             outside = all[OUTSIDE], named = all[NAMED], program = all[PROGRAM] })

@@ -330,10 +330,11 @@ def test_each_host_has_a_line_on_its_card(tmp_path):
     capture = Capture()
     calls(capture, 20)
     calls(capture, 20, mac=OTHER, dns=False)
-    path = capture.write(tmp_path / "a.pcap")
+    path = capture.write(tmp_path / "a.pcap")  # the router is called by others, and calls nobody
     done = subprocess.run([BINARY, "hosts", "--json", "-s", ROOT / "scripts" / "visibility.lua", path], capture_output=True, text=True, timeout=60)
     facts = {record["src_ip"]: record["host"]["facts"]["visibility"] for record in map(json.loads, done.stdout.splitlines())
              if "visibility" in record.get("host", {}).get("facts", {})}
+    assert set(facts) == {MAC, OTHER}
     assert re.fullmatch(r"\d+ % of bytes encrypted, DNS seen, no process names", facts[MAC]["text"][0]), facts
     assert re.fullmatch(r"\d+ % of bytes encrypted, DNS not seen, no process names", facts[OTHER]["text"][0]), facts
     assert facts[OTHER]["details"]["outside"] == 20 and facts[OTHER]["details"]["named"] == 20
