@@ -13,6 +13,7 @@ set(root "${PROJECT_SOURCE_DIR}")
 set(test_environment
     "LUNETTE_SANITIZE=$<BOOL:${LUNETTE_SANITIZE}>"
     "LUNETTE_TOOLS=${PROJECT_BINARY_DIR}/tests"
+    "LUNETTE_KEPT=${PROJECT_BINARY_DIR}/tests/kept"
     "ASAN_OPTIONS=detect_leaks=1"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
 if(TARGET lunette)
@@ -98,6 +99,8 @@ foreach(source IN LISTS python_tests)
     get_filename_component(area "${area}" NAME)
     if(area STREQUAL "bench")
         set_tests_properties("${name}" PROPERTIES RUN_SERIAL ON) # figures want the machine alone
+    elseif(area STREQUAL "corpus")
+        set_tests_properties("${name}" PROPERTIES COST 100) # long ones not at the end, when nothing is left to run beside them
     elseif(area STREQUAL "live")
         # The longest first, and one at a time beside others: they wait more than they work, in rooms of their own.
         set_tests_properties("${name}" PROPERTIES COST 200 RESOURCE_LOCK live)

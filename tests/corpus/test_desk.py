@@ -12,21 +12,15 @@ import sys
 
 import pytest
 
+import tshark_fields
 from captures import EXAMPLES, captures, needs_lunette, replay, two_at_a_time
 from tshark_view import in_order
 
 pytestmark = needs_lunette
 
 LEAST = 0.99
-BETWEEN = "\x1f"
 SAMPLE = EXAMPLES / "desk.pcapng.gz"
-FIELDS = """frame.protocols frame.len frame.cap_len ip.src ipv6.src ip.dst ipv6.dst tcp.srcport tcp.dstport udp.srcport udp.dstport _ws.malformed
-    smb.cmd smb.flags.response smb.nt_status smb2.cmd smb2.flags.response smb2.nt_status smb2.dialect smb2.tree ntlmssp.auth.username ntlmssp.auth.domain
-    kerberos.msg_type kerberos.realm kerberos.cname_string kerberos.CNameString kerberos.sname_string kerberos.SNameString kerberos.error_code
-    rdp.rt_cookie rdp.neg_type rdp.negReq.requestedProtocols rdp.negReq.selectedProtocol rdp.negFailure.failureCode
-    vnc.server_proto_ver vnc.client_proto_ver vnc.security_type vnc.server_security_type vnc.client_security_type vnc.auth_result
-    stun.type.class stun.type.method stun.att.type stun.att.ipv4 stun.att.ipv6 stun.att.port stun.att.error.class stun.att.error stun.att.software
-    classicstun.type classicstun.att.type classicstun.att.ipv4 classicstun.att.port""".split()
+PROTOCOLS = {"smb", "smb2", "kerberos", "rdp", "vnc", "stun", "classicstun"}
 KINDS = ("smb dialect", "smb user", "smb tree", "smb status", "krb5 asked", "krb5 answer", "krb5 error", "rdp cookie", "rdp requested",
          "rdp selected", "rfb version", "rfb types", "rfb chosen", "rfb result", "stun mapped", "stun error", "stun software")
 DIALECTS = {0x0202: "2.0.2", 0x0210: "2.1", 0x02FF: "2.?", 0x0300: "3.0", 0x0302: "3.0.2", 0x0311: "3.1.1"}
@@ -125,20 +119,16 @@ def stun_in(v):
 
 def look(capture):
     """What tshark has: {kind: {(flow, item): [values of the frames]}}, {flow: who speaks in it}; None if it cannot read the capture."""
-    command = ["tshark", "-n", "-r", str(capture), "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=" + BETWEEN,
-               "-Y", "smb || smb2 || kerberos || rdp || vnc || stun || classicstun"]
-    for field in FIELDS:
-        command += ["-e", field]
-    done = subprocess.run(command, capture_output=True, timeout=120)
-    if done.returncode and b"cut short" not in done.stderr:
+    lines = tshark_fields.look(capture, tshark_fields.DESK)
+    if lines is None:
         return None
     items = {kind: collections.defaultdict(list) for kind in KINDS}
     sides = collections.defaultdict(set)
-    for line in done.stdout.decode(errors="replace").split("\n"):
-        columns = line.split("\t")
-        if len(columns) != len(FIELDS):
+    for columns in lines:
+        if PROTOCOLS.isdisjoint(columns[0].split(":")):
             continue
-        v = {field: [text for text in column.split(BETWEEN) if text not in ("", "<MISSING>")] for field, column in zip(FIELDS, columns)}
+        v = {field: [text for text in column.split(tshark_fields.BETWEEN) if text not in ("", "<MISSING>")]
+             for field, column in zip(tshark_fields.DESK, columns)}
         transport = "tcp" if v["tcp.srcport"] else "udp"
         ends = [((v["ip." + side] or v["ipv6." + side] or [""])[0], number((v[f"{transport}.{side}port"] or ["0"])[0])) for side in ("src", "dst")]
         flow = (transport.upper(), *in_order(*ends))

@@ -1,5 +1,6 @@
 """A detector that fails does not take the others with it: their alerts stay the same, byte for byte, and the program says
 which file failed in which line, and ends with exit code 1."""
+import functools
 import json
 import shutil
 
@@ -34,6 +35,12 @@ def alerts(*arguments):
     return done.returncode, shipped, done.stderr.decode()
 
 
+@functools.lru_cache(maxsize=None)
+def undisturbed(workers=1):
+    """alerts() of the shipped detectors among themselves."""
+    return alerts("-s", SCRIPTS, "-w", workers)
+
+
 @pytest.fixture
 def beside(tmp_path):
     """A function that puts broken detectors beside copies of the shipped ones."""
@@ -56,7 +63,7 @@ def assert_named(name, stderr):
 
 @pytest.mark.parametrize("name", sorted(BROKEN))
 def test_the_others_do_not_notice(name, beside):
-    fine, expected, quiet = alerts("-s", SCRIPTS)
+    fine, expected, quiet = undisturbed()
     assert fine == 0 and quiet == "" and len(expected) > 3
     code, got, stderr = alerts("-s", beside(name), *LIMITS)
     assert got == expected
@@ -66,7 +73,7 @@ def test_the_others_do_not_notice(name, beside):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_all_of_them_at_once(workers, beside):
-    _, expected, _ = alerts("-s", SCRIPTS, "-w", workers)
+    _, expected, _ = undisturbed(workers)
     code, got, stderr = alerts("-s", beside(*BROKEN), *LIMITS, "-w", workers)
     assert sorted(got) == sorted(expected)
     assert code == 1

@@ -14,22 +14,12 @@ import sys
 
 import pytest
 
+import tshark_fields
 from captures import EXAMPLES, captures, needs_lunette, replay, two_at_a_time
 
 pytestmark = needs_lunette
 
 LEAST = 0.99
-BETWEEN = "\x1f"
-FIELDS = """frame.number frame.time_epoch frame.protocols frame.len frame.cap_len ip.flags.mf ip.frag_offset _ws.malformed
-    ip.src ipv6.src udp.srcport udp.dstport tcp.srcport tcp.dstport
-    dhcp.option.dhcp dhcp.option.hostname dhcp.option.request_list_item dhcp.option.type dhcp.cookie
-    dhcpv6.msgtype dhcpv6.xid dhcpv6.requested_option_code dhcpv6.client_domain dhcpv6.iaaddr.ip
-    dns.qry.name dns.resp.name dns.resp.type http.request.method http.response.code http.location http.server http.user_agent
-    nat-pmp.opcode nat-pmp.result_code nat-pmp.internal_port nat-pmp.external_port nat-pmp.pml nat-pmp.external_ip
-    ip.version ip.ttl ip.hdr_len ip.flags.df ip.flags.rb ip.id ip.dsfield.ecn ipv6.hlim ipv6.flow ipv6.tclass.ecn
-    tcp.options tcp.window_size_value tcp.flags tcp.seq_raw tcp.ack_raw tcp.urgent_pointer tcp.len""".split()
-OPTIONS = """tcp.check_checksum:FALSE udp.check_checksum:FALSE ip.check_checksum:FALSE ip.defragment:TRUE
-    ipv6.defragment:TRUE""".split()
 KINDS = ("dhcp type", "dhcp name", "dhcp wishes", "dhcp options", "dhcpv6", "mdns asked", "mdns told", "ssdp", "natpmp", "syn")
 MESSAGES = (None, "discover", "offer", "request", "decline", "ack", "nak", "release", "inform", "force_renew", "lease_query",
             "lease_unassigned", "lease_unknown", "lease_active", "bulk_lease_query", "lease_query_done")
@@ -152,23 +142,26 @@ def theirs_in(chain, v):
         yield "syn", p0f(innermost(chain, v))
 
 
+FLAGS, OPCODE = tshark_fields.LAN.index("tcp.flags"), tshark_fields.LAN.index("nat-pmp.opcode")
+
+
+def is_local(columns):
+    """May there be something for theirs_in in this frame? Most have nothing."""
+    syn = any(number([flags]) & 0x12 == 2 for flags in columns[FLAGS].split(tshark_fields.BETWEEN) if flags not in ("", "<MISSING>"))
+    return syn or columns[OPCODE] != "" or not {"dhcp", "dhcpv6", "mdns", "ssdp"}.isdisjoint(columns[2].split(":"))
+
+
 def look(capture):
     """{kind: {item: values of the frame}} as tshark has it, or None if it cannot read the capture."""
-    command = ["tshark", "-n", "-r", str(capture), "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=" + BETWEEN,
-               "-Y", "dhcp || dhcpv6 || mdns || ssdp || nat-pmp || (tcp.flags.syn == 1 && tcp.flags.ack == 0)"]
-    for option in OPTIONS:
-        command += ["-o", option]
-    for field in FIELDS:
-        command += ["-e", field]
-    done = subprocess.run(command, capture_output=True, timeout=120)
-    if done.returncode and b"cut short" not in done.stderr:
+    lines = tshark_fields.look(capture, tshark_fields.LAN)
+    if lines is None:
         return None
     items = {kind: {} for kind in KINDS}
-    for line in done.stdout.decode(errors="replace").split("\n"):
-        columns = line.split("\t")
-        if len(columns) != len(FIELDS):
+    for columns in lines:
+        if not is_local(columns):
             continue
-        values = {field: [v for v in text.split(BETWEEN) if v not in ("", "<MISSING>")] for field, text in zip(FIELDS, columns)}
+        values = {field: [v for v in text.split(tshark_fields.BETWEEN) if v not in ("", "<MISSING>")] if text else []
+                  for field, text in zip(tshark_fields.LAN, columns)}
         chain = columns[2].split(":")
         seconds, fraction = (columns[1] or "0.000000").split(".")
         inner = innermost(chain, values)

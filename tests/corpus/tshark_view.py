@@ -1,6 +1,6 @@
 """What tshark, which shares no code with us, finds in a capture: flows, names, requests, banners, fingerprints.
 
-One run of tshark prints a line a frame. An item found in it keeps the frames it was found in, with what explains
+A look of tshark (tshark_fields.py) is a line a frame. An item found in it keeps the frames it was found in, with what explains
 differences: the chain of protocols, whether the frame was a fragment or malformed.
 
 A flow is (protocol, one end, other end), its ends in order. A frame has one for each layer of IP in it; what is found
@@ -9,25 +9,11 @@ import collections
 import dataclasses
 import re
 import shutil
-import subprocess
 
 import pytest
 
-FIELDS = """frame.number frame.protocols ip.src ip.dst ipv6.src ipv6.dst ip.flags.mf ip.frag_offset
-    tcp.srcport tcp.dstport udp.srcport udp.dstport gre.proto _ws.malformed
-    tcp.analysis.lost_segment tcp.analysis.ack_lost_segment
-    dns.qry.name dns.qry.class dns.count.queries tls.handshake.extensions_server_name
-    http.request.method http.request.uri http.request.version http.host ssh.protocol
-    socks.command socks.remote_name socks.v4a_dns_name socks.dst socks.dstV6 socks.port socks.dstport
-    http2.headers.method http2.headers.authority http2.headers.path
-    tls.handshake.type tls.handshake.ja3 tls.handshake.ja3s quic.version gquic.version quic.fixed_bit
-    dtls.handshake.extensions_server_name dtls.handshake.ja3 dtls.handshake.ja3s
-    ssh.kex.hassh ssh.kex.hasshserver tls.record.content_type""".split()
-# What makes it fair: streams and datagrams put together, sums not held against offloading network cards.
-OPTIONS = """tcp.desegment_tcp_streams:TRUE tcp.reassemble_out_of_order:TRUE tcp.analyze_sequence_numbers:TRUE
-    tcp.check_checksum:FALSE udp.check_checksum:FALSE ip.check_checksum:FALSE ip.defragment:TRUE ipv6.defragment:TRUE
-    tls.desegment_ssl_records:TRUE http.desegment_headers:TRUE http.desegment_body:TRUE""".split()
-BETWEEN = "\x1f"  # of several values of a field in one frame
+import tshark_fields
+
 NETWORK = ("ip", "ipv6")
 TRANSPORT = NETWORK + ("tcp", "udp", "icmp", "icmpv6", "gre", "sctp", "esp", "ah")
 KINDS = ("flow", "dns", "tls", "http", "ssh", "socks", "http2", "ja3", "ja3s", "hassh", "hasshserver", "quic")
@@ -146,14 +132,12 @@ def found_in(chain, values):
         yield from (("http2", request) for request in streams_begun(values))
 
 
-def parse(text):
+def parse(lines):
     view = View({kind: collections.defaultdict(list) for kind in KINDS}, [])
     socks = set()  # flows whose request was seen: tshark repeats its fields, or nonsense, with each later frame
-    for line in text.split("\n"):
-        columns = line.split("\t")
-        if len(columns) != len(FIELDS):
-            continue
-        values = {field: [v for v in text.split(BETWEEN) if v] for field, text in zip(FIELDS, columns)}
+    for columns in lines:
+        values = {field: [v for v in text.split(tshark_fields.BETWEEN) if v] if text else []
+                  for field, text in zip(tshark_fields.FLOWS, columns)}
         chain = columns[1].split(":")
         found = layers(chain, values)
         flows = [flow_of(*layer) for layer in found]
@@ -174,13 +158,5 @@ def parse(text):
 
 def look(capture, *more):
     """tshark's view of a capture, or None if it cannot read it; `more` are further options, after the usual ones."""
-    command = ["tshark", "-n", "-r", str(capture), "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"]
-    command += ["-E", "aggregator=" + BETWEEN]
-    for option in OPTIONS:
-        command += ["-o", option]
-    command += more
-    for field in FIELDS:
-        command += ["-e", field]
-    done = subprocess.run(command, capture_output=True, timeout=120)
-    readable = done.returncode == 0 or b"cut short" in done.stderr
-    return parse(done.stdout.decode(errors="replace")) if readable else None
+    lines = tshark_fields.look(capture, tshark_fields.FLOWS, *more)
+    return None if lines is None else parse(lines)

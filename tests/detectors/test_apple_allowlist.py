@@ -3,6 +3,7 @@ give a true table and no alert."""
 
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
@@ -254,7 +255,7 @@ def test_made_by_its_script():
     source, data = PCAPS.parent / "reference" / "apple-domains.tsv", ROOT / "scripts" / "data"
     if not source.exists():
         pytest.skip("the research table is not here")
-    made = subprocess.run(["/usr/bin/python3", data / "make_apple_domains.py", source], capture_output=True, text=True, check=True)
+    made = subprocess.run([sys.executable, data / "make_apple_domains.py", source], capture_output=True, text=True, check=True)
     assert made.stdout == (data / "apple_domains.tsv").read_text()
 
 
