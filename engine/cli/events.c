@@ -210,6 +210,13 @@ static int unknown_kind(const char *given) {
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
         if (!event_is_hidden((enum event_kind)kind))
             names[count++] = event_schema_of((enum event_kind)kind)->name;
+    static const char *const records[] = {"alert", "host", "report", "stats"};
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++)
+        if (strcmp(given, records[i]) == 0) {
+            complain("event", given, NULL);
+            fputs("(it is a kind of record alone, which no detector handles)\n", stderr);
+            return 2;
+        }
     const char *near = nearest_name(given, names, count);
     const char *field = NULL;
     if (!near && !strchr(given, '.')) near = event_of_field(given, &field);

@@ -67,6 +67,14 @@ static void strangers_tell(struct endpoint_account *account, const struct scene 
         warn(account, "--host-log %s=… and %u others: no flow is of these addresses", address, strangers - 1);
 }
 
+/* A log of the capturing Mac: its events have no address, so no host's card has the alerts of them. */
+static bool is_without_address(const struct scene *scene) {
+    const struct hosts *hosts = endpoint_hosts(scene->endpoints[0]);
+    for (uint32_t i = 0; i < hosts->count; i++)
+        if (hosts->list[i].address_count == 0) return true;
+    return false;
+}
+
 static void nothing_joined(struct endpoint_account *account, const struct scene *scene) {
     const struct endpoint_figures *f = &scene->figures;
     const struct flow_counters *flows = scene->flows;
@@ -120,10 +128,14 @@ void endpoint_account_make(struct endpoint_account *account, const struct endpoi
     if (has_times(&scene)) span_text(f->oldest, f->newest, span);
     snprintf(account->read, sizeof account->read, "%llu lines, %llu news of processes and sockets, %s",
              (unsigned long long)f->lines, (unsigned long long)f->news, span);
-    snprintf(account->joined, sizeof account->joined,
-             "%llu of %llu flows found their program there, %llu contradicted; %llu news late",
-             (unsigned long long)flows->programs_joined, (unsigned long long)flows->programs_asked,
-             (unsigned long long)flows->programs_contradicted, (unsigned long long)f->late);
+    snprintf(
+        account->joined, sizeof account->joined,
+        "%llu of %llu flows found their program there, %llu contradicted; %llu news late%s",
+        (unsigned long long)flows->programs_joined, (unsigned long long)flows->programs_asked,
+        (unsigned long long)flows->programs_contradicted, (unsigned long long)f->late,
+        flows->programs_joined && is_without_address(&scene)
+            ? ". Say whose the log is (--host-log ADDRESS=FILE), and its programs' starts are on the card"
+            : "");
     if (f->lines == 0 || flows->programs_asked == 0) return; /* a log that is empty is told of elsewhere */
     strangers_tell(account, &scene);
     if (flows->programs_joined == 0) nothing_joined(account, &scene);

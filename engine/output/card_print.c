@@ -130,7 +130,7 @@ static void put_findings(struct buffer *b, const struct terminal_style *style, c
 static void put_traffic(struct buffer *b, const struct terminal_style *style, const struct card *card) {
     char text[160], flows[FIGURE_SIZE], sent[FIGURE_SIZE], received[FIGURE_SIZE];
     if (card->flows == 0) { /* a live sensor knows a host from its first packet on */
-        put_line(b, style, "traffic", "no flow yet: one counts when it ends");
+        put_line(b, style, "traffic", "no flow counted: one counts when it ends");
         return;
     }
     snprintf(text, sizeof text, "%s %s, %s sent, %s received", figure_count(card->flows, flows),
@@ -156,5 +156,7 @@ void card_print_list(const struct card *const *list, uint32_t count, uint32_t mo
         if (i) buffer_char(b, '\n');
         card_print(list[i], b, style, extent);
     }
-    if (count > most) buffer_format(b, "%s  and %u more\n", most ? "\n" : "", count - most);
+    char figure[FIGURE_SIZE];
+    if (count > most)
+        buffer_format(b, "%s  and %s more\n", most ? "\n" : "", figure_count(count - most, figure));
 }

@@ -19,7 +19,8 @@ void page_heading(struct page *p, const char *text) {
 }
 
 void page_more(struct page *p, uint32_t count) {
-    if (count) buffer_format(p->b, "  and %u more\n", count);
+    char figure[FIGURE_SIZE];
+    if (count) buffer_format(p->b, "  and %s more\n", figure_count(count, figure));
 }
 
 /* "  label       text" */
@@ -104,7 +105,9 @@ static void print_flows(struct page *p, const struct summary *s) {
         snprintf(text, sizeof text, "packets inside: %s", tunnels.text);
         line(p, "tunnels", text);
     }
-    add_part(&hosts, top_count(s->hosts), top_replaced(s->hosts) ? "local at least" : "local");
+    /* The workers' tables are summed into one, which does not know what gave way in them. */
+    bool full = top_count(s->hosts) >= SUMMARY_HOSTS;
+    add_part(&hosts, top_count(s->hosts), full ? "local at least" : "local");
     parts_line(p, "hosts", &hosts);
 }
 

@@ -208,6 +208,12 @@ def test_the_summary_says_what_joined(more):
     assert "joined 4 of 4 flows found their program there, 0 contradicted; 0 news late" in shown and not warned
 
 
+def test_a_log_without_an_address_is_asked_for_one():
+    """Else the alerts of what started are on no card, and the summary's alerts and the cards do not agree."""
+    assert "Say whose the log is" in said_at_the_end("--host-log", LOG, CAPTURE)[0]
+    assert "Say whose the log is" not in said_at_the_end("--host-log", "192.168.7.23=%s" % LOG, CAPTURE)[0]
+
+
 def plain_capture(tmp_path):
     """The same packets without a word of processes."""
     if not _has("tshark"):

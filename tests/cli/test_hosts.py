@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import struct
 import subprocess
 
 import pytest
@@ -171,3 +172,39 @@ def test_a_long_text_is_cut(tmp_path):
     path.write_text('local lunette = require "lunette"\nlunette.on("flow", function(e) lunette.fact(e.client_ip, "identity", ("é"):rep(2000)) end)\n')
     text, = records("hosts", "--json", "-s", path, "--hosts", "1", PROGRAMS)[0]["host"]["facts"]["identity"]["text"]
     assert text in ("é" * 511, "é" * 512)
+
+
+def test_help_lists_what_it_takes_and_the_rest_is_refused():
+    listed = run("hosts", "--help").stdout.decode()
+    assert "--host-log" in listed and "--home-net" in listed
+    for option in ("--pcap-on-alert", "--output", "--pace", "--metrics"):
+        assert option not in listed
+    assert b"leave out --pcap-on-alert" in run("hosts", "--pcap-on-alert", "x", PROGRAMS, code=2).stderr
+
+
+def test_who_is_not_there_is_told_of_as_such(teller):
+    assert b"it is not in the capture" in run("hosts", "-s", teller, "--host", "192.0.2.1", PROGRAMS).stdout
+    assert b"--home-net" in run("hosts", "--no-scripts", "--home-net", "192.0.2.0/24", PROGRAMS).stdout
+
+
+def test_a_host_that_has_no_flow(tmp_path):
+    path = tmp_path / "teller.lua"
+    path.write_text('local lunette = require "lunette"\nlunette.on("dns", function() lunette.fact("10.9.9.9", "phase", "asleep") end)\n')
+    text = " ".join(run("hosts", "-s", path, "--host", "10.9.9.9", PROGRAMS).stdout.decode().split())
+    assert text == "10.9.9.9 phase asleep traffic no flow counted: one counts when it ends"
+
+
+def test_hosts_beyond_what_is_counted(tmp_path):
+    """More hosts than the table holds are not told of as if they were all."""
+    packets = []
+    for i in range(5000):
+        datagram = struct.pack("!HHHH", 40000, 9, 9, 0) + b"x"
+        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 0, 0, 64, 17, 0, (0x0a000001 + i).to_bytes(4, "big"), b"\xc0\xa8\xff\x01")
+        checksum = sum(struct.unpack("!10H", head))
+        checksum = (checksum & 0xFFFF) + (checksum >> 16)
+        packet = head[:10] + struct.pack("!H", ~checksum & 0xFFFF) + head[12:] + datagram
+        packets.append(struct.pack("<IIII", 1700000000, i, len(packet), len(packet)) + packet)
+    capture = tmp_path / "many.pcap"
+    capture.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101) + b"".join(packets))
+    for workers in ("1", "3"):
+        assert "4,096 local at least" in run("replay", "--no-scripts", "-w", workers, capture).stdout.decode()
