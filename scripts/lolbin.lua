@@ -286,6 +286,7 @@ end)
 -- Empty connections: nc -z closes politely; what is refused or never answered belongs to the same walk.
 local function check_probe(e)
     local key = e.client_ip .. " " .. e.server_ip
+    if ftp_pairs:get(key) then return end -- passive FTP: an empty folder, or a firewall before the data ports
     local before = probes:get(key)
     local walk, done = tool_raw.walk(before, e.server_port, e.start, e.state ~= "new" and e.reason == "fin", tunables)
     if walk ~= before then probes:set(key, walk) end
