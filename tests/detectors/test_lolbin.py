@@ -213,6 +213,15 @@ def test_bulk_upload(tmp_path):
     assert len(run(tmp_path, capture)) == 1  # below the threshold as shipped
 
 
+@pytest.mark.parametrize("name,severity", [("github.com", "low"), ("github.com.example.net", "medium")])
+def test_a_push_to_a_code_host_is_a_lead(tmp_path, name, severity):
+    capture = Capture()
+    capture.dns(0, MAC, "192.168.1.1", name, [ELSEWHERE])
+    session = ssh_handshake(capture.tcp(1, MAC, ELSEWHERE, 22))
+    session.send(bytes(300_000)).reply(bytes(400)).close()
+    assert said(run(tmp_path, capture, ssh_bulk=200_000))[1] == ("scp", severity, "Files leave by ssh (scp, sftp, rsync)")
+
+
 def typed(by_server, count=40, gap=1.0, echo=True):
     capture = Capture()
     session = ssh_handshake(capture.tcp(1, MAC, ELSEWHERE, 22))
