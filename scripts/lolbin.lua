@@ -286,6 +286,7 @@ end)
 -- Empty connections: nc -z closes politely; what is refused or never answered belongs to the same walk.
 local function check_probe(e)
     local key = e.client_ip .. " " .. e.server_ip
+    if ftp_pairs:get(key) then return end -- passive FTP: an empty folder, or a firewall before the data ports
     local before = probes:get(key)
     local walk, done = tool_raw.walk(before, e.server_port, e.start, e.state ~= "new" and e.reason == "fin", tunables)
     if walk ~= before then probes:set(key, walk) end
@@ -377,12 +378,13 @@ local COPIERS = { scp = true, sftp = true, rsync = true, openrsync = true }
 
 local function say_files(e, way, up, down, figures, evidence)
     local copier = COPIERS[e.program or ""] and e.program or "scp"
+    local code_host = tool_ssh.is_code_host(e.server_name)
     evidence.sent, evidence.received = up, down
     note_tool(e.client_ip, "ssh: files " .. (way == "up" and "out" or "in"), e.server_ip)
-    say(e, copier, way == "up" and not e.server_local and "medium" or "low", {
+    say(e, copier, way == "up" and not e.server_local and not code_host and "medium" or "low", {
         title = way == "up" and "Files leave by ssh (scp, sftp, rsync)" or "Files come by ssh (scp, sftp, rsync)", confidence = 0.8,
         attack = way == "up" and "T1048.002" or "T1105", rule = way, where = e.server_name,
-        why = ("%d bytes out, %d in, %s"):format(up, down, figures), evidence = evidence,
+        why = ("%d bytes out, %d in, %s%s"):format(up, down, figures, code_host and "; git does so with this code host" or ""), evidence = evidence,
         next = "Is this server one the host is known to copy to?",
     })
 end

@@ -47,4 +47,11 @@ function ssh.is_answer(client_payload, server_payload)
         and client_payload < 60000
 end
 
+-- Where git pushes to over ssh: the daily bread of whoever writes programs, and so a lead at most.
+local CODE_HOSTS = {}
+for _, name in ipairs { "github.com", "ssh.github.com", "gitlab.com", "altssh.gitlab.com", "bitbucket.org", "altssh.bitbucket.org", "codeberg.org",
+    "git.sr.ht", "ssh.dev.azure.com", "vs-ssh.visualstudio.com" } do CODE_HOSTS[name] = true end
+
+function ssh.is_code_host(name) return CODE_HOSTS[name or ""] or false end
+
 return ssh

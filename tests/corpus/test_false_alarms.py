@@ -13,10 +13,11 @@ import collections
 import csv
 import json
 import pathlib
+import subprocess
 
 import pytest
 
-from captures import EXAMPLES, PCAPS, SCRIPTS, captures, needs_lunette, replay, two_at_a_time
+from captures import EXAMPLES, LUNETTE, PCAPS, SCRIPTS, captures, needs_lunette, replay, two_at_a_time
 
 pytestmark = needs_lunette
 
@@ -112,8 +113,7 @@ def alerts_of(capture):
 
 def judgements():
     lines = [line for line in JUDGED.read_text().splitlines() if line and not line.startswith("#")]
-    rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return rows
+    return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +123,12 @@ def told():
     return {str(path.relative_to(PCAPS)): said for path, said in zip(files, two_at_a_time(alerts_of, files))}
 
 
+def key_of(capture, alert):
+    return (capture, alert["lunette"]["detector"], SEVERITY[alert["alert"]["severity"]], alert["alert"]["signature"], alert["lunette"].get("who", ""))
+
+
 def loud(told):
-    return {(capture, alert["lunette"]["detector"], SEVERITY[alert["alert"]["severity"]], alert["alert"]["signature"], alert["lunette"].get("who", "")):
-            alert["lunette"].get("why", "")
+    return {key_of(capture, alert): alert["lunette"].get("why", "")
             for capture, (_, alerts) in told.items() for alert in alerts if SEVERITY[alert["alert"]["severity"]] in LOUD}
 
 
@@ -151,6 +154,17 @@ def test_no_judged_alert_is_lost(told):
     found = loud(told)
     judged = [tuple(row[column] for column in COLUMNS[:5]) for row in judgements()]
     assert not [key for key in judged if key not in found and (PCAPS / key[0]).is_file()]
+
+
+def test_all_in_one_run():
+    """A folder handed over as one: four collections of a thousand networks, whose addresses and clocks contradict each other. What a detector
+    remembers of one network makes nothing loud in the next. The fourth, tcpdump's odd packets, has nothing loud of its own."""
+    files = captures("ndpi", "ja4", "apple", "tcpdump")
+    done = subprocess.run([LUNETTE, "replay", "-s", SCRIPTS, "-q", "-o", "-", "--record", "alert", *files], capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    alerts = [json.loads(line) for line in done.stdout.splitlines()]
+    found = {key_of("", alert)[1:] for alert in alerts if SEVERITY[alert["alert"]["severity"]] in LOUD}
+    assert found == {tuple(row[column] for column in COLUMNS[1:5]) for row in judgements() if (PCAPS / row["capture"]).is_file()}
 
 
 def test_healthy_apple_devices_are_quiet(told):
@@ -188,5 +202,5 @@ def test_leads_are_few(told):
     for (detector, severity, title), count in by_rule.most_common():
         print(f"{count:5}  {severity:7} {detector:16} {title}")
     low = {rule: count for rule, count in by_rule.items() if rule[1] == "low"}
-    assert not {rule: count for rule, count in low.items() if count > 25}
-    assert not {rule: count for rule, count in by_capture.items() if rule[1] == "low" and count > 12}
+    assert not {rule: count for rule, count in low.items() if count > 10}
+    assert not {rule: count for rule, count in by_capture.items() if rule[1] == "low" and count > 4}

@@ -159,6 +159,26 @@ def test_empty_connections_to_one_port_are_no_walk(tmp_path):
     assert run(tmp_path, capture) == []
 
 
+def test_ports_that_answered_are_not_told_as_shut(tmp_path):
+    capture = Capture()
+    for i in range(15):
+        capture.tcp(1 + i, MAC, ELSEWHERE, 1000 + i).reset()
+    (alert,) = run(tmp_path, capture)
+    assert alert["severity"] == "medium" and "none opened and closed politely" in alert["why"]
+
+
+def test_passive_ftp_of_empty_folders_is_no_walk(tmp_path):
+    capture = Capture()
+    control = capture.tcp(1, MAC, ELSEWHERE, 21)
+    control.reply(b"220 ready\r\n").send(b"USER anonymous\r\n").reply(b"230 fine\r\n")
+    for i in range(15):
+        control.wait(2).send(b"EPSV\r\n").reply(b"229 (|||%d|)\r\n" % (50000 + i))
+        capture.tcp(3 + 2 * i, MAC, ELSEWHERE, 50000 + i).close(by_server=True)
+        control.send(b"LIST\r\n").reply(b"150 here\r\n226 done\r\n")
+    control.close()
+    assert not [alert for alert in run(tmp_path, capture) if alert["severity"] in ("medium", "high")]
+
+
 def test_udp_probe(tmp_path):
     capture = Capture()
     for second in (1, 1.001, 2, 3):
@@ -191,6 +211,15 @@ def test_bulk_upload(tmp_path):
     assert said(alerts)[1] == ("scp", "medium", "Files leave by ssh (scp, sftp, rsync)")
     assert alerts[1]["evidence"]["sent"] >= 300_000
     assert len(run(tmp_path, capture)) == 1  # below the threshold as shipped
+
+
+@pytest.mark.parametrize("name,severity", [("github.com", "low"), ("github.com.example.net", "medium")])
+def test_a_push_to_a_code_host_is_a_lead(tmp_path, name, severity):
+    capture = Capture()
+    capture.dns(0, MAC, "192.168.1.1", name, [ELSEWHERE])
+    session = ssh_handshake(capture.tcp(1, MAC, ELSEWHERE, 22))
+    session.send(bytes(300_000)).reply(bytes(400)).close()
+    assert said(run(tmp_path, capture, ssh_bulk=200_000))[1] == ("scp", severity, "Files leave by ssh (scp, sftp, rsync)")
 
 
 def typed(by_server, count=40, gap=1.0, echo=True):
