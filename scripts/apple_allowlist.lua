@@ -402,10 +402,10 @@ local groups = lunette.set.prefixes { "224.0.0.0/3", "ff00::/8" }
 
 lunette.on("flow", { client_local = true, server_local = false, proto = { "TCP", "UDP" } }, function(e)
     if groups:has(e, "server_ip") then return end
-    local client, name, address = e.client_ip, e.server_name, e.server_ip
-    local number, row = names.classify(name, address)
+    local client, name = e.client_ip, e.server_name
+    local number, row = names.classify(e)
     if not row and name then name = lunette.registrable(name) or name end
-    book.add(client, name or address, number, e.client_bytes, e.server_bytes)
+    book.add(client, name or e.server_ip, number, e.client_bytes, e.server_bytes)
     cards.touch(client)
     if row and row.category == "private-relay" then
         relay.add(client, name == "mask-api.icloud.com", e.proto == "UDP", e.client_bytes, e.server_bytes, e.start, e.finish)

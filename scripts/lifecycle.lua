@@ -59,6 +59,7 @@ local profile = profiles.new(lunette.set, lunette.tsv("lifecycle.tsv"))
 local names = apple_names.load(lunette)
 local MARKED = { "install", "first boot", "boot", "safari start", "steady" } -- phases that have marks
 local SAFARI_LEAD = 1 -- seconds from Safari's first connection to the first icon's hello
+local MOST_NAMES = 50000 -- of all sessions with an early phase together, about
 local EARLY = { install = true, ["first boot"] = true }
 local LUMPS = { "push", "time", "updates", "iCloud", "other Apple", "known third parties", "elsewhere" }
 local LUMP = {}
@@ -152,11 +153,18 @@ local function tell_vendor(address, session)
     }
 end
 
+-- Names that a session may have. An early phase is rare and lasts minutes, so all of its names are kept; if many hosts are in one at
+-- the same time, each has fewer, or strangers who play Mac could fill the memory.
+local function most_names(session)
+    if not session.kept then return tunables.names_undecided end
+    return math.max(tunables.names_undecided, math.min(tunables.names, MOST_NAMES / math.max(1, young:count())))
+end
+
 -- A name in a session: told at once in an early phase, remembered while the phase is not known.
 local function look_at(e, session, name, over)
     if name and session.seen[name] then return end
     if name then
-        if session.seen_count >= (session.kept and tunables.names or tunables.names_undecided) then return end
+        if session.seen_count >= most_names(session) then return end
         session.seen[name], session.seen_count = true, session.seen_count + 1
     end
     note_vendor(session, name)
@@ -554,7 +562,7 @@ lunette.on("flow", { client_local = true, server_local = false, proto = { "TCP",
     local step = session and step_at(session, e.start)
     local phase = step and step.phase
     if session and (not phase or EARLY[phase] or phase == "safari start" or (phase == "boot" and not session.kept)) then
-        local most = session.kept and tunables.names or tunables.names_undecided
+        local most = most_names(session)
         local own = step and step.book or session.book
         if step and not step.book and step ~= session.steps[1] then
             own = book.new()

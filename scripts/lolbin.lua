@@ -464,6 +464,7 @@ end)
 -- ---------------------------------------------------------------- ping
 
 local function check_tunnel(e, p)
+    if not echo_book.is_odd(p, tunables) then return end
     local tests, carried = echo_book.tests(p, tunables)
     if not carried and #tests < 2 then return end
     say(e, "ping", (carried or #tests >= 3) and "high" or "medium", {

@@ -94,10 +94,13 @@ local function warn_of_several(ip, v)
     }
 end
 
+local untold, untold_count = {}, 0 -- addresses whose card says something else by now
+
 local known = book.new(tunables.change, function(ip, v, is_news)
     if is_gathering then
         if v.is_first_several then warn_of_several(ip, v) end
-        return tell_fact(ip, v)
+        if not untold[ip] then untold[ip], untold_count = true, untold_count + 1 end
+        return
     end
     if not is_news then return end
     lunette.emit("host", { address = ip, kind = v.kind, system = v.system, version = v.version, model = v.model, name = v.name,
@@ -361,6 +364,21 @@ end)
 
 -- ---------------------------------------------------------------- all together
 
+local MOST_TOLD = 1000 -- cards a minute: a new host says something new with each of its first packets, and a card is read seldom
+
+local function tell_cards(most)
+    local list = {}
+    for ip in pairs(untold) do list[#list + 1] = ip end
+    table.sort(list)
+    for i = 1, math.min(#list, most) do
+        local ip = list[i]
+        local v = known.verdict(ip)
+        if v then tell_fact(ip, v) end
+        untold[ip] = nil
+    end
+    untold_count = #list - math.min(#list, most)
+end
+
 local function report()
     local rows = {}
     known.each(function(ip, v)
@@ -388,5 +406,11 @@ lunette.gather(function()
         if found then known.learn(key, found, said.rank or 2) end
         if said.machine then known.join(said.machine, key, said.addresses) end
     end)
-    lunette.on_end(report)
+    lunette.every(60, function()
+        if untold_count > 0 then tell_cards(MOST_TOLD) end
+    end)
+    lunette.on_end(function()
+        tell_cards(math.huge)
+        report()
+    end)
 end)

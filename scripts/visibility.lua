@@ -68,8 +68,7 @@ for name in ("tls quic ssh dtls"):gmatch("%S+") do encrypted[name] = true end
 for name in ("wireguard openvpn ike esp tailscale zerotier softether"):gmatch("%S+") do
     encrypted[name], tunnels[name] = true, true
 end
-local ech_names = {}
-for _, name in ipairs(tunables.ech_names) do ech_names[name] = true end
+local ech_names = lunette.set.strings(tunables.ech_names)
 
 local function zeroes()
     local list = {}
@@ -102,9 +101,7 @@ local function counts_of(e)
     return counts
 end
 
-local function is_relay(name)
-    return name:find("^mask%.icloud%.com$") or name:find("^mask%-h2%.icloud%.com$") or name:find("%.mask%.apple%-dns%.net$")
-end
+local relay_names = lunette.set.domains { "=mask.icloud.com", "=mask-h2.icloud.com", "mask.apple-dns.net" }
 
 -- Without a flow (or with more flows than there is memory for) there is nowhere to write it.
 lunette.on("vpn", function(e)
@@ -119,21 +116,31 @@ end)
 -- Multicast and broadcast are nobody outside: Bonjour and DHCP ask no DNS first.
 local groups = lunette.set.prefixes { "224.0.0.0/3", "ff00::/8" }
 
+-- "midstream, one-sided" → what is in it. There are 32 such texts at most, so each is read once.
+local parts_of = {}
+local function read_partial(partial)
+    local parts = {}
+    for word in partial:gmatch("[%a-]+") do parts[word] = true end
+    parts_of[partial] = parts
+    return parts
+end
+
 local function count_partial(counts, e, clear)
     local partial = e.partial
     if not partial then return end
-    if partial:find("one-sided", 1, true) then
+    local parts = parts_of[partial] or read_partial(partial)
+    if parts["one-sided"] then
         counts[ONE_SIDED] = counts[ONE_SIDED] + 1
         if e.proto == "TCP" then counts[ONE_SIDED_TCP] = counts[ONE_SIDED_TCP] + 1 end
     end
-    if partial:find("midstream", 1, true) then counts[MIDSTREAM] = counts[MIDSTREAM] + 1 end
-    if partial:find("gaps", 1, true) then counts[GAPS] = counts[GAPS] + 1 end
+    if parts.midstream then counts[MIDSTREAM] = counts[MIDSTREAM] + 1 end
+    if parts.gaps then counts[GAPS] = counts[GAPS] + 1 end
     if e.gap_bytes > 0 then -- bytes that were cut off are among them
         counts[MISSING] = counts[MISSING] + 1
         counts[GAP_BYTES] = counts[GAP_BYTES] + e.gap_bytes
     end
-    if partial:find("dropped", 1, true) then counts[DROPPED] = counts[DROPPED] + 1 end
-    if partial:find("cut", 1, true) then
+    if parts.dropped then counts[DROPPED] = counts[DROPPED] + 1 end
+    if parts.cut then
         counts[CUT] = counts[CUT] + 1
         if clear then counts[CUT_CLEAR] = counts[CUT_CLEAR] + 1 end
     end
@@ -141,7 +148,7 @@ end
 
 lunette.on("flow", function(e)
     local counts = counts_of(e)
-    local mark, protocol, name = marks:of(e), e.app_proto, e.server_name
+    local mark, protocol, source = marks:of(e), e.app_proto, e.name_source
     local bytes = e.client_bytes + e.server_bytes
     local tunnel = mark and mark.vpn or tunnels[protocol]
     local sealed = tunnel or encrypted[protocol]
@@ -161,15 +168,15 @@ lunette.on("flow", function(e)
     if mark and mark.dns then counts[HIDDEN_DNS] = counts[HIDDEN_DNS] + 1 end
     if protocol == "dns" and e.client_local then counts[DNS] = counts[DNS] + 1 end
     if e.program then counts[PROGRAM] = counts[PROGRAM] + 1 end
-    if name and is_relay(name) then
+    if source and relay_names:has(e, "server_name") then
         counts[RELAY] = counts[RELAY] + 1
         counts[RELAY_BYTES] = counts[RELAY_BYTES] + bytes
     end
     if e.client_local and not e.server_local and (e.proto == "TCP" or e.proto == "UDP") and protocol ~= "dns"
         and not groups:has(e, "server_ip") then
         counts[OUTSIDE] = counts[OUTSIDE] + 1
-        if name then counts[NAMED] = counts[NAMED] + 1 end
-        if e.name_source == "dns" then counts[BY_DNS] = counts[BY_DNS] + 1 end
+        if source then counts[NAMED] = counts[NAMED] + 1 end
+        if source == "dns" then counts[BY_DNS] = counts[BY_DNS] + 1 end
     end
     count_partial(counts, e, not sealed)
 end)
@@ -180,7 +187,7 @@ lunette.on("tls", { has_client_hello = true }, function(e)
     if e.server_version == 0x304 then counts[TLS13_BARE] = counts[TLS13_BARE] + 1 end
     if not e.ech then return end
     counts[ECH] = counts[ECH] + 1
-    if e.sni and ech_names[e.sni] then counts[ECH_USED] = counts[ECH_USED] + 1 end
+    if ech_names:has(e, "sni") then counts[ECH_USED] = counts[ECH_USED] + 1 end
 end)
 
 lunette.on("quic", function(e)
@@ -193,7 +200,7 @@ end)
 
 lunette.on("flow_start", function(e)
     local late = e.clock - e.time
-    if late < 1 then return end
+    if late < 1 then return end -- nearly all
     local counts = counts_of(e)
     counts[LATE] = counts[LATE] + 1
     if late > counts[LATEST] then counts[LATEST] = late end

@@ -123,6 +123,7 @@ return function(inside)
     end
     local function quoted(value)
         value = cut(value)
+        if not value:find('[%c"\\\127-\255]') then return '"' .. value .. '"' end -- nearly all
         local escaped = is_utf8(value) and '[%c"\\\127]' or '[%c"\\\127-\255]'
         return '"' .. value:gsub(escaped, function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
     end

@@ -1,7 +1,7 @@
 -- What the ledger says of each host, as facts for its card: by purpose, and by name for those who are neither Apple's nor known.
 --
--- Each minute the hosts of which something changed are told of, a thousand at most, since a sensor must not stand still for all of ten
--- thousand; the others have their turn in the next minutes. Names of strangers are found by a walk through all accounts: when there are many of these, the
+-- Every ten minutes a round begins over the hosts of which something changed: a thousand a minute, since a sensor must not stand still for
+-- all of ten thousand. (What a card says is read seldom, and costs some tables for each host.) Names of strangers are found by a walk through all accounts: when there are many of these, the
 -- card has sums until the end.
 
 local lunette = require "lunette"
@@ -10,6 +10,7 @@ local ledger = require "ledger"
 local MANY_ACCOUNTS = 5000 -- from here on no walks before the end
 local MOST_HOSTS = 20000   -- of which changes are noted in one round
 local AT_ONCE = 1000       -- hosts told of in one turn
+local TURNS = 10           -- from the beginning of a round to the next
 local LINE = 8             -- entries of a fact's line …
 local DETAILS = 12         -- … and of its details
 
@@ -32,6 +33,7 @@ return function(book, relay, accounts)
     local dirty, noted = {}, 0    -- hosts of which the card must say something else
     local waiting, at = {}, 1     -- those of the round that is told now, and the next one of them
     local unnamed = {}            -- hosts with strangers whose names are to be told
+    local rest = 1                -- turns until the next round may begin
 
     function object.touch(host)
         if dirty[host] or noted >= MOST_HOSTS then return end
@@ -72,8 +74,10 @@ return function(book, relay, accounts)
 
     -- Once a minute: the next hosts of a round, or of a new one.
     function object.turn()
+        rest = rest - 1
         if at > #waiting then
-            if noted == 0 then return end
+            if noted == 0 or rest > 0 then return end
+            rest = TURNS
             begin_round()
         end
         tell_next(AT_ONCE)

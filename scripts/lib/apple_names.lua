@@ -84,12 +84,12 @@ function names.new(set, tables)
         end
     end
 
-    -- Number of the category that a connection belongs to, and its row.
-    function object.classify(name, address)
-        local number = name and domains:find(name)
-        if not number then return apple_blocks:has(address) and by_address or elsewhere end
+    -- Number of the category that a flow's connection belongs to, and its row. Makes no strings of the event's name and address.
+    function object.classify(e)
+        local number = domains:find(e, "server_name")
+        if not number then return apple_blocks:has(e, "server_ip") and by_address or elsewhere end
         local row = rows[number]
-        if row.owner ~= "apple" and apple_blocks:has(address) then return row.at_apple, row end
+        if row.owner ~= "apple" and apple_blocks:has(e, "server_ip") then return row.at_apple, row end
         return row.at_others, row
     end
 

@@ -7,6 +7,9 @@
 
 local certificates = {}
 
+local NOBODY = {}
+local REMEMBERED = 1000
+
 -- The value of one attribute of a name as OpenSSL prints it: "CN=…, O=Apple Inc., C=US". \, stands for a comma in a value.
 local function attribute(text, key)
     text = (", " .. text):gsub("\\,", "\0")
@@ -20,15 +23,29 @@ function certificates.common_name(subject) return subject and attribute(subject,
 function certificates.new(rows)
     local object = {}
 
-    -- kind (apple, used, public, product, debug) and who; nil for an issuer that is in no list.
-    function object.issuer(issuer)
+    local function find_row(issuer)
         local organisation, common = attribute(issuer, "O") or "", attribute(issuer, "CN") or ""
         local text = (organisation .. "\n" .. common):lower()
         for _, row in ipairs(rows) do
             if text:find(row.text, 1, true) and (row.kind ~= "apple" or (organisation:lower() == row.text and common:find("^Apple "))) then
-                return row.kind, row.what
+                return row
             end
         end
+        return NOBODY
+    end
+
+    -- Issuers are few: each is looked for once. Forgotten all at once when there are many, as somebody who makes them up has.
+    local found, count = {}, 0
+
+    -- kind (apple, used, public, product, debug) and who; nil for an issuer that is in no list.
+    function object.issuer(issuer)
+        local row = found[issuer]
+        if not row then
+            row = find_row(issuer)
+            if count >= REMEMBERED then found, count = {}, 0 end
+            found[issuer], count = row, count + 1
+        end
+        return row.kind, row.what
     end
 
     -- How one calls an issuer: its common name or organisation.

@@ -44,6 +44,12 @@ function book.note(p, echo)
     return layout
 end
 
+-- Will any of the tests below say something? Asked for each echo, of which nearly all are dull.
+function book.is_odd(p, limits)
+    return p.foreign >= limits.ping_foreign or p.mismatch >= limits.ping_mismatch or p.same_sequence >= limits.ping_same_sequence or p.ipv4 >= 3
+        or p.ptunnel > 0 or p.replies > 2 * p.requests + 5
+end
+
 -- limits: ping_foreign, ping_mismatch, ping_same_sequence. Gives a list of sentences and whether a carried packet was seen.
 function book.tests(p, limits)
     local list = {}

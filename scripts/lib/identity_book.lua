@@ -266,6 +266,12 @@ function book.new(change, tell)
         if v then tell(ip, v, true) end
     end
 
+    -- What is known of a host now, or nil.
+    function object.verdict(ip)
+        local host = hosts:get(ip)
+        return host and verdict_of(ip, host)
+    end
+
     -- fn(ip, verdict) for each host of which something is known.
     function object.each(fn)
         for ip, host in hosts:each() do

@@ -7,6 +7,7 @@
 local book = {}
 
 local MOST_TOOLS, MOST_PLACES, MOST_CHANGED = 24, 64, 5000
+local MOST_IN_ALL = 128 -- places of one host: with 5000 hosts some 120 MB, if strangers take pains
 local LONGEST = 120 -- bytes of a name: agents, banners and programs' names come from strangers
 
 -- For the workers, a function that sends: a host used a tool; place is where to, or nil.
@@ -23,7 +24,7 @@ function book.new(map)
     function self.note(host, label, place)
         local entry = map:get(host)
         if not entry then
-            entry = { tools = {}, order = {} }
+            entry = { tools = {}, order = {}, places = 0 }
             map:set(host, entry)
         end
         local tool = entry.tools[label]
@@ -34,8 +35,9 @@ function book.new(map)
             entry.order[#entry.order + 1] = label
         end
         tool.times = tool.times + 1
-        if place and tool.hosts < MOST_PLACES and not tool.places[place] then
+        if place and tool.hosts < MOST_PLACES and (entry.places or 0) < MOST_IN_ALL and not tool.places[place] then
             tool.places[place], tool.hosts = true, tool.hosts + 1
+            entry.places = (entry.places or 0) + 1
         end
         if not changed[host] and changes < MOST_CHANGED then changed[host], changes = true, changes + 1 end
     end

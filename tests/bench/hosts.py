@@ -2,12 +2,16 @@
 """Measures what detectors remember of each host, and of each name that a host calls. Prints a table.
 
     tests/bench/hosts.py --build build [--hosts 10000] [--names 20] [--scripts scripts] [--work FOLDER]
+    tests/bench/hosts.py --build build --hostile [--hosts 25000] [--names 12]
 
 Four captures are made from nothing: few and many hosts, with few and many names each. A host asks DNS for
 each name and opens a TLS connection to it. `lunette profile` tells the memory of each detector at the end; a host
 costs the difference between many and few hosts with few names, divided by the hosts; a (host, name) pair the difference between
 many and few names. Pairs are told twice: with names that all hosts share, as in an office, and with names of their own,
 which is the worst that strangers can do. Beyond its bounds a detector forgets, so a figure may be less than an entry.
+
+With --hostile there is one capture of more hosts than any detector remembers, each with names of its own of 250 bytes, and the usual bound
+of memory (--script-memory): whoever goes over it is switched off, and the exit code is 1.
 """
 
 import argparse
@@ -28,6 +32,7 @@ import wire  # noqa: E402
 FEW_HOSTS, FEW_NAMES = 1000, 2
 RESOLVER, STEP = 0x0A000001, 0.0004
 NAME = "n%07d.example.org"  # of one length, so that it can be written over in a template
+LONG_NAME = ".".join(["n%07d", "a" * 60, "b" * 60, "c" * 60, "d" * 40, "example.org"])
 SYN_OPTIONS = (wire.option_mss(1460) + b"\1" + wire.option_window_scale(6) + b"\1\1" + wire.option_timestamps(1, 0) +
                b"\4\2\0\0")
 
@@ -68,9 +73,9 @@ def of_tcp(up, seq, ack, flags, options=b"", payload=b""):
     return Template(up, lambda a, b: wire.tcp(a, b, *ports, seq, ack, flags, 65535, options, payload), 6)
 
 
-def conversation():
+def conversation(name_form):
     """DNS, then TLS: what is said for each name."""
-    rng, name = random.Random(1), NAME % 0
+    rng, name = random.Random(1), name_form % 0
     hello, session = tls.client_hello("apple-2023", rng, name)
     answer = tls.server_hello(rng, session) + tls.sealed(rng, 1100)
     ask, reply = of_udp(True, 53, dns(name, False)), of_udp(False, 53, dns(name, True))
@@ -86,8 +91,8 @@ def conversation():
     return (ask, reply), segments
 
 
-def make(path, hosts, names, shared):
-    lookups, segments = conversation()
+def make(path, hosts, names, shared, name_form=NAME):
+    lookups, segments = conversation(name_form)
     time = 1_700_000_000.0
     with open(path, "wb") as out:
         out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
@@ -113,40 +118,60 @@ def make(path, hosts, names, shared):
                     put(template.made(client, server, port, number))
 
 
-def memory(build, scripts, path):
-    command = [str(build / "lunette"), "profile", "--json", "-s", str(scripts), "--script-memory", "4096", str(path)]
+def memory(build, scripts, path, bound=4096):
+    """Bytes of each detector, its part that gathers by itself; and what was said meanwhile."""
+    command = [str(build / "lunette"), "profile", "--json", "-s", str(scripts), "--script-memory", str(bound), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if not done.stdout:
         sys.exit(done.stderr)
-    return {detector["name"]: detector["memory"] for detector in json.loads(done.stdout)["detectors"]}
+    parts = json.loads(done.stdout)["detectors"]
+    return {part["name"] + (" (gathers)" if part["stage"] == "gather" else ""): part["memory"] for part in parts}, done.stderr
+
+
+def hostile(options, work):
+    path = work / "hosts-hostile.pcap"
+    make(path, options.hosts, options.names, False, LONG_NAME)
+    found, said = memory(options.build, options.scripts, path, 256)
+    path.unlink()
+    print(f"{options.hosts} hosts with {options.names} names each of {len(LONG_NAME % 0)} bytes; at most 256 MiB")
+    for name, used in found.items():
+        print(f"{name:28} {used / 2**20:8.1f} MiB")
+    off = [line for line in said.splitlines() if "switched off" in line]
+    print("\n".join(off) or "none was switched off")
+    return 1 if off else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, required=True, help="build folder")
-    parser.add_argument("--hosts", type=int, default=10_000)
-    parser.add_argument("--names", type=int, default=20)
+    parser.add_argument("--hosts", type=int)
+    parser.add_argument("--names", type=int)
+    parser.add_argument("--hostile", action="store_true", help="is any detector switched off by what strangers do?")
     parser.add_argument("--scripts", type=pathlib.Path, default=ROOT / "scripts")
     parser.add_argument("--work", type=pathlib.Path, help="folder for the made captures (else a temporary one)")
     options = parser.parse_args()
+    options.hosts = options.hosts or (25_000 if options.hostile else 10_000)
+    options.names = options.names or (12 if options.hostile else 20)
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or pathlib.Path(temporary)
+        if options.hostile:
+            return hostile(options, work)
         cases = {"few": (FEW_HOSTS, FEW_NAMES, True), "hosts": (options.hosts, FEW_NAMES, True),
                  "shared": (options.hosts, options.names, True), "own": (options.hosts, options.names, False)}
         found = {}
         for name, (hosts, names, shared) in cases.items():
             path = work / f"hosts-{name}.pcap"
             make(path, hosts, names, shared)
-            found[name] = memory(options.build, options.scripts, path)
+            found[name], _ = memory(options.build, options.scripts, path)
             path.unlink()
     pairs = options.hosts * (options.names - FEW_NAMES)
     print(f"{options.hosts} hosts; bytes\n")
-    print(f"{'detector':20} {'a host':>8} {'a pair, names shared':>22} {'a pair, own names':>19} {'in all, MiB':>12}")
+    print(f"{'detector':24} {'a host':>8} {'a pair, names shared':>22} {'a pair, own names':>19} {'in all, MiB':>12}")
     for name in found["few"]:
         host = (found["hosts"][name] - found["few"][name]) / (options.hosts - FEW_HOSTS)
         pair = [(found[case][name] - found["hosts"][name]) / pairs for case in ("shared", "own")]
-        print(f"{name:20} {host:8.0f} {pair[0]:22.0f} {pair[1]:19.0f} {found['own'][name] / 2**20:12.1f}")
+        print(f"{name:24} {host:8.0f} {pair[0]:22.0f} {pair[1]:19.0f} {found['own'][name] / 2**20:12.1f}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

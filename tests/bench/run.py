@@ -67,6 +67,8 @@ class Bench:
         self.options, self.work = options, pathlib.Path(work)
         self.build = pathlib.Path(options.build).resolve()
         self.before = pathlib.Path(options.before).resolve() if options.before else None
+        self.scripts = ROOT / "scripts"
+        self.before_scripts = pathlib.Path(options.before_scripts).resolve() if options.before_scripts else self.scripts
         self.found = {}
 
     def program(self, name):
@@ -87,23 +89,32 @@ class Bench:
 
     # ------------------------------------------------------------ the whole program against others
 
-    def replay_jobs(self, mix):
-        lunette = [str(self.build / "lunette"), "replay"]
-        scripts = [str(ROOT / "scripts" / f"{name}.lua") for name in ("apple_allowlist", "beacon", "lolbin")]
-        detectors = [word for script in scripts for word in ("-s", script)]
+    def lunette_jobs(self, build, folder, mix):
+        """With all detectors of the folder, however many it has."""
+        lunette = [str(build / "lunette"), "replay"]
+        scripts = sorted(folder.glob("*.lua"))
+        detectors = [word for script in scripts for word in ("-s", str(script))]
+        tiny = str(ROOT / "examples" / "document.pcapng.gz")
         jobs = {
-            "lunette, three detectors": [*lunette, "-q", *detectors, mix],
+            "lunette, all detectors": [*lunette, "-q", *detectors, mix],
             "lunette, no scripts": [*lunette, "-q", "--no-scripts", mix],
             "lunette, no scripts, with summary": [*lunette, "--no-scripts", mix],
-            "lunette, three detectors, records": [*lunette, "-q", *detectors, "-o", "/dev/null", mix],
-            "lunette, three detectors, 2 workers": [*lunette, "-q", "-w", "2", *detectors, mix],
-            "tcpdump -nn --count": ["tcpdump", "-nn", "-r", mix, "--count"],
-            "ndpiReader -q": ["ndpiReader", "-i", mix, "-q"],
+            "lunette, all detectors, records": [*lunette, "-q", *detectors, "-o", "/dev/null", mix],
+            "lunette, all detectors, 2 workers": [*lunette, "-q", "-w", "2", *detectors, mix],
+            "lunette, all detectors, tiny capture": [*lunette, "-q", *detectors, tiny],
         }
+        if self.options.each:
+            for script in scripts:
+                jobs[f"lunette, {script.stem}"] = [*lunette, "-q", "-s", str(script), mix]
+        return jobs
+
+    def replay_jobs(self, mix):
+        jobs = self.lunette_jobs(self.build, self.scripts, mix)
         if self.before:
-            for name, command in list(jobs.items()):
-                if command[0] == lunette[0]:
-                    jobs[f"{name}: before"] = [str(self.before / "lunette"), *command[1:]]
+            for name, command in self.lunette_jobs(self.before, self.before_scripts, mix).items():
+                jobs[f"{name}: before"] = command
+        jobs["tcpdump -nn --count"] = ["tcpdump", "-nn", "-r", mix, "--count"]
+        jobs["ndpiReader -q"] = ["ndpiReader", "-i", mix, "-q"]
         for peer in ("tcpdump", "ndpiReader"):
             if not shutil.which(peer):
                 print(f"skipped: {peer} is not installed")
@@ -118,15 +129,15 @@ class Bench:
         self.found["replay"] = {name: {"seconds": values} for name, values in totals.items()}
         tcpdump = medians.get("tcpdump -nn --count")
         print(f"\n{mix.stat().st_size / 1e6:.0f} MB of mixed traffic, CPU seconds, median of {self.options.repeats}")
-        print(f"{'':38}{'seconds':>8}  {'spread':>11}{'user':>7}{'system':>8}{'MB/s':>7}  × tcpdump")
+        print(f"{'':46}{'seconds':>8}  {'spread':>11}{'user':>7}{'system':>8}{'MB/s':>7}  × tcpdump")
         for name, values in totals.items():
             user, system = (statistics.median(part) for part in zip(*results[name]))
             ratio = f"{medians[name] / tcpdump:10.2f}" if tcpdump else ""
             rate = mix.stat().st_size / 1e6 / medians[name]
-            print(f"{name:38}{medians[name]:8.2f}  {spread(values):>11}{user:7.2f}{system:8.2f}{rate:7.0f}  {ratio}")
+            print(f"{name:46}{medians[name]:8.2f}  {spread(values):>11}{user:7.2f}{system:8.2f}{rate:7.0f}  {ratio}")
         if tcpdump:
-            ratio = medians["lunette, three detectors"] / tcpdump
-            print(f"at most 1.5 × tcpdump with three detectors: {ratio:.2f}, {MARK[ratio <= 1.5]}")
+            ratio = medians["lunette, all detectors"] / tcpdump
+            print(f"at most 1.5 × tcpdump with all detectors: {ratio:.2f}, {MARK[ratio <= 1.5]}")
         self.compare(medians)
 
     # --------------------------------------------------------------------- packets and flows
@@ -169,6 +180,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=ROOT / "build", help="build folder with target bench's programs")
     parser.add_argument("--before", help="build folder of an older state: its programs take turns with this one's")
+    parser.add_argument("--before-scripts", help="its detectors (default: this state's, which an old build may not load)")
+    parser.add_argument("--each", action="store_true", help="each detector by itself as well")
     parser.add_argument("--bytes", type=float, default=1e9, help="size of the mix (default 1e9)")
     parser.add_argument("--repeats", type=int, default=5, help="measured turns (default 5, at least 3)")
     parser.add_argument("--work", help="keep the made captures in this folder and use them again")

@@ -18,10 +18,22 @@ static const char jit_watch[] =
     "    local info = util.funcinfo(func)\n"
     "    return info.source and info.source:gsub('^[=@]', '') or 'C'\n"
     "end\n"
+    /* Was it a handler's code that was being compiled? Timers are called from the loops, too. */
+    "local function in_handler()\n"
+    "    for level = 2, 60 do\n"
+    "        local info = debug.getinfo(level, 'S')\n"
+    "        if not info or info.source == '=timers.lua' then return false end\n"
+    "        if info.source:find('^=loop over ') then return true end\n"
+    "    end\n"
+    "end\n"
     "jit.attach(function(what, trace, func, _, parent)\n"
     "    if what == 'abort' and has_names then\n"
     "        local reason = vmdef.traceerr[parent] or '?'\n" /* of an abort, the code stands there */
     "        aborted[reason] = (aborted[reason] or 0) + 1\n"
+    "        if reason:find('return to lower frame', 1, true) and in_handler() then\n"
+    "            reason = 'in a handler: return to lower frame'\n"
+    "            aborted[reason] = (aborted[reason] or 0) + 1\n"
+    "        end\n"
     "    end\n"
     "    if what == 'start' then\n"
     "        where[trace] = not parent and place(func) or nil\n" /* side traces have a parent */
