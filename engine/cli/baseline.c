@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/baseline_feed.h"
 #include "cli/baseline_options.h"
 #include "cli/print.h"
@@ -9,12 +10,16 @@
 #include "output/profile_compare.h"
 #include "output/profile_file.h"
 #include "output/profile_print.h"
+#include "output/writer.h"
 #include "sensor/home.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char about[] =
@@ -107,20 +112,34 @@ static int collect(struct baseline_options *o, const struct invocation *files, s
 
 /* ── learn ───────────────────────────────────────────────────────── */
 
+/* 0, or why not. */
+static int fill_file(const char *path, int flags, const struct buffer *b) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | flags, 0666);
+    if (fd < 0) return errno;
+    int failure = write_whole(fd, b->at, b->length);
+    if (!failure && fsync(fd) < 0 && errno != EINVAL && errno != ENOTSUP)
+        failure = errno; /* a pipe has none */
+    if (close(fd) < 0 && !failure) failure = errno;
+    return failure;
+}
+
+/* A file is written aside, so that the earlier one stays whole until then; where a link leads to is what is
+ * replaced, and what is no file (a pipe, a device) is written to. */
 static int write_file(const char *path, const struct buffer *b, struct error *err) {
-    char aside[4096];
-    int length = snprintf(aside, sizeof aside, "%s.new", path);
-    if (length < 0 || (size_t)length >= sizeof aside) return error_set(err, "%s: the path is too long", path);
-    FILE *file = fopen(aside, "w");
-    if (!file) return error_set(err, "%s: %s", aside, strerror(errno));
-    bool whole = fwrite(b->at, 1, b->length, file) == b->length;
-    whole = fflush(file) == 0 && whole && fsync(fileno(file)) == 0;
-    int why = errno;
-    whole = fclose(file) == 0 && whole;
-    if (whole && rename(aside, path) == 0) return 0;
-    if (whole) why = errno;
+    char target[PATH_MAX], aside[PATH_MAX + 8];
+    struct stat status;
+    if (strlen(path) >= sizeof target) return error_set(err, "%.60s…: the path is too long", path);
+    if (!realpath(path, target)) text_copy(target, sizeof target, path);
+    if (stat(target, &status) == 0 && !S_ISREG(status.st_mode)) {
+        int failure = fill_file(target, 0, b);
+        return failure ? error_set(err, "%s: %s", path, strerror(failure)) : 0;
+    }
+    snprintf(aside, sizeof aside, "%s.new", target);
+    int failure = fill_file(aside, O_NOFOLLOW, b);
+    if (!failure && rename(aside, target) == 0) return 0;
+    if (!failure) failure = errno;
     unlink(aside);
-    return error_set(err, "%s: %s", path, strerror(why));
+    return error_set(err, "%s: %s", path, strerror(failure));
 }
 
 static int put_profile(const struct baseline_options *o, const struct profile *profile, struct error *err) {

@@ -114,6 +114,7 @@ void card_tell(struct card *card, const struct fact *fact, nanoseconds since) {
         known->second_hand &= fact->second_hand;
         return;
     }
+    if (!known && !fact->text[0] && card->fact_count == CARD_TOPICS) return; /* no news, and no room for it */
     struct card_fact *made = fact_new(fact, same_text && known->since < since ? known->since : since);
     if (!made) return;
     if (known)

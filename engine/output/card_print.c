@@ -13,7 +13,7 @@ static void put_line(struct buffer *b, const struct terminal_style *style, const
     uint32_t column = LABELS + (uint32_t)strlen(label);
     buffer_fill(b, ' ', LABELS);
     terminal_ink(b, style, INK_DIM);
-    buffer_string(b, label);
+    terminal_safe(b, label, strlen(label));
     terminal_ink(b, style, INK_PLAIN);
     uint32_t gap = column + 1 < TEXTS ? TEXTS - column : 2;
     buffer_fill(b, ' ', gap);

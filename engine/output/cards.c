@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -19,6 +20,7 @@ struct cards {
     pthread_mutex_t mutex;
     uint32_t most_hosts;
     size_t most_bytes;
+    uint64_t seed; /* nobody outside can aim addresses at one bucket */
     struct card_figures figures;
     struct card_line lines[LISTS]; /* [card_says()] */
     struct card *buckets[BUCKETS];
@@ -28,6 +30,7 @@ struct cards *cards_new(uint32_t hosts, size_t bytes) {
     struct cards *cards = calloc(1, sizeof *cards);
     if (!cards) return NULL;
     pthread_mutex_init(&cards->mutex, NULL);
+    if (getrandom(&cards->seed, sizeof cards->seed, GRND_NONBLOCK) < 0) cards->seed = (uintptr_t)cards;
     cards->most_hosts = hosts;
     cards->most_bytes = bytes;
     return cards;
@@ -47,7 +50,8 @@ void cards_free(struct cards *cards) {
 /* ── the table; under the lock ───────────────────────────────────── */
 
 static struct card **bucket_of(struct cards *cards, const struct ip *address) {
-    return &cards->buckets[XXH3_64bits(address->bytes, sizeof address->bytes) % BUCKETS];
+    uint64_t hash = XXH3_64bits_withSeed(address->bytes, sizeof address->bytes, cards->seed);
+    return &cards->buckets[hash % BUCKETS];
 }
 
 static void line_leave(struct cards *cards, struct card *card, bool says) {

@@ -201,12 +201,15 @@ static int compare_times(const void *a, const void *b) {
     return *x < *y ? -1 : *x > *y;
 }
 
+static void keep_earliest(struct collect_rhythm *rhythm) {
+    if (rhythm->count <= COLLECT_STARTS_MAX) return;
+    qsort(rhythm->starts, rhythm->count, sizeof *rhythm->starts, compare_times);
+    rhythm->count = COLLECT_STARTS_MAX;
+}
+
 /* The earliest COLLECT_STARTS_MAX are kept, in whatever order they come. */
 static void add_start(struct profile_collector *c, struct collect_rhythm *rhythm, nanoseconds time) {
-    if (rhythm->count == 2 * COLLECT_STARTS_MAX) {
-        qsort(rhythm->starts, rhythm->count, sizeof *rhythm->starts, compare_times);
-        rhythm->count = COLLECT_STARTS_MAX;
-    }
+    if (rhythm->count == 2 * COLLECT_STARTS_MAX) keep_earliest(rhythm);
     if (rhythm->count == rhythm->room) {
         uint32_t more = rhythm->room ? rhythm->room * 2 : 4;
         nanoseconds *moved = realloc(rhythm->starts, more * sizeof *moved);
@@ -447,6 +450,7 @@ void collector_settle(struct profile_collector *c) {
         kept[cells++] = c->cells[i];
     }
     for (uint32_t i = 0; i < c->rhythm_count; i++) {
+        keep_earliest(&c->rhythms[i]);
         if (present[c->rhythms[i].host])
             c->rhythms[rhythms++] = c->rhythms[i];
         else

@@ -164,6 +164,9 @@ static int read_figures(struct reading *r, char *const *cells, struct profile_ro
     if (read_three(r, cells, DOWN, row->down) < 0) return -1;
     if (read_gap(r, cells, GAP, &row->gap) < 0 || read_gap(r, cells, GAP_SPREAD, &row->gap_spread) < 0)
         return -1;
+    if (isnan(row->gap) != isnan(row->gap_spread))
+        return complain(r, "gap, gap_spread: expected two numbers or two '-', got '%.20s' and '%.20s'",
+                        cells[GAP], cells[GAP_SPREAD]);
     if (when_read(cells[FIRST_SEEN], strlen(cells[FIRST_SEEN]), &row->first_seen)) return 0;
     return complain(r, "first_seen: expected a time such as 2024-06-11T08:00:00Z, got '%.40s'",
                     cells[FIRST_SEEN]);

@@ -265,7 +265,10 @@ static int learn_rows(struct making *m) {
         const struct profile_row *before = &m->earlier->rows[i];
         struct profile fresh = {.rows = m->out->rows, .row_count = fresh_rows};
         if (profile_find(&fresh, before->kind, before->key)) continue;
-        if (copy_row(m, before) < 0) return -1;
+        if (m->out->row_count >= PROFILE_ROWS_MAX)
+            m->out->left_out++;
+        else if (copy_row(m, before) < 0)
+            return -1;
     }
     profile_sort(m->out);
     drop_asked_and_called(m->out);
@@ -297,6 +300,8 @@ int profile_learn(struct profile_collector *collector, const struct profile *ear
     if (outcome == 0) outcome = find_known(&m);
     if (outcome == 0) outcome = learn_rows(&m);
     if (outcome == 0) outcome = learn_hosts(&m);
+    for (size_t i = 0; outcome == 0 && i < out->row_count; i++) /* hosts beyond the bound are in no list */
+        if (out->rows[i].hosts > out->host_count) out->rows[i].hosts = (uint32_t)out->host_count;
     if (outcome == 0) outcome = learn_sources(&m);
     if (outcome == 0 && earlier) join_times(out, earlier);
     profile_sort(out);

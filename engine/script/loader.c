@@ -156,8 +156,8 @@ struct custom_kind *script_loader_event(void *context, const char *name, const c
             for (uint32_t i = 0; i < loader->paths->count && *near_count < CUSTOM_KINDS; i++)
                 near[(*near_count)++] = loader->names[i];
             error_set(err,
-                      "there is no event '%s': no script %s.lua was named, and none lies beside this file or "
-                      "comes along",
+                      "there is no event '%s': no script %s.lua was named, and none lies beside those that "
+                      "were, or comes along",
                       name, script);
             return NULL;
         }

@@ -310,6 +310,20 @@ lunette.on("flow", function() end)
     assert done.returncode == 0 and f"name: 1 of 1, {expected} bytes" in done.stderr.decode()
 
 
+def test_what_is_no_file_is_written_to_and_links_stay(tmp_path, small):
+    """A device or a pipe must not be replaced by a file: as root that would take /dev/null away."""
+    target, link = tmp_path / "target.tsv", tmp_path / "link.tsv"
+    target.write_text("earlier")
+    link.symlink_to(target)
+    baseline("learn", "-o", link, FIRST)
+    assert link.is_symlink() and target.read_text() == small.read_text()
+    assert baseline("learn", "-o", "/dev/stdout", FIRST).stdout.decode() == small.read_text()
+    link.unlink()
+    link.symlink_to("/dev/full")
+    assert "No space left" in baseline("learn", "-o", link, FIRST, code=1).stderr.decode()
+    assert link.is_symlink() and not (tmp_path / "link.tsv.new").exists()
+
+
 # ------------------------------------------------------------------ wrong use
 def test_what_cannot_be_learnt_from(tmp_path):
     empty, text, nothing = tmp_path / "empty", tmp_path / "text", tmp_path / "nothing.pcap"

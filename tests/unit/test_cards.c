@@ -142,6 +142,20 @@ static void the_seventeenth_topic_takes_the_oldest_ones_place(void **state) {
     cards_free(cards);
 }
 
+static void what_was_never_told_costs_nothing_to_take_back(void **state) {
+    (void)state;
+    struct cards *cards = cards_new(100, CARDS_BYTES);
+    char topic[16];
+    for (int i = 0; i < 16; i++) {
+        snprintf(topic, sizeof topic, "topic%02d", i);
+        tell(cards, 1, topic, "x", i);
+    }
+    tell(cards, 1, "one more", "", 60);
+    assert_says(cards, "\"topic00\"", true);
+    assert_int_equal(cards_figures(cards).dropped, 0);
+    cards_free(cards);
+}
+
 /* ── findings and programs ───────────────────────────────────────── */
 
 static void findings_are_counted_by_title(void **state) {
@@ -413,6 +427,7 @@ int main(void) {
         cmocka_unit_test(told_again_it_costs_no_memory),
         cmocka_unit_test(topics_come_in_the_order_of_the_card),
         cmocka_unit_test(the_seventeenth_topic_takes_the_oldest_ones_place),
+        cmocka_unit_test(what_was_never_told_costs_nothing_to_take_back),
         cmocka_unit_test(findings_are_counted_by_title),
         cmocka_unit_test(the_least_severe_finding_gives_way),
         cmocka_unit_test(a_host_elsewhere_gets_no_card),

@@ -9,18 +9,23 @@
 
 static const char *records_word[1];
 
-static struct outputs *open_outputs(uint32_t workers) {
+static struct outputs *open_with(uint32_t workers, uint64_t queue_bytes) {
     struct error err = {.text = ""};
     struct output_options options = output_options_defaults();
     records_word[0] = in_folder("eve.json");
     options.records = records_word;
     options.record_count = 1;
     options.live = true;
+    options.receiver.queue_bytes = queue_bytes;
     options.show_alerts = options.show_summary = false;
     struct outputs *o = outputs_open(&options, workers, &err);
     if (!o) fail_msg("%s", err.text);
     assert_int_equal(outputs_begin(o, &err), 0);
     return o;
+}
+
+static struct outputs *open_outputs(uint32_t workers) {
+    return open_with(workers, 0);
 }
 
 static uint64_t delivered(struct outputs *o) {
@@ -98,6 +103,44 @@ static void a_flush_brings_out_what_others_keep_open(void **state) {
     assert_int_equal(outputs_close(o, NULL, NULL), 0);
 }
 
+/* Ten megabytes of hosts where three may wait: a piece a second, and at the end as the file takes them. */
+static void records_of_many_hosts_are_not_lost(void **state) {
+    (void)state;
+    enum { HOSTS = 3000 };
+    struct outputs *o = open_with(2, 3 << 20);
+    char text[1000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    for (uint32_t i = 0; i < HOSTS; i++) {
+        struct fact fact = {.time = 1, .detector = "d", .text = text, .details = "{}"};
+        static const char *const topics[] = {"identity", "phase", "apple"};
+        fact.host =
+            (struct ip){{[10] = 0xff, [11] = 0xff, [12] = 10, [14] = (uint8_t)(i >> 8), [15] = (uint8_t)i}};
+        for (int k = 0; k < 3; k++) {
+            fact.topic = topics[k];
+            outputs_fact(outputs_worker(o, i % 2), &fact);
+        }
+    }
+    outputs_say_hosts(o, 10);
+    uint64_t before = 0, rounds = 0;
+    for (; before < HOSTS; rounds++) {
+        outputs_each_second(o);
+        wait_until(delivered(o) > before);
+        before = delivered(o);
+        outputs_say_hosts(o, 20); /* not while these are on their way */
+    }
+    assert_true(rounds > 5);
+    outputs_hosts(outputs_worker(o, 0), 30);
+    for (uint32_t i = 0; i < 2; i++) outputs_done(outputs_worker(o, i));
+    assert_int_equal(outputs_close(o, NULL, NULL), 0);
+    struct buffer file = {0};
+    size_t lines = 0;
+    read_file(in_folder("eve.json"), &file);
+    for (size_t i = 0; i < file.length; i++) lines += file.at[i] == '\n';
+    assert_int_equal(lines, 2 * HOSTS);
+    buffer_free(&file);
+}
+
 static void the_log_in_json(void **state) {
     (void)state;
     struct error err;
@@ -141,6 +184,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         each(the_sensor_is_heard_while_workers_are_behind),
         each(a_flush_brings_out_what_others_keep_open),
+        each(records_of_many_hosts_are_not_lost),
         each(the_log_in_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

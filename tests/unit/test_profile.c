@@ -310,6 +310,44 @@ static void test_add(void **state) {
     profile_clear(&both);
 }
 
+/* As a file of its own; -1 if it cannot be read again. */
+static int read_back(const struct buffer *b, struct profile *out, struct error *err) {
+    char path[] = "/tmp/test_profile.XXXXXX";
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, b->at, b->length), b->length);
+    close(fd);
+    int outcome = profile_read(path, out, err);
+    unlink(path);
+    return outcome;
+}
+
+/* What does not fit beside what was there is counted, and the file can be read. */
+static void test_add_to_a_full_one(void **state) {
+    (void)state;
+    struct profile earlier = {0}, again;
+    struct error err;
+    for (int turn = 0; turn < 2; turn++) {
+        struct profile_collector *c = collector();
+        for (unsigned i = 0; i < PROFILE_ROWS_MAX; i++) {
+            char name[48];
+            snprintf(name, sizeof name, "n%c%c%c%c.%s.com", 'a' + i % 26, 'a' + i / 26 % 26,
+                     'a' + i / 676 % 26, 'a' + i / 17576 % 26, turn ? "new" : "old");
+            flow(c, "10.0.0.1", "08:00:00", name, 1);
+        }
+        struct profile p = learnt(c, turn ? &earlier : NULL);
+        profile_clear(&earlier);
+        earlier = p;
+    }
+    struct buffer b = {0};
+    profile_write(&earlier, &b);
+    assert_int_equal(read_back(&b, &again, &err), 0);
+    assert_true(earlier.row_count <= PROFILE_ROWS_MAX && earlier.left_out > PROFILE_ROWS_MAX / 2);
+    assert_non_null(profile_find(&again, PROFILE_VOLUME, "all"));
+    profile_clear(&earlier);
+    profile_clear(&again);
+    buffer_free(&b);
+}
+
 static void test_file(void **state) {
     (void)state;
     struct profile_collector *c = collector();
@@ -322,16 +360,17 @@ static void test_file(void **state) {
     struct buffer b = {0}, second = {0};
     struct error err;
     profile_write(&p, &b);
-    char path[] = "/tmp/test_profile.XXXXXX";
-    int fd = mkstemp(path);
-    assert_int_equal(write(fd, b.at, b.length), b.length);
-    close(fd);
-    assert_int_equal(profile_read(path, &again, &err), 0);
+    assert_int_equal(read_back(&b, &again, &err), 0);
     profile_write(&again, &second);
     assert_int_equal(b.length, second.length);
     assert_memory_equal(b.at, second.at, b.length);
     near(profile_find(&again, PROFILE_NAME, "a.example.com")->gap, 180);
-    unlink(path);
+    char *gap = strstr(b.at, "\t180\t0\t");
+    assert_non_null(gap);
+    gap[5] = '-'; /* a rhythm is two numbers or none */
+    struct profile half;
+    assert_int_equal(read_back(&b, &half, &err), -1);
+    assert_non_null(strstr(err.text, "gap, gap_spread: expected two numbers or two '-', got '180' and '-'"));
     profile_clear(&p);
     profile_clear(&again);
     buffer_free(&b);
@@ -397,6 +436,7 @@ int main(void) {
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_hours_of_presence),
         cmocka_unit_test(test_add),
+        cmocka_unit_test(test_add_to_a_full_one),
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_surprise),
     };

@@ -436,7 +436,7 @@ def test_what_lies_beside_is_loaded_for_its_events(script):
     assert "detectors   3 ran" in done.stdout  # asks, redis, first
     lost = script('lunette.on("nowhere.value", function() end)\n', "lost.lua")
     done = subprocess.run([LUNETTE, "replay", "-s", lost, capture], capture_output=True, text=True, timeout=HANG)
-    assert "no script nowhere.lua was named, and none lies beside this file or comes along" in done.stderr
+    assert "no script nowhere.lua was named, and none lies beside those that were, or comes along" in done.stderr
 
 
 # -------------------------------------------------------- names cannot drift
