@@ -9,6 +9,8 @@ deal, two by shares) and so does tcpdump. Then, for each sensor:
   - they agree with what the Macs' driver did, name by name, request by request, byte by byte"""
 
 import collections
+import pathlib
+import shutil
 import signal
 import struct
 import subprocess
@@ -33,6 +35,17 @@ HASTY = ("--set", "beacon.span=15")
 
 class Watched:
     """All that came of one run of the programme."""
+
+
+def detectors(lab):
+    """The shipped ones, but that nobody is passed over for being no Mac: the Macs of the lab are Linux and look like it."""
+    folder = pathlib.Path(lab.folder) / "scripts"
+    shutil.copytree(SCRIPTS, folder)
+    hosts = folder / "lib" / "hosts.lua"
+    text = hosts.read_text()
+    assert "local KNOWN = 0.6 " in text
+    hosts.write_text(text.replace("local KNOWN = 0.6 ", "local KNOWN = 2 "))
+    return folder
 
 
 def tcpdump(lab, path):
@@ -77,7 +90,8 @@ def watched():
         w.programme = Programme(lab)
         w.capture = lab.folder / "lab.pcap"
         lab.plug("down")  # all begin with the same packet, too
-        sensors = {name: Sensor(lab, TAP, [WATCHED], "-f", FILTER, *HASTY, *words).start() for name, words in SENSORS.items()}
+        scripts = detectors(lab)
+        sensors = {name: Sensor(lab, TAP, [WATCHED], "-f", FILTER, *HASTY, *words, scripts=[scripts]).start() for name, words in SENSORS.items()}
         dump = tcpdump(lab, w.capture)
         lab.plug("up")
         try:
@@ -101,7 +115,7 @@ def watched():
         w.files = {name: len(sensor.files()) for name, sensor in sensors.items()}
         w.live = {name: sensor.records() for name, sensor in sensors.items()}
         w.logs = {name: sensor.said() for name, sensor in sensors.items()}
-        w.replayed = replay(w.capture, "-s", SCRIPTS, *HASTY)
+        w.replayed = replay(w.capture, "-s", scripts, *HASTY)
         yield w
 
 
