@@ -100,7 +100,7 @@ foreach(source IN LISTS python_tests)
     if(area STREQUAL "bench")
         set_tests_properties("${name}" PROPERTIES RUN_SERIAL ON) # figures want the machine alone
     elseif(area STREQUAL "corpus")
-        set_tests_properties("${name}" PROPERTIES COST 100) # long ones not at the end, when nothing is left to run beside them
+        set_tests_properties("${name}" PROPERTIES COST 100 TIMEOUT 1800) # long ones not at the end, when nothing is left beside them
     elseif(area STREQUAL "live")
         # The longest first, and one at a time beside others: they wait more than they work, in rooms of their own.
         set_tests_properties("${name}" PROPERTIES COST 200 RESOURCE_LOCK live)

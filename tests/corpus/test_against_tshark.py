@@ -2,7 +2,7 @@
 
 The share that agrees is |both| / |either|, over all captures; differences.py tells which differences are no mistakes
 of lunette, and why. Run with -s to see the table. A matter of results and not of memory, and tshark takes its time: the
-sanitizers' build leaves it out (test_all_captures.py gives it the same captures)."""
+sanitizers' build leaves it out (test_false_alarms.py gives it the same captures)."""
 import collections
 import os
 

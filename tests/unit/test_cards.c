@@ -128,7 +128,7 @@ static void topics_come_in_the_order_of_the_card(void **state) {
 static void the_seventeenth_topic_takes_the_oldest_ones_place(void **state) {
     (void)state;
     struct cards *cards = cards_new(100, CARDS_BYTES);
-    char topic[16];
+    char topic[32];
     for (int i = 0; i < 16; i++) {
         snprintf(topic, sizeof topic, "topic%02d", i);
         tell(cards, 1, topic, "x", i);
@@ -366,11 +366,11 @@ static void a_card_is_readable(void **state) {
     alert(cards, "10.0.0.1", "Beacon", SEVERITY_HIGH, 0);
     char *page = page_of(cards, card_whole);
     assert_string_equal(page, "  10.0.0.1  MacBook Pro \"Annas-Mac\", macOS 14 (97 % sure)\n"
-                              "      identity       by its SYN\n"
                               "      also           fe80::1, fd00::2\n"
+                              "      findings       high: Beacon (1970-01-01 00:00:00)\n"
+                              "      identity       by its SYN\n"
                               "      third parties  dropbox.com, slack.com\n"
                               "      programs       /usr/bin/curl: 1 flow, 100 B sent, 900 B received\n"
-                              "      findings       high: Beacon (1970-01-01 00:00:00)\n"
                               "      traffic        1 flow, 100 B sent, 900 B received\n");
     free(page);
     cards_free(cards);
