@@ -223,7 +223,7 @@ local function figures_of(own)
     for _, row in ipairs(profile.phases.install.rows) do
         if row.bytes_low > 0 then
             local flows, content = book.sum(own, function(name) return profile.find("install", name) end, row)
-            if flows > 0 then words[#words + 1] = ("%s %d connections, %s"):format(row.mark, flows, book.human(content)) end
+            if flows > 0 then words[#words + 1] = ("%s %d connection%s, %s"):format(row.mark, flows, flows == 1 and "" or "s", book.human(content)) end
         end
     end
     return table.concat(words, "; ")
