@@ -152,7 +152,7 @@ local function marks_of(e, host)
     return http_marks.of({
         method = e.method, url = e.url, status = e.status, length = e.length, request_length = e.request_length,
         content_type = e.content_type, request_content_type = e.request_content_type, port = not e.server_local and e.server_port or 80,
-        host_is_address = lunette.is_address(host) and not e.server_local,
+        host_is_address = tool_http.is_literal(host, lunette.is_address) and not e.server_local,
     }, tunables)
 end
 

@@ -351,6 +351,15 @@ check("no tftp", raw.tftp("\0\1\2\3"), nil)
 check("a shell's first bytes", raw.shell({ server_port = 4444 }, "bash-3.2$ ", "").is_shell, true)
 check("commands without an answer", raw.shell({ server_port = 4444, answered = false }, "", "id\n"), nil)
 
+local tool_http = require "tool_http"
+local function is_dotted(text) return text:find("^%d+%.%d+%.%d+%.%d+$") ~= nil or text:find(":", 1, true) ~= nil end
+for _, host in ipairs { "203.0.113.9", "203.0.113.9.", "[2001:db8::1]", "2001:db8::1", "3405803785", "0xcb007109", "0313.0.113.9", "0xCB.0.28937" } do
+    check("an address: " .. host, tool_http.is_literal(host, is_dotted), true)
+end
+for _, host in ipairs { "example.com", "example.com.", "1.example", "cafe", "0x", "1.2.3.4.5.6", "", "face.b00c", "a.1x" } do
+    check("no address: " .. host, tool_http.is_literal(host, is_dotted), false)
+end
+
 -- ---------------------------------------------------------------- the card's tools
 local tool_book = require "tool_book"
 local tools = tool_book.new(state())
