@@ -32,6 +32,8 @@ local apple_names = require "apple_names"
 local book = require "lifecycle_book"
 local hosts = require "hosts"
 local profiles = require "lifecycle_profile"
+local lifecycle_table = require "lifecycle_table"
+local lifecycle_words = require "lifecycle_words"
 
 lunette.detector { title = "Phases of a Mac's life", category = "Initial Access", attack = "T1195.002" }
 local tunables = lunette.tunables {
@@ -183,51 +185,8 @@ end
 
 -- ---------------------------------------------------------------- facts
 
--- The day is said where it is not that of `beside`.
-local function clock_of(time, beside)
-    local same_day = beside and math.floor(time / 86400) == math.floor(beside / 86400)
-    return os.date(same_day and "!%H:%M:%S" or "!%Y-%m-%d %H:%M:%S", math.floor(time))
-end
-
-local function list_of(words, most)
-    if #words > most then return table.concat(words, ", ", 1, most) .. (" and %d more"):format(#words - most) end
-    return table.concat(words, ", ")
-end
-
--- Of a phase that has marks: how many are there, of how many, the missing ones, the strangers' names.
-local function account_of(session, phase)
-    local there, wanted, rows = profile.marks(phase, session)
-    local missing, strangers = {}, {}
-    for i, row in ipairs(rows) do missing[i] = row.mark .. (row.names[1] and " (" .. row.names[1]:gsub("^=", "") .. ")" or "") end
-    if EARLY[phase] then
-        for _, stranger in ipairs(session.strangers) do
-            if judge(stranger.name, phase, stranger.server) == "new" then strangers[#strangers + 1] = stranger.name end
-        end
-    end
-    return there, wanted, list_of(missing, 6), list_of(strangers, 6)
-end
-
--- One line of it.
-local function summary_of(session, phase)
-    local there, wanted, missing, strangers = account_of(session, phase)
-    local text = ("%d of %d marks"):format(there, wanted)
-    if missing ~= "" then text = text .. "; missing: " .. missing end
-    if EARLY[phase] then text = text .. "; new: " .. (strangers ~= "" and strangers or "none") end
-    if EARLY[phase] and session.vendor then text = text .. "; managed by " .. session.vendor end
-    return text
-end
-
--- "update catalogue 18 connections, 42 MB": the rows that carry an install's weight.
-local function figures_of(own)
-    local words = {}
-    for _, row in ipairs(profile.phases.install.rows) do
-        if row.bytes_low > 0 then
-            local flows, content = book.sum(own, function(name) return profile.find("install", name) end, row)
-            if flows > 0 then words[#words + 1] = ("%s %d connection%s, %s"):format(row.mark, flows, flows == 1 and "" or "s", book.human(content)) end
-        end
-    end
-    return table.concat(words, "; ")
-end
+local words = lifecycle_words.new(profile, judge, EARLY)
+local clock_of, summary_of = words.clock_of, words.summary_of
 
 -- The sessions of a host that had an early phase, and the one under way; oldest first.
 local function sessions_of(address, life)
@@ -257,10 +216,10 @@ local function update_fact(address, life)
                         step.over and clock_of(step.over, step.since) or "?", text)
                 end
                 if step.phase == "install" then
-                    local figures = figures_of(session.book)
+                    local figures = words.figures_of(session.book)
                     if figures ~= "" then lines[#lines + 1] = "install fetched: " .. figures end
                 end
-                local there, wanted, missing, strangers = account_of(session, step.phase)
+                local there, wanted, missing, strangers = words.account_of(session, step.phase)
                 phases[#phases + 1] = { phase = step.phase, since = step.since, marks = there, of = wanted, missing = missing, new = strangers }
             end
         end
@@ -592,53 +551,7 @@ end)
 
 -- ---------------------------------------------------------------- the table
 
-local function verdict_of(row, own, phase, page)
-    local flows, _, down = book.sum(own, function(name) return profile.find(phase, name) end, row)
-    if row.high > 0 and (flows > row.high or down > row.bytes_high) then return "too much" end
-    if page and page.up > tunables.sent_mb * 1e6 then return "too much" end
-    if (row.need == "must" or row.need == "key") and flows < row.low then return "too little" end
-    if row.need == "against" then return "not of this phase" end
-    return "as expected"
-end
-
-local SAYS = { apple = "Apple's, not in the profile", known = "known third party", enrolment = "device management", new = "new" }
-
-local function phase_rows(rows, address, session, step)
-    local phase, own = step.phase, step.book or session.book
-    local listed = 0
-    for _, name in ipairs(book.names(own)) do
-        local page = own.pages[name]
-        local row = profile.find(phase, name)
-        local kind, category = judge(name, phase, page.server)
-        local verdict = row and verdict_of(row, own, phase, page) or SAYS[kind]
-        if listed < tunables.rows or verdict == "new" or verdict == "too much" then
-            rows[#rows + 1] = { address, phase, name, row and row.mark or category, page.flows, book.human(page.up), book.human(page.down),
-                book.human(page.content), row and row.expected or "", verdict }
-            listed = listed + 1
-        end
-    end
-    local _, _, missing = profile.marks(phase, session)
-    for _, row in ipairs(missing) do
-        local flows = book.sum(own, function(name) return profile.find(phase, name) end, row)
-        if flows == 0 then
-            local first = row.names[1] and row.names[1]:gsub("^=", "") or row.mark
-            rows[#rows + 1] = { address, phase, first, row.mark, session.n[row.number] or 0, "", "", "", row.expected,
-                (session.n[row.number] or 0) > 0 and "open, or too little" or "missing" }
-        end
-    end
-    return own.left
-end
-
-local function lump_rows(rows, address, phase, sums)
-    local record = sums:get(address)
-    if not record then return end
-    for i, name in ipairs(LUMPS) do
-        local flows = record:at("flows", i - 1)
-        if flows > 0 then
-            rows[#rows + 1] = { address, phase, name, "sum", flows, book.human(record:at("up", i - 1)), book.human(record:at("down", i - 1)), "", "", "" }
-        end
-    end
-end
+local rows_of = lifecycle_table.new({ profile = profile, judge = judge, lumps = LUMPS, sent_mb = tunables.sent_mb, rows = tunables.rows })
 
 lunette.on_end(function()
     local list = {}
@@ -655,13 +568,13 @@ lunette.on_end(function()
             if shown <= tunables.hosts then
                 for _, own in ipairs(sessions_of(address, life)) do
                     for _, step in ipairs(own.steps) do
-                        if EARLY[step.phase] or step.phase == "safari start" then left = left + phase_rows(rows, address, own, step) end
+                        if EARLY[step.phase] or step.phase == "safari start" then left = left + rows_of.phase(rows, address, own, step) end
                     end
                 end
                 session = young:get(address)
                 if session and not session.kept then close_session(address, life, session) end
-                lump_rows(rows, address, "boot", boot_sums)
-                lump_rows(rows, address, "steady", steady_sums)
+                rows_of.sums(rows, address, "boot", boot_sums:get(address))
+                rows_of.sums(rows, address, "steady", steady_sums:get(address))
             end
         end
     end

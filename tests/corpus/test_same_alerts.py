@@ -90,7 +90,7 @@ def test_the_workers_do_not_show(single):
 def test_there_are_alerts_to_compare(single):
     alerts = [r for output in single.values() for r in map(json.loads, output.splitlines()) if r["event_type"] == "alert"]
     assert len(alerts) > 10
-    assert {a["lunette"]["detector"] for a in alerts} >= {"apple_allowlist", "beacon", "lifecycle", "lolbin", "mac_identity", "visibility"}
+    assert {a["lunette"]["detector"] for a in alerts} >= {"apple_allowlist", "beacon", "lifecycle", "lolbin", "mac_identity"}
 
 
 def test_there_are_cards_to_compare():

@@ -49,12 +49,12 @@ def test_loaded_anew_in_the_middle_they_tell_the_same(scripts, workers):
     assert once.returncode == 0 and len(alerts(once.stdout)) > 10, once.stderr
     child = subprocess.Popen(command(scripts, capture, "--pace", "2500x", "-w", workers, "--host-records", 1000000, "--stats-every", 0),
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    number = 0
+    number, texts = 0, {path: path.read_text() for path in scripts.glob("*.lua")}
     while child.poll() is None:
         number += 1
-        for path in scripts.glob("*.lua"):
+        for path, text in texts.items():
             fresh = path.with_name(path.name + ".new~")
-            fresh.write_text((REPO / "scripts" / path.name).read_text() + "-- %d\n" % number)
+            fresh.write_text(text + "-- %d\n" % number)
             fresh.rename(path)
         try:
             child.wait(timeout=1.5)
