@@ -86,7 +86,7 @@ end
 
 -- However it is spelt (3405803785); a number that could be a port is none.
 local function is_literal(host)
-    return tool_http.is_literal(host, is_plain_literal) and not ((tonumber(host) or math.huge) <= 65535)
+    return tool_http.is_literal(host, is_plain_literal) and (tonumber(host) or math.huge) > 65535
 end
 
 local function host_of(url)

@@ -2,10 +2,10 @@
 
 local book = require "lifecycle_book"
 
-local words = {}
+local telling = {}
 
 -- profile: lib/lifecycle_profile.lua; judge(name, phase, address) gives "mark", "apple", …, "new"; early: the phases in which strangers are told.
-function words.new(profile, judge, EARLY)
+function telling.new(profile, judge, EARLY)
     local object = {}
 
     -- The day is said where it is not that of `beside`.
@@ -57,4 +57,4 @@ function words.new(profile, judge, EARLY)
     return object
 end
 
-return words
+return telling
