@@ -123,7 +123,7 @@ end
 -- the same time, each has fewer, or strangers who play Mac could fill the memory.
 local function most_names(session)
     if not session.kept then return tunables.names_undecided end
-    return math.max(tunables.names_undecided, math.min(tunables.names, MOST_NAMES / math.max(1, young:count())))
+    return math.min(tunables.names, math.max(tunables.names_undecided, MOST_NAMES / math.max(1, young:count())))
 end
 
 -- A name in a session: told at once in an early phase, remembered while the phase is not known.
