@@ -31,7 +31,10 @@ local lunette = require "lunette"
 local apple_names = require "apple_names"
 local book = require "lifecycle_book"
 local hosts = require "hosts"
+local lifecycle_alerts = require "lifecycle_alerts"
 local profiles = require "lifecycle_profile"
+local lifecycle_table = require "lifecycle_table"
+local lifecycle_words = require "lifecycle_words"
 
 lunette.detector { title = "Phases of a Mac's life", category = "Initial Access", attack = "T1195.002" }
 local tunables = lunette.tunables {
@@ -106,51 +109,14 @@ end
 
 -- ---------------------------------------------------------------- strangers
 
-local function tell(address, session, phase, stranger)
-    if not hosts.may_be_mac(address) or session.told >= tunables.alerts then return end
-    session.told = session.told + 1
-    local life = lives:get(address)
-    local after_install = life and life.installed and session.begin - life.installed < tunables.install_recent
-    local grave = (phase == "install" or after_install) and not session.vendor
-    local there, wanted = profile.marks(phase, session)
-    local install = phase == "install"
-    lunette.alert {
-        title = install and "Stranger in a Mac's install" or "Stranger in a Mac's first boot",
-        severity = grave and "medium" or "low", confidence = grave and 0.6 or 0.4, score = grave and 6 or 3,
-        attack = install and "T1195.002" or "T1543.004,T1195.002",
-        category = install and "Initial Access" or "Persistence",
-        who = address, where = stranger.name,
-        why = ("%s was called over %s %.0f s into the %s (%d of its %d marks seen)%s; a healthy one calls %s%s"):format(
-            stranger.name, stranger.over, stranger.time - session.begin, phase, there, wanted,
-            stranger.program and (", by " .. stranger.program) or "",
-            install and "Apple's names alone" or "Apple's names and a handful of known ones",
-            session.vendor and ("; the Mac is managed by " .. session.vendor) or ""),
-        evidence = { phase = phase, marks = there, of = wanted, over = stranger.over, port = stranger.port, server = stranger.server,
-            seconds = math.floor(stranger.time - session.begin), managed_by = session.vendor, install_seen = after_install or install },
-        next = "Nobody has logged in yet: which image or installer did this Mac come from, and do others of it call the name? "
-            .. "Look into /Library/LaunchDaemons and at the profiles that are installed.",
-        key = address .. " stranger " .. stranger.name, cooldown = tunables.cooldown,
-    }
-end
+local alerts = lifecycle_alerts.new(tunables, profile, lives)
+local tell, tell_vendor = alerts.stranger, alerts.vendor
 
 local function note_vendor(session, name)
     local vendor = vendor_of(name)
     if not vendor or session.vendor then return end
     session.vendor = vendor
     session.vendor_name = name
-end
-
-local function tell_vendor(address, session)
-    if not session.vendor or session.vendor_told or not hosts.may_be_mac(address) then return end
-    session.vendor_told = true
-    lunette.alert {
-        title = "Mac enrols in device management", severity = "info", confidence = 0.8, score = 1, attack = "T1072", category = "Execution",
-        who = address, where = session.vendor_name,
-        why = ("%s, of %s, was called in the %s: who manages this Mac can run programs on it"):format(session.vendor_name, session.vendor, session.phase),
-        evidence = { vendor = session.vendor, phase = session.phase, name = session.vendor_name },
-        next = "Is it the organisation's own management, and is this Mac hers?",
-        key = address .. " managed " .. session.vendor_name, cooldown = tunables.cooldown,
-    }
 end
 
 -- Names that a session may have. An early phase is rare and lasts minutes, so all of its names are kept; if many hosts are in one at
@@ -183,51 +149,8 @@ end
 
 -- ---------------------------------------------------------------- facts
 
--- The day is said where it is not that of `beside`.
-local function clock_of(time, beside)
-    local same_day = beside and math.floor(time / 86400) == math.floor(beside / 86400)
-    return os.date(same_day and "!%H:%M:%S" or "!%Y-%m-%d %H:%M:%S", math.floor(time))
-end
-
-local function list_of(words, most)
-    if #words > most then return table.concat(words, ", ", 1, most) .. (" and %d more"):format(#words - most) end
-    return table.concat(words, ", ")
-end
-
--- Of a phase that has marks: how many are there, of how many, the missing ones, the strangers' names.
-local function account_of(session, phase)
-    local there, wanted, rows = profile.marks(phase, session)
-    local missing, strangers = {}, {}
-    for i, row in ipairs(rows) do missing[i] = row.mark .. (row.names[1] and " (" .. row.names[1]:gsub("^=", "") .. ")" or "") end
-    if EARLY[phase] then
-        for _, stranger in ipairs(session.strangers) do
-            if judge(stranger.name, phase, stranger.server) == "new" then strangers[#strangers + 1] = stranger.name end
-        end
-    end
-    return there, wanted, list_of(missing, 6), list_of(strangers, 6)
-end
-
--- One line of it.
-local function summary_of(session, phase)
-    local there, wanted, missing, strangers = account_of(session, phase)
-    local text = ("%d of %d marks"):format(there, wanted)
-    if missing ~= "" then text = text .. "; missing: " .. missing end
-    if EARLY[phase] then text = text .. "; new: " .. (strangers ~= "" and strangers or "none") end
-    if EARLY[phase] and session.vendor then text = text .. "; managed by " .. session.vendor end
-    return text
-end
-
--- "update catalogue 18 connections, 42 MB": the rows that carry an install's weight.
-local function figures_of(own)
-    local words = {}
-    for _, row in ipairs(profile.phases.install.rows) do
-        if row.bytes_low > 0 then
-            local flows, content = book.sum(own, function(name) return profile.find("install", name) end, row)
-            if flows > 0 then words[#words + 1] = ("%s %d connections, %s"):format(row.mark, flows, book.human(content)) end
-        end
-    end
-    return table.concat(words, "; ")
-end
+local words = lifecycle_words.new(profile, judge, EARLY)
+local clock_of, summary_of = words.clock_of, words.summary_of
 
 -- The sessions of a host that had an early phase, and the one under way; oldest first.
 local function sessions_of(address, life)
@@ -257,10 +180,10 @@ local function update_fact(address, life)
                         step.over and clock_of(step.over, step.since) or "?", text)
                 end
                 if step.phase == "install" then
-                    local figures = figures_of(session.book)
+                    local figures = words.figures_of(session.book)
                     if figures ~= "" then lines[#lines + 1] = "install fetched: " .. figures end
                 end
-                local there, wanted, missing, strangers = account_of(session, step.phase)
+                local there, wanted, missing, strangers = words.account_of(session, step.phase)
                 phases[#phases + 1] = { phase = step.phase, since = step.since, marks = there, of = wanted, missing = missing, new = strangers }
             end
         end
@@ -541,16 +464,7 @@ local function check_volume(e, phase, name, page)
     local much = row and row.high > 0 and page.down > row.bytes_high * tunables.excess
     if page.told or not (sent or much) or not hosts.may_be_mac(e.client_ip) then return end
     page.told = true
-    lunette.alert {
-        title = "Volume beyond the profile of an early phase", severity = "low", confidence = 0.4, score = sent and 4 or 2,
-        attack = sent and "T1071.001,T1041" or "T1071.001", category = sent and "Exfiltration" or "Command and Control",
-        who = e.client_ip, where = name,
-        why = sent and ("%s sent to %s in the %s, which sends next to nothing"):format(book.human(page.up), name, phase)
-            or ("%s received from %s in the %s; the profile goes up to %s"):format(book.human(page.down), name, phase, book.human(row.bytes_high)),
-        evidence = { phase = phase, connections = page.flows, sent = page.up, received = page.down, most = row and row.bytes_high or nil },
-        next = "Is it Apple's server? See what apple_allowlist says of the name's address; a newer system may fetch more.",
-        key = e.client_ip .. " volume " .. phase .. " " .. name, cooldown = tunables.cooldown,
-    }
+    alerts.volume(e.client_ip, phase, name, page, row, sent)
 end
 
 lunette.on("flow", { client_local = true, server_local = false, proto = { "TCP", "UDP" } }, function(e)
@@ -592,53 +506,7 @@ end)
 
 -- ---------------------------------------------------------------- the table
 
-local function verdict_of(row, own, phase, page)
-    local flows, _, down = book.sum(own, function(name) return profile.find(phase, name) end, row)
-    if row.high > 0 and (flows > row.high or down > row.bytes_high) then return "too much" end
-    if page and page.up > tunables.sent_mb * 1e6 then return "too much" end
-    if (row.need == "must" or row.need == "key") and flows < row.low then return "too little" end
-    if row.need == "against" then return "not of this phase" end
-    return "as expected"
-end
-
-local SAYS = { apple = "Apple's, not in the profile", known = "known third party", enrolment = "device management", new = "new" }
-
-local function phase_rows(rows, address, session, step)
-    local phase, own = step.phase, step.book or session.book
-    local listed = 0
-    for _, name in ipairs(book.names(own)) do
-        local page = own.pages[name]
-        local row = profile.find(phase, name)
-        local kind, category = judge(name, phase, page.server)
-        local verdict = row and verdict_of(row, own, phase, page) or SAYS[kind]
-        if listed < tunables.rows or verdict == "new" or verdict == "too much" then
-            rows[#rows + 1] = { address, phase, name, row and row.mark or category, page.flows, book.human(page.up), book.human(page.down),
-                book.human(page.content), row and row.expected or "", verdict }
-            listed = listed + 1
-        end
-    end
-    local _, _, missing = profile.marks(phase, session)
-    for _, row in ipairs(missing) do
-        local flows = book.sum(own, function(name) return profile.find(phase, name) end, row)
-        if flows == 0 then
-            local first = row.names[1] and row.names[1]:gsub("^=", "") or row.mark
-            rows[#rows + 1] = { address, phase, first, row.mark, session.n[row.number] or 0, "", "", "", row.expected,
-                (session.n[row.number] or 0) > 0 and "open, or too little" or "missing" }
-        end
-    end
-    return own.left
-end
-
-local function lump_rows(rows, address, phase, sums)
-    local record = sums:get(address)
-    if not record then return end
-    for i, name in ipairs(LUMPS) do
-        local flows = record:at("flows", i - 1)
-        if flows > 0 then
-            rows[#rows + 1] = { address, phase, name, "sum", flows, book.human(record:at("up", i - 1)), book.human(record:at("down", i - 1)), "", "", "" }
-        end
-    end
-end
+local rows_of = lifecycle_table.new({ profile = profile, judge = judge, lumps = LUMPS, sent_mb = tunables.sent_mb, rows = tunables.rows })
 
 lunette.on_end(function()
     local list = {}
@@ -655,13 +523,13 @@ lunette.on_end(function()
             if shown <= tunables.hosts then
                 for _, own in ipairs(sessions_of(address, life)) do
                     for _, step in ipairs(own.steps) do
-                        if EARLY[step.phase] or step.phase == "safari start" then left = left + phase_rows(rows, address, own, step) end
+                        if EARLY[step.phase] or step.phase == "safari start" then left = left + rows_of.phase(rows, address, own, step) end
                     end
                 end
                 session = young:get(address)
                 if session and not session.kept then close_session(address, life, session) end
-                lump_rows(rows, address, "boot", boot_sums)
-                lump_rows(rows, address, "steady", steady_sums)
+                rows_of.sums(rows, address, "boot", boot_sums:get(address))
+                rows_of.sums(rows, address, "steady", steady_sums:get(address))
             end
         end
     end

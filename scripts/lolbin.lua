@@ -37,10 +37,9 @@
 -- protocol, T1572 tunnelling, T1046 service discovery, T1021.004 ssh, T1036 masquerading, T1204.002 malicious file, T1543.001 launch agent.
 
 local lunette = require "lunette"
-local echo_book = require "echo_book"
+local echo_watch = require "echo_watch"
 local hosts = require "hosts"
 local http_marks = require "http_marks"
-local ping_layout = require "ping_layout"
 local process_eye = require "process_eye"
 local raw_head = require "raw_head"
 local shell_begin = require "shell_begin"
@@ -153,7 +152,7 @@ local function marks_of(e, host)
     return http_marks.of({
         method = e.method, url = e.url, status = e.status, length = e.length, request_length = e.request_length,
         content_type = e.content_type, request_content_type = e.request_content_type, port = not e.server_local and e.server_port or 80,
-        host_is_address = lunette.is_address(host) and not e.server_local,
+        host_is_address = tool_http.is_literal(host, lunette.is_address) and not e.server_local,
     }, tunables)
 end
 
@@ -204,7 +203,8 @@ lunette.on("http", function(e)
         title = weight > 0 and row.tool .. ": a request with marks of abuse" or row.tool .. " at work", where = host,
         confidence = 0.8, attack = e.method == "GET" and "T1105" or "T1048.003", weight = weight,
         why = agent:sub(1, 80) .. origin .. ": " .. http_sentence(e, list), evidence = evidence,
-        next = weight > 0 and "Which process ran it? A terminal as its parent is a person; a LaunchAgent or an application is not." or nil,
+        next = weight > 0 and "Which process ran it? A terminal as its parent is a person; a LaunchAgent or an application is not."
+            or "Nothing odd so far. A host log (--host-log) would tell who ran it.",
     })
 end)
 
@@ -220,6 +220,8 @@ lunette.on("tls", { ja4 = tool_ja4 }, function(e)
         why = ("The handshake is that of %s (macOS %s)%s%s"):format(row.note, row.macos, odd and ", this host has " .. about.version or "",
             nameless and "; it asks an address, not a name" or ""),
         evidence = { ja4 = e.ja4, sni = e.sni, macos = row.macos },
+        next = nameless and "What answers at that address? Look at its certificate, and at who ran the tool."
+            or "Nothing odd so far. A host log (--host-log) would tell who ran it.",
     })
 end)
 
@@ -307,6 +309,7 @@ local function check_udp_probe(e)
         title = "UDP probe of nc", confidence = 0.7, attack = "T1046", rule = "udp",
         why = ("%d datagrams of one X to port %d, as nc -u sends to see whether a port is open"):format(e.client_packets, e.server_port),
         evidence = { datagrams = e.client_packets, answered = e.server_packets > 0 },
+        next = "Was it a check of a name server or a game? Look for the same to other ports and hosts.",
     })
 end
 
@@ -352,6 +355,7 @@ local function check_telnet(e)
         title = "telnet at work", confidence = 0.8, attack = "T1021", rule = "use",
         why = ("%d bytes out, %d in, %.0f s, in clear"):format(e.client_payload, e.server_payload, e.age),
         evidence = { sent = e.client_payload, received = e.server_payload, seconds = math.floor(e.age) },
+        next = "macOS has no telnet of its own since 10.13: which program is it? What was typed, passwords too, is in the packets.",
     })
 end
 
@@ -371,6 +375,8 @@ lunette.on("ssh", function(e)
         title = "ssh at work", confidence = mac and 0.9 or 0.6, attack = "T1021.004", weight = #marks,
         why = ("%s: %s%s"):format(software, identity, #marks > 0 and "; " .. table.concat(marks, ", ") or ""),
         evidence = { client = e.client_banner, server_banner = e.server_banner, hassh = e.hassh, macos = macos, marks = marks },
+        next = #marks > 0 and "Which program is it, and whose server? An ssh of Apple's is OpenSSH, and servers at work use port 22."
+            or "Is this server one the host is known to log in to?",
     })
 end)
 
@@ -463,51 +469,10 @@ end)
 
 -- ---------------------------------------------------------------- ping
 
-local function check_tunnel(e, p)
-    if not echo_book.is_odd(p, tunables) then return end
-    local tests, carried = echo_book.tests(p, tunables)
-    if not carried and #tests < 2 then return end
-    say(e, "ping", (carried or #tests >= 3) and "high" or "medium", {
-        title = "Tunnel in ping", confidence = carried and 0.95 or math.min(0.3 + 0.2 * #tests, 0.9), attack = "T1095,T1572", rule = "tunnel",
-        any_host = true, weight = #tests, why = table.concat(tests, "; "),
-        evidence = { foreign = p.foreign, longest = p.longest, lengths = p.sizes, mismatches = p.mismatch, ipv4 = p.ipv4,
-            requests = p.requests, replies = p.replies, tests = tests },
-        next = "What else does the host do with the other side? Read the data of a few echoes.",
-    })
-end
-
-local function check_request(e, p, layout)
-    if p.in_second == tunables.ping_rate then
-        say(e, "ping", "low", {
-            title = "Flood of pings", confidence = 0.7, attack = "T1498", rule = "flood",
-            why = ("%d echo requests within one second"):format(p.in_second), evidence = { in_second = p.in_second },
-        })
-    end
-    if layout == p.layout or layout == "unknown" or layout == "short" then return end
-    p.layout = layout
-    note_tool(e.client_ip, "ping", e.server_ip)
-    local odd = hosts.is_mac(e.client_ip) and (layout == "linux" or layout == "windows" or layout == "cisco")
-    say(e, "ping", odd and "low" or "info", {
-        title = odd and "A Mac that pings like another system" or "ping at work", confidence = 0.7, attack = "T1018", rule = "use",
-        why = ("%d bytes laid out as %s"):format(e.payload_length, ping_layout.names[layout]) ..
-            (odd and ", yet this host's SYNs are a Mac's: a virtual machine, a container, or a tool of its own" or ""),
-        evidence = { layout = layout, bytes = e.payload_length, sequence = e.sequence, ttl = e.ttl },
-    })
-end
+local watch_echo = echo_watch.new { echoes = echoes, tunables = tunables, say = say, note = note_tool }
 
 lunette.on("icmp_echo", function(e)
-    if is_inbound(e) then return end
-    local key = e.client_ip .. " " .. e.server_ip
-    local p = echoes:get(key)
-    if not p then
-        p = echo_book.new()
-        echoes:set(key, p)
-    end
-    local layout = echo_book.note(p, {
-        request = e.request, sequence = e.sequence, hash = e.payload_hash, time = e.time, data = text_of(e.payload), length = e.payload_length,
-    })
-    if e.request then check_request(e, p, layout) end
-    check_tunnel(e, p)
+    if not is_inbound(e) then watch_echo(e) end
 end)
 
 -- ---------------------------------------------------------------- the card

@@ -45,7 +45,7 @@ return function(book, relay, accounts)
         tell(host, "third parties", book.purposes(host, "known"))
         local strangers = book.purposes(host, "elsewhere")[1]
         if strangers and accounts:count() > MANY_ACCOUNTS then
-            lunette.fact(host, "elsewhere", ("%s in %d"):format(ledger.human(strangers.bytes), strangers.flows))
+            lunette.fact(host, "elsewhere", ("%s in %d connections, to many"):format(ledger.human(strangers.bytes), strangers.flows))
         elseif strangers then
             unnamed[host] = true
         end

@@ -8,6 +8,8 @@
 -- Words come as a list (eslogger, osquery's Endpoint Security table) or as one joined text (Santa, osquery's audit table); a
 -- joined text is cut at white space, quotes kept together as far as they can be told.
 
+local tool_http = require "tool_http"
+
 local arguments = {}
 
 local MOST_WORDS = 256
@@ -78,8 +80,13 @@ local function set(text)
     return all
 end
 
+local function is_plain_literal(host)
+    return host:find("^%d+%.%d+%.%d+%.%d+$") ~= nil or host:find("^%x*:%x*:[%x:%.]*$") ~= nil
+end
+
+-- However it is spelt (3405803785); a number that could be a port is none.
 local function is_literal(host)
-    return host:find("^%d+%.%d+%.%d+%.%d+$") ~= nil or host:find("^%[?%x*:%x*:[%x:%.]*%]?$") ~= nil
+    return tool_http.is_literal(host, is_plain_literal) and (tonumber(host) or math.huge) > 65535
 end
 
 local function host_of(url)

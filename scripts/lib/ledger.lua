@@ -193,12 +193,13 @@ function ledger.new(accounts, hosts, categories, purpose_of)
     return object
 end
 
--- "software-update 44 MB in 26, maps 25 MB in 206, … 3 more": the first `most` of a list of { name, flows, bytes }.
+-- "software-update 44 MB in 26 connections, maps 25 MB in 206, … 3 more": the first `most` of a list of { name, flows, bytes }.
 function ledger.line(list, most)
     local parts = {}
     for i = 1, math.min(most, #list) do
         local name = list[i].name:gsub("^third%-party:", "")
-        parts[i] = ("%s %s in %d"):format(name, ledger.human(list[i].bytes), list[i].flows)
+        local unit = i > 1 and "" or list[i].flows == 1 and " connection" or " connections"
+        parts[i] = ("%s %s in %d%s"):format(name, ledger.human(list[i].bytes), list[i].flows, unit)
     end
     if #list > most then parts[#parts + 1] = ("%d more"):format(#list - most) end
     return table.concat(parts, ", ")

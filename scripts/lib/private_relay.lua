@@ -61,8 +61,8 @@ function relay.new(hosts, refused)
     function object.fact(client, bytes)
         local own, off = hosts:get(client), refused:get(client)
         if own and connections(own) > 0 then
-            return ("since %s: %d connections over %s, %d %% of the bytes; %s"):format(
-                os.date("!%Y-%m-%d %H:%M", own.first), connections(own), over(own), share(own, bytes), relay.HIDES),
+            return ("since %s: %d connection%s over %s, %d %% of the bytes; %s"):format(
+                os.date("!%Y-%m-%d %H:%M", own.first), connections(own), connections(own) == 1 and "" or "s", over(own), share(own, bytes), relay.HIDES),
                 { connections = connections(own), sent = own.up, received = own.down, share = share(own, bytes), since = own.first,
                     last = own.last, over = over(own) }
         end

@@ -12,6 +12,8 @@ local tool_process = require "tool_process"
 
 local process_eye = {}
 
+local LONGEST = 200 -- bytes of a path, a chain, a sentence: all hold what strangers wrote
+
 local note_tool = tool_book.sender(lunette)
 
 local function is_gui(name) return programs.is_gui(name) end
@@ -67,7 +69,7 @@ function process_eye.behind(e)
         user = user and not programs.is_gui(name, e.path)
     end
     local standing = tool_process.standing(lineage, user, is_gui, false)
-    standing.chain = tool_process.chain(lineage)
+    standing.chain = tool_process.chain(lineage):sub(1, LONGEST)
     return standing
 end
 
@@ -80,7 +82,7 @@ local NEXT = {
 
 local function sentences(marks)
     local list = {}
-    for i, mark in ipairs(marks) do list[i] = mark.text end
+    for i, mark in ipairs(marks) do list[i] = mark.text:sub(1, LONGEST) end
     return list
 end
 
@@ -128,10 +130,11 @@ function process_eye.new(with)
         if standing.kind == "terminal" and weight >= 7 then rank = 1 end
         -- Shells and interpreters are everywhere; only what stands out is worth a line.
         if manner == "runs" and rank == 0 then return end
-        local list, chain, pid = sentences(marks), tool_process.chain(lineage), process_eye.pid(e)
+        local list, pid = sentences(marks), process_eye.pid(e)
+        local chain = tool_process.chain(lineage):sub(1, LONGEST)
         local line = table.concat(arguments.words(words), " "):sub(1, 300)
-        if line == "" then line = e.path or e.program end
-        where = where or arguments.target(words) or e.path or e.program
+        if line == "" then line = (e.path or e.program or tool):sub(1, LONGEST) end
+        where = (where or arguments.target(words) or e.path or e.program or tool):sub(1, LONGEST)
         if e.client_ip ~= "::" then
             with.told:set(e.client_ip .. " " .. pid, rank)
             note_tool(e.client_ip, tool .. " run by " .. (standing.name or standing.words), nil)
@@ -141,8 +144,8 @@ function process_eye.new(with)
             title = ("%s started by %s"):format(tool, standing.words), severity = severity, confidence = confidence,
             score = tool_process.score(rank, confidence, weight), who = host, where = where, attack = attack_of(standing, rank, marks),
             why = ("%s; run by %s%s%s"):format(line, chain ~= "" and chain or "nobody known", #list > 0 and "; " or "", table.concat(list, "; ")),
-            evidence = { tool = tool, pid = pid, path = e.path, arguments = line, behind = chain, kind = standing.kind, marks = list,
-                weight = weight, signing_id = e.signing_id, responsible = e.responsible },
+            evidence = { tool = tool, pid = pid, path = e.path and e.path:sub(1, LONGEST), arguments = line, behind = chain, kind = standing.kind, marks = list,
+                weight = weight, signing_id = e.signing_id and e.signing_id:sub(1, LONGEST), responsible = e.responsible and e.responsible:sub(1, LONGEST) },
             next = NEXT[standing.kind] or ("What was open in %s then? The flows of pid %d tell what was fetched or sent."):format(
                 standing.name or "it", pid),
             key = table.concat({ host, "run", tool, chain, where, severity }, " "), cooldown = with.cooldown,

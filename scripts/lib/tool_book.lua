@@ -6,7 +6,7 @@
 
 local book = {}
 
-local MOST_TOOLS, MOST_PLACES, MOST_CHANGED = 24, 64, 5000
+local MOST_TOOLS, MOST_PLACES = 24, 64
 local MOST_IN_ALL = 128 -- places of one host: with 5000 hosts some 120 MB, if strangers take pains
 local LONGEST = 120 -- bytes of a name: agents, banners and programs' names come from strangers
 
@@ -19,7 +19,7 @@ end
 
 -- `map`: a state from addresses to entries.
 function book.new(map)
-    local self, changed, changes = {}, {}, 0
+    local self = {}
 
     function self.note(host, label, place)
         local entry = map:get(host)
@@ -39,18 +39,20 @@ function book.new(map)
             tool.places[place], tool.hosts = true, tool.hosts + 1
             entry.places = (entry.places or 0) + 1
         end
-        if not changed[host] and changes < MOST_CHANGED then changed[host], changes = true, changes + 1 end
+        entry.is_news = true -- kept with the entry: the script may be loaded anew before it is told
     end
 
     -- Hands each host that changed and its lines to `tell`.
     function self.each_changed(tell)
         local hosts = {}
-        for host in pairs(changed) do hosts[#hosts + 1] = host end
+        for host, entry in map:each() do
+            if entry.is_news then hosts[#hosts + 1] = host end
+        end
         table.sort(hosts)
-        changed, changes = {}, 0
         for _, host in ipairs(hosts) do
             local entry = map:get(host)
-            if entry then tell(host, book.lines(entry)) end
+            entry.is_news = nil
+            tell(host, book.lines(entry))
         end
     end
     return self

@@ -54,6 +54,17 @@ function http.curl_origin(agent, shipped, mac, system)
     return " (macOS " .. macos .. " ships it)", version, false
 end
 
+-- Is a Host field or a URL's host an address, however it is spelt? Besides 203.0.113.9 and [2001:db8::1] there are 203.0.113.9. and what inet_aton takes:
+-- 3405803785, 0xcb007109, 0313.0.113.9. `is_address`: lunette.is_address.
+function http.is_literal(host, is_address)
+    host = host:gsub("^%[(.*)%]$", "%1"):gsub("%.$", ""):lower()
+    if is_address(host) then return true end
+    local last = host:match("[^.]+$")
+    if not last or not (last:find("^%d+$") or last:find("^0x%x+$")) then return false end -- no top-level domain is a number
+    local _, dots = host:gsub("%.", "")
+    return dots <= 3 and not host:find("[^%x.x]")
+end
+
 -- The system that an agent names, if that is neither Apple's nor nobody's.
 function http.foreign_system(agent)
     if agent:find("Windows NT", 1, true) or agent:find("MSIE ", 1, true) or agent:find("Trident/", 1, true) then return "Windows" end

@@ -19,6 +19,11 @@ REAL = """ja4/ssh2.pcapng ja4/ssh2-malformed.pcap ja4/http1-with-cookies.pcapng 
     ndpi/signal.pcap ndpi/netflix.pcap ndpi/opera-vpn.pcapng ndpi/1kxun.pcap""".split()
 
 
+DOCUMENT = EXAMPLES / "document.pcapng.gz"
+WITH_LOG = {DOCUMENT: ("--host-log", "192.168.7.23=" + str(EXAMPLES / "document.eslogger.jsonl"))}
+OWN_EVENTS = ["mac_identity.host", "lifecycle.phase"]
+
+
 def samples():
     own = sorted(EXAMPLES.glob("*.pcap*"))
     assert own
@@ -27,8 +32,8 @@ def samples():
 
 def found(capture, *options):
     # All but stats, whose time is the machine's and not the packets'.
-    kinds = ",".join(["alert", "report", *event_kinds()])
-    done = replay("-s", SCRIPTS, "-q", "-o", "-", "--record", kinds, *options, capture)
+    kinds = ",".join(["alert", "report", "host", *event_kinds(), *OWN_EVENTS])
+    done = replay("-s", SCRIPTS, "-q", "-o", "-", "--record", kinds, *WITH_LOG.get(capture, ()), *options, capture)
     assert done.returncode == 0, (capture, done.stderr)
     return done.stdout
 
@@ -60,12 +65,16 @@ def test_the_batch_does_not_show(single, events):
 
 
 def as_multiset(output):
-    """Records without the numbers that workers give flows; reports are the workers' own tables, and not compared."""
+    """Records without the numbers that workers give flows. A detector that does not gather has a report in each worker, of its own hosts: their
+    rows together are compared, as the summary shows them."""
     counted = collections.Counter()
     for record in map(json.loads, output.splitlines()):
-        if record["event_type"] == "report":
-            continue
         record.pop("flow_id", None)
+        if record["event_type"] == "report":
+            report = record["report"]
+            for row in report["rows"]:
+                counted[json.dumps([report["detector"], report["title"], report["columns"], row])] += 1
+            continue
         counted[json.dumps(record, sort_keys=True)] += 1
     return counted
 
@@ -81,4 +90,10 @@ def test_the_workers_do_not_show(single):
 def test_there_are_alerts_to_compare(single):
     alerts = [r for output in single.values() for r in map(json.loads, output.splitlines()) if r["event_type"] == "alert"]
     assert len(alerts) > 10
-    assert {a["lunette"]["detector"] for a in alerts} >= {"apple_allowlist", "beacon", "lolbin"}
+    assert {a["lunette"]["detector"] for a in alerts} >= {"apple_allowlist", "beacon", "lifecycle", "lolbin", "mac_identity"}
+
+
+def test_there_are_cards_to_compare():
+    topics = {topic for c in samples() for r in map(json.loads, found(c).splitlines()) if r["event_type"] == "host"
+              for topic in r["host"].get("facts", {})}
+    assert topics >= {"identity", "phase", "apple", "third parties", "elsewhere", "tools", "gui apps", "visibility"}

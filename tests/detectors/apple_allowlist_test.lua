@@ -248,8 +248,8 @@ t.case("what a card says", function(c)
     mac:tls { to = "17.1.2.3", sni = "gspe21-ssl.ls.apple.com", out = 100, back = 5000 }
     mac:tls { to = "198.51.100.7", sni = "www.yelp.com", out = 100, back = 100 }
     mac:tls { to = ELSEWHERE, sni = "cdn.example.co.uk", out = 100, back = 100 }
-    c:fact { host = MAC, topic = "apple", text = t.like "^software%-update %d+ kB in 3, maps %d[%d.]* kB in 1$" }
-    c:fact { host = MAC, topic = "third parties", text = t.like "^safari%-start%-page [%d.]+ kB in 1$" }
-    c:fact { host = MAC, topic = "elsewhere", text = t.like "^example%.co%.uk [%d.]+ kB in 1$" }
+    c:fact { host = MAC, topic = "apple", text = t.like "^software%-update %d+ kB in 3 connections, maps %d[%d.]* kB in 1$" }
+    c:fact { host = MAC, topic = "third parties", text = t.like "^safari%-start%-page [%d.]+ kB in 1 connection$" }
+    c:fact { host = MAC, topic = "elsewhere", text = t.like "^example%.co%.uk [%d.]+ kB in 1 connection$" }
     c:expect_none()
 end)

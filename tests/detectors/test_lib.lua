@@ -186,11 +186,11 @@ check("as the diary has it", table.concat(hosts[1].rows[1], " "), "swscan.apple.
 check("names beyond the bound", book.by_host(1, 1)[1].left, 2)
 check("totals", table.concat(book.total_rows(5)[2], " "), "192.168.1.20 Elsewhere 2 20 B 2.0 kB")
 check("totals of the busiest", #book.total_rows(1), 2)
-check("the card", ledger.line(book.purposes("192.168.1.20", "Apple"), 8), "software-update 42 MB in 18, maps 23 MB in 206")
-check("cut", ledger.line(book.purposes("192.168.1.20", "Apple"), 1), "software-update 42 MB in 18, 1 more")
+check("the card", ledger.line(book.purposes("192.168.1.20", "Apple"), 8), "software-update 42 MB in 18 connections, maps 23 MB in 206")
+check("cut", ledger.line(book.purposes("192.168.1.20", "Apple"), 1), "software-update 42 MB in 18 connections, 1 more")
 check("nobody", #book.purposes("192.168.1.99", "Apple"), 0)
 local elsewhere = book.names({ ["192.168.1.20"] = true }, "elsewhere")
-check("names elsewhere", ledger.line(elsewhere["192.168.1.20"], 8), "example.net 2.0 kB in 1, example.com 30 B in 1")
+check("names elsewhere", ledger.line(elsewhere["192.168.1.20"], 8), "example.net 2.0 kB in 1 connection, example.com 30 B in 1")
 check("of those asked for", elsewhere["192.168.1.21"], nil)
 check("all of a host", table.concat({ book.sum("192.168.1.21") }, " "), "1 2")
 check("another list of categories is another version", ledger.version(categories) ~= ledger.version({ categories[1], categories[3] }), true)
@@ -350,6 +350,15 @@ check("tftp's file", select(2, raw.tftp("\0\1b.bin\0netascii\0blksize\0001428\0"
 check("no tftp", raw.tftp("\0\1\2\3"), nil)
 check("a shell's first bytes", raw.shell({ server_port = 4444 }, "bash-3.2$ ", "").is_shell, true)
 check("commands without an answer", raw.shell({ server_port = 4444, answered = false }, "", "id\n"), nil)
+
+local tool_http = require "tool_http"
+local function is_dotted(text) return text:find("^%d+%.%d+%.%d+%.%d+$") ~= nil or text:find(":", 1, true) ~= nil end
+for _, host in ipairs { "203.0.113.9", "203.0.113.9.", "[2001:db8::1]", "2001:db8::1", "3405803785", "0xcb007109", "0313.0.113.9", "0xCB.0.28937" } do
+    check("an address: " .. host, tool_http.is_literal(host, is_dotted), true)
+end
+for _, host in ipairs { "example.com", "example.com.", "1.example", "cafe", "0x", "1.2.3.4.5.6", "", "face.b00c", "a.1x" } do
+    check("no address: " .. host, tool_http.is_literal(host, is_dotted), false)
+end
 
 -- ---------------------------------------------------------------- the card's tools
 local tool_book = require "tool_book"

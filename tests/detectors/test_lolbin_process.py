@@ -3,6 +3,9 @@
 The captures of darwin_all_options and PKTAP have curl (pid 1234) asking for a name and ssh (777) with a connection; radar-74957353 is
 Apple's own, of a program called network_test. Who started them is the test's invention: once an Office program, once a terminal."""
 
+import json
+from random import Random
+
 import pytest
 
 from host_log_lines import FORMATS, Program, write
@@ -150,6 +153,24 @@ def test_a_name_is_no_alibi(tmp_path, above, shells):
     alerts = start_of(tmp_path, "/usr/bin/curl", ["curl", "https://www.example.com/"], above, parent_chain=shells)
     (said,) = [alert for alert in alerts if "started by" in alert["title"]]
     assert said["severity"] == "medium" and said["title"] == "curl started by a program in a hiding place"
+
+
+def test_what_no_log_should_hold(tmp_path):
+    """No path, long ones, parents in a circle, bytes that mean something elsewhere: nothing raises an error, and alerts stay short."""
+    random, programs = Random(1), []
+    paths = ["", "/", "curl", "/usr/bin/curl", "/tmp/" + "A" * 4000, "/tmp/Terminal", "/tmp/ < launchd", "/tmp/%s%d", "/tmp/\x1b[31m", "/sbin/launchd", WORD]
+    lines = [[], ["curl"], ["curl", "-T"], ["curl", "-x"], ["curl", "-o", "B" * 9000], ["nc", "-l"], ["sh", "-c", "curl x|sh;" * 900], ["scp"], ["ssh", "-o"],
+             ["osascript", "-e"], ["networksetup", "-setwebproxy"], ["curl", "http://%s/" % ("9" * 5000)]]
+    for i in range(3000):
+        pid = random.randrange(1, 40)
+        programs.append(Program(T - 1 + i / 3000, pid, random.choice([pid, random.randrange(0, 40)]), random.choice(paths), random.choice(lines),
+                                random.choice(["", "-", "com.apple.curl", "com.apple." + "x" * 900])))
+    capture = Capture(start=T)
+    capture.dns(1, "192.168.1.20", "192.168.1.1", "www.example.com")
+    for form in ("eslogger", "osquery"):
+        log = write(tmp_path / form, form, programs)
+        alerts, _ = replay("lolbin", capture.write(tmp_path / "x.pcap"), options=["--host-log", "192.168.1.20=%s" % log])  # it looks for errors
+        assert alerts and max(len(json.dumps(alert)) for alert in alerts) < 6000
 
 
 @pytest.mark.parametrize("name", ["CURL", "Curl", "curl"])
