@@ -10,7 +10,8 @@
 int print_out(struct buffer *b) {
     struct error err;
     errno = 0;
-    bool put = b->length == 0 || fwrite(b->at, 1, b->length, stdout) == b->length; /* empty, it has no bytes */
+    bool put =
+        b->length == 0 || fwrite(b->at, 1, b->length, stdout) == b->length; /* empty, it has no bytes */
     bool whole = !b->failed && put && fflush(stdout) == 0;
     int why = b->failed ? ENOMEM : errno;
     buffer_free(b);
