@@ -65,7 +65,10 @@ def test_loaded_anew_in_the_middle_they_tell_the_same(scripts, workers):
     told = [r["sensor"]["message"] for r in records(output) if r["event_type"] == "sensor"]
     assert sum("loaded anew" in message for message in told) >= 2, told
     assert alerts(output) == alerts(once.stdout)
-    assert facts(output) == facts(once.stdout)
+    # Figures of a card may be as old as the host's last packet before a reload; who it is and which topics there are is not.
+    now, before = facts(output), facts(once.stdout)
+    assert {host: set(card) for host, card in now.items()} == {host: set(card) for host, card in before.items()}
+    assert all(now[host].get(topic) == card.get(topic) for host, card in before.items() for topic in ("identity", "phase"))
 
 
 def test_after_a_restart_cards_say_again_what_is_known(scripts, tmp_path):
