@@ -87,7 +87,7 @@ local tool_ja4 = lunette.set.strings(ja4_list)
 
 local echoes = lunette.state("echoes", { max = 5000, ttl = 3600 })               -- "client server" → what was seen of its pings
 local probes = lunette.state("probes", { max = 5000, ttl = 3600 })               -- "client server" → empty connections
-local ftp_pairs = lunette.state("ftp", { max = 2000, ttl = 3600 })               -- "client server" → true: FTP control seen
+local ftp_pairs = lunette.state("ftp", { max = 2000, ttl = 3600 })               -- "client server" → "called", "talks": FTP control
 local told = lunette.state("told", { max = 5000, ttl = 3600 })                   -- "host pid" → how loud its start was told, 0 to 3
 local note_tool = tool_book.sender(lunette)
 local session = lunette.flow_state { out = "u64", back = "u64", answers = "u32", bulk = "bool", reverse = "bool", home = "bool" }
@@ -288,7 +288,7 @@ end)
 -- Empty connections: nc -z closes politely; what is refused or never answered belongs to the same walk.
 local function check_probe(e)
     local key = e.client_ip .. " " .. e.server_ip
-    if ftp_pairs:get(key) then return end -- passive FTP: an empty folder, or a firewall before the data ports
+    if ftp_pairs:get(key) == "talks" then return end -- passive FTP: an empty folder, or a firewall before the data ports
     local before = probes:get(key)
     local walk, done = tool_raw.walk(before, e.server_port, e.start, e.state ~= "new" and e.reason == "fin", tunables)
     if walk ~= before then probes:set(key, walk) end
@@ -448,8 +448,12 @@ end)
 -- ---------------------------------------------------------------- flows
 
 lunette.on("flow_start", { proto = "TCP", server_port = 21 }, function(e)
-    ftp_pairs:set(e.client_ip .. " " .. e.server_ip, true)
+    local key = e.client_ip .. " " .. e.server_ip
+    if not ftp_pairs:get(key) then ftp_pairs:set(key, "called") end
 end)
+
+-- Whoever walks over ports calls 21 as well: only a session in which commands are answered explains empty connections.
+lunette.on("ftp", function(e) ftp_pairs:set(e.client_ip .. " " .. e.server_ip, "talks") end)
 
 lunette.on("flow", { proto = { "TCP", "UDP" } }, function(e)
     local protocol = e.app_proto
