@@ -1,8 +1,8 @@
 -- What the ledger says of each host, as facts for its card: by purpose, and by name for those who are neither Apple's nor known.
 --
 -- Every ten minutes a round begins over the hosts of which something changed: a thousand a minute, since a sensor must not stand still for
--- all of ten thousand. (What a card says is read seldom, and costs some tables for each host.) Names of strangers are found by a walk through all accounts: when there are many of these, the
--- card has sums until the end.
+-- all of ten thousand. (What a card says is read seldom, and costs some tables for each host.) Names of strangers are found by a walk through
+-- all accounts: when there are many of these, the card has sums until the end. What is still to be told outlives a reload.
 
 local lunette = require "lunette"
 local ledger = require "ledger"
@@ -30,24 +30,24 @@ end
 -- finish() for the end.
 return function(book, relay, accounts)
     local object = {}
-    local dirty, noted = {}, 0    -- hosts of which the card must say something else
+    local changed = lunette.state("cards", { max = MOST_HOSTS, keep = "reload" })   -- hosts of which the card must say something else
+    local unnamed = lunette.state("unnamed", { max = MOST_HOSTS, keep = "reload" }) -- hosts with strangers whose names are to be told
     local waiting, at = {}, 1     -- those of the round that is told now, and the next one of them
-    local unnamed = {}            -- hosts with strangers whose names are to be told
     local rest = 1                -- turns until the next round may begin
 
     function object.touch(host)
-        if dirty[host] or noted >= MOST_HOSTS then return end
-        dirty[host], noted = true, noted + 1
+        if not changed:get(host) and changed:count() < MOST_HOSTS then changed:set(host, true) end
     end
 
     local function tell_host(host)
+        changed:set(host, nil)
         tell(host, "apple", book.purposes(host, "Apple"))
         tell(host, "third parties", book.purposes(host, "known"))
         local strangers = book.purposes(host, "elsewhere")[1]
         if strangers and accounts:count() > MANY_ACCOUNTS then
             lunette.fact(host, "elsewhere", ("%s in %d connections, to many"):format(ledger.human(strangers.bytes), strangers.flows))
         elseif strangers then
-            unnamed[host] = true
+            unnamed:set(host, true)
         end
         local _, bytes = book.sum(host)
         local text, details = relay.fact(host, bytes)
@@ -56,7 +56,13 @@ return function(book, relay, accounts)
 
     local function tell_names(wanted)
         for host, list in pairs(book.names(wanted, "elsewhere")) do tell(host, "elsewhere", list) end
-        unnamed = {}
+    end
+
+    local function take_unnamed()
+        local hosts = {}
+        for host in unnamed:each() do hosts[host] = true end
+        for host in pairs(hosts) do unnamed:set(host, nil) end
+        return hosts
     end
 
     local function tell_next(count)
@@ -67,21 +73,20 @@ return function(book, relay, accounts)
 
     local function begin_round()
         waiting, at = {}, 1
-        for host in pairs(dirty) do waiting[#waiting + 1] = host end
+        for host in changed:each() do waiting[#waiting + 1] = host end
         table.sort(waiting)
-        dirty, noted = {}, 0
     end
 
     -- Once a minute: the next hosts of a round, or of a new one.
     function object.turn()
         rest = rest - 1
         if at > #waiting then
-            if noted == 0 or rest > 0 then return end
+            if rest > 0 or changed:count() == 0 then return end
             rest = TURNS
             begin_round()
         end
         tell_next(AT_ONCE)
-        if at > #waiting and accounts:count() <= MANY_ACCOUNTS then tell_names(unnamed) end
+        if at > #waiting and accounts:count() <= MANY_ACCOUNTS then tell_names(take_unnamed()) end
     end
 
     -- The end: all that was not told, and the names of all strangers.
@@ -89,7 +94,7 @@ return function(book, relay, accounts)
         tell_next(#waiting)
         begin_round()
         tell_next(#waiting)
-        tell_names(accounts:count() > MANY_ACCOUNTS and book.hosts() or unnamed)
+        tell_names(accounts:count() > MANY_ACCOUNTS and book.hosts() or take_unnamed())
     end
 
     return object
