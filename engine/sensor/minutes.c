@@ -1,3 +1,4 @@
+/* See minutes.h. */
 #include "sensor/minutes.h"
 
 static const nanoseconds minute = 60 * NS_PER_SECOND;
