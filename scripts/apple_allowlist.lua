@@ -112,7 +112,7 @@ local book = ledger.new(accounts, lunette.records("totals", {
 local relay = private_relay.new(lunette.records("relay", { max = 10000, fields = private_relay.FIELDS }),
     lunette.state("relay_refused", { max = 10000 }))
 
-local cards = apple_cards(book, relay, accounts)
+local cards = apple_cards(book, relay, accounts, tunables.facts)
 
 -- One of Apple's systems, as far as is known: what an Android phone does with Apple's names is not judged by a Mac's habits.
 local OTHERS = { windows = true, linux = true, android = true, other = true }

@@ -10,7 +10,7 @@ local ledger = require "ledger"
 local MANY_ACCOUNTS = 5000 -- from here on no walks before the end
 local MOST_HOSTS = 20000   -- of which changes are noted in one round
 local AT_ONCE = 1000       -- hosts told of in one turn
-local TURNS = 10           -- from the beginning of a round to the next
+local ROUND = 600          -- seconds from the beginning of a round to the next
 local LINE = 8             -- entries of a fact's line …
 local DETAILS = 12         -- … and of its details
 
@@ -26,14 +26,13 @@ local function tell(host, topic, list)
     if #list > 0 then lunette.fact(host, topic, ledger.line(list, LINE), details_of(list)) end
 end
 
--- book: a ledger; relay: private_relay; accounts: the ledger's records. Gives touch(host), turn() for a timer, and
+-- book: a ledger; relay: private_relay; accounts: the ledger's records; every: seconds from turn to turn. Gives touch(host), turn() for a timer, and
 -- finish() for the end.
-return function(book, relay, accounts)
+return function(book, relay, accounts, every)
     local object = {}
     local changed = lunette.state("cards", { max = MOST_HOSTS, keep = "reload" })   -- hosts of which the card must say something else
     local unnamed = lunette.state("unnamed", { max = MOST_HOSTS, keep = "reload" }) -- hosts with strangers whose names are to be told
     local waiting, at = {}, 1     -- those of the round that is told now, and the next one of them
-    local rest = 1                -- turns until the next round may begin
 
     function object.touch(host)
         if not changed:get(host) and changed:count() < MOST_HOSTS then changed:set(host, true) end
@@ -78,11 +77,10 @@ return function(book, relay, accounts)
     end
 
     -- Once a minute: the next hosts of a round, or of a new one.
-    function object.turn()
-        rest = rest - 1
+    -- Rounds begin by the clock and not by what this worker saw, or a card's time would depend on the number of workers.
+    function object.turn(now)
         if at > #waiting then
-            if rest > 0 or changed:count() == 0 then return end
-            rest = TURNS
+            if math.floor(now / ROUND) == math.floor((now - every) / ROUND) or changed:count() == 0 then return end
             begin_round()
         end
         tell_next(AT_ONCE)
