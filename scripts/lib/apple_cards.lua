@@ -26,8 +26,8 @@ local function tell(host, topic, list)
     if #list > 0 then lunette.fact(host, topic, ledger.line(list, LINE), details_of(list)) end
 end
 
--- book: a ledger; relay: private_relay; accounts: the ledger's records; every: seconds from turn to turn. Gives touch(host), turn() for a timer, and
--- finish() for the end.
+-- book: a ledger; relay: private_relay; accounts: the ledger's records; every: seconds from turn to turn. Gives touch(host), turn(now) for a
+-- timer, and finish() for the end.
 return function(book, relay, accounts, every)
     local object = {}
     local changed = lunette.state("cards", { max = MOST_HOSTS, keep = "reload" })   -- hosts of which the card must say something else

@@ -145,7 +145,7 @@ static void the_seventeenth_topic_takes_the_oldest_ones_place(void **state) {
 static void what_was_never_told_costs_nothing_to_take_back(void **state) {
     (void)state;
     struct cards *cards = cards_new(100, CARDS_BYTES);
-    char topic[16];
+    char topic[32];
     for (int i = 0; i < 16; i++) {
         snprintf(topic, sizeof topic, "topic%02d", i);
         tell(cards, 1, topic, "x", i);
