@@ -114,14 +114,16 @@ local function own_words(e, ip)
 end
 
 -- What is known outlives a restart of the sensor (--state), its cards do not, and neither does what a newer listener has heard: of a host that
--- was known before this script was loaded, the verdict is told again when it shows up.
+-- was known before this script was loaded, the verdict is told again when it shows up. Workers and gathering part save their states one
+-- after the other, so a sign on its way between them may be lost to the second: all that the worker knows is sent along.
 local greeted = lunette.state("greeted", { max = 20000, keep = false })
 
 local function greet(ip)
     if greeted:get(ip) then return end
     greeted:set(ip, true)
     known.again(ip)
-    lunette.send(ip, { again = true })
+    local found, rank = known.learnt(ip)
+    lunette.send(ip, { found = found, rank = rank, again = true })
 end
 
 -- found: signs by their ids, and what lib/identity_signs.lua says along with them.
@@ -399,11 +401,11 @@ lunette.gather(function()
 
     lunette.receive(function(key, said)
         if said.lease then return leases:set(key, said.lease) end
-        if said.again then return known.again(key) end
         local found, mac = said.found, said.mac
         if said.leased_to then found, mac = leases:get(said.leased_to), number_of(said.leased_to) end
         if mac then known.settle(key, mac) end
         if found then known.learn(key, found, said.rank or 2) end
+        if said.again then known.again(key) end
         if said.machine then known.join(said.machine, key, said.addresses) end
     end)
     lunette.every(60, function()

@@ -266,6 +266,17 @@ function book.new(change, tell)
         if v then tell(ip, v, true) end
     end
 
+    -- All that was learnt of a host, as learn() takes it, and its rank; nil if nothing was.
+    function object.learnt(ip)
+        local host, list = hosts:get(ip), signs:get(ip)
+        if not host or not list then return nil end
+        local said = words:get(ip) or NOTHING
+        local found = { from = host.from, to = host.to, name = said.name, name_rank = said.rank, model = said.model, version = said.version,
+            os = said.os }
+        for i = 1, #list do found[i] = weigh.signs[list:byte(i)].id end
+        return found, host.rank
+    end
+
     -- What is known of a host now, or nil.
     function object.verdict(ip)
         local host = hosts:get(ip)

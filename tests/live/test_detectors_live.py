@@ -82,3 +82,17 @@ def test_after_a_restart_cards_say_again_what_is_known(scripts, tmp_path):
     first, second = said
     assert set(second) == set(first) >= {"identity", "phase", "apple", "third parties", "visibility"}
     assert second["identity"] == first["identity"]
+
+
+def test_what_workers_know_reaches_the_gathering_part_anew(scripts, tmp_path):
+    """The parts save their states one after the other; here what one of them saved is lost altogether."""
+    state, capture = tmp_path / "state", EXAMPLES / "mac-first-boot.pcapng.gz"
+    state.mkdir()
+    said = []
+    for _ in range(2):
+        done = subprocess.run(command(scripts, capture, "--pace", "20000x", "--stats-every", 0, "--state", state), capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        said.append(facts(done.stdout)["10.10.3.115"]["identity"])
+        (gathered,) = state.glob("mac_identity*gather*")
+        gathered.unlink()
+    assert said[1] == said[0]
