@@ -47,8 +47,8 @@ def test_loaded_anew_in_the_middle_they_tell_the_same(scripts, workers):
     capture = EXAMPLES / "mac-with-implant.pcapng.gz"  # six hours
     once = subprocess.run(command(scripts, capture), capture_output=True, timeout=60)
     assert once.returncode == 0 and len(alerts(once.stdout)) > 10, once.stderr
-    child = subprocess.Popen(command(scripts, capture, "--pace", "2500x", "-w", workers, "--host-records", 1000000, "--stats-every", 0),
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    words = command(scripts, capture, "--pace", "2500x", "--control", "none", "-w", workers, "--host-records", 1000000, "--stats-every", 0)
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     number, texts = 0, {path: path.read_text() for path in scripts.glob("*.lua")}
     while child.poll() is None:
         number += 1
@@ -71,13 +71,19 @@ def test_loaded_anew_in_the_middle_they_tell_the_same(scripts, workers):
     assert all(now[host].get(topic) == card.get(topic) for host, card in before.items() for topic in ("identity", "phase"))
 
 
+def run_with_state(scripts, capture, state):
+    words = command(scripts, capture, "--pace", "20000x", "--control", "none", "--stats-every", 0, "--state", state)
+    done = subprocess.run(words, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 def test_after_a_restart_cards_say_again_what_is_known(scripts, tmp_path):
     state, capture = tmp_path / "state", EXAMPLES / "mac-first-boot.pcapng.gz"
     state.mkdir()
     said = []
     for _ in range(2):
-        done = subprocess.run(command(scripts, capture, "--pace", "20000x", "--stats-every", 0, "--state", state), capture_output=True, timeout=60)
-        assert done.returncode == 0, done.stderr
+        done = run_with_state(scripts, capture, state)
         said.append(facts(done.stdout)["10.10.3.115"])
     first, second = said
     assert set(second) == set(first) >= {"identity", "phase", "apple", "third parties", "visibility"}
@@ -90,8 +96,7 @@ def test_what_workers_know_reaches_the_gathering_part_anew(scripts, tmp_path):
     state.mkdir()
     said = []
     for _ in range(2):
-        done = subprocess.run(command(scripts, capture, "--pace", "20000x", "--stats-every", 0, "--state", state), capture_output=True, timeout=60)
-        assert done.returncode == 0, done.stderr
+        done = run_with_state(scripts, capture, state)
         said.append(facts(done.stdout)["10.10.3.115"]["identity"])
         (gathered,) = state.glob("mac_identity*gather*")
         gathered.unlink()

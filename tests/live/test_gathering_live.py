@@ -60,7 +60,7 @@ def fast(script):
 
 
 def paced(script, *words):
-    return subprocess.Popen(command(script, "--pace", PACE, "--stats-every", 0, *words), stdout=subprocess.PIPE,
+    return subprocess.Popen(command(script, "--pace", PACE, "--control", "none", "--stats-every", 0, *words), stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE)
 
 
