@@ -281,6 +281,7 @@ static void beyond_the_queue_lines_are_lost_whole_and_counted(void **state) {
     sent += 20000;
     setrlimit(RLIMIT_FSIZE, &before);
     wait_until(figures_of(r).healthy);
+    wait_until(figures_of(r).lines + figures_of(r).lost == (uint64_t)sent); /* there is room again */
     uint64_t lost = figures_of(r).lost;
     assert_true(lost > 0);
     write_lines(r, sent, 1);
