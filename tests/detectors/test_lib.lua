@@ -373,5 +373,19 @@ told = nil
 tools.each_changed(function() told = true end)
 check("nothing new", told, nil)
 
+-- ---------------------------------------------------------------- figures in words
+local figures = require "figures"
+for seconds, words in pairs { [0.25] = "0.2 s", [40] = "40 s", [720] = "12 min", [19800] = "5.5 h", [259200] = "3.0 days" } do
+    check("duration " .. seconds, figures.duration(seconds), words)
+end
+for bytes, words in pairs { [812] = "812 bytes", [999.6] = "1.0 kB", [4200] = "4.2 kB", [9990] = "10 kB", [42e6] = "42 MB" } do
+    check("bytes " .. bytes, figures.bytes(bytes), words)
+end
+check("a third", figures.percent(1, 3), 33)
+check("a share of nothing", figures.percent(1, 0), 0)
+check("rounded", figures.round(1.23456), 1.23)
+check("one", figures.count(1, "name"), "1 name")
+check("none", figures.count(0, "query", "queries"), "0 queries")
+
 print(("%d checks, %d failures"):format(checks, failures))
 os.exit(failures == 0 and 0 or 1)

@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-ORDER = ["base", "event", "capture", "decode", "flow", "protocol", "endpoint", "script", "output", "sensor", "workbench", "cli"]
+ORDER = ["base", "event", "capture", "decode", "flow", "protocol", "endpoint", "audit", "script", "output", "sensor", "workbench", "cli"]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 
