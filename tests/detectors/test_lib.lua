@@ -375,7 +375,7 @@ check("nothing new", told, nil)
 
 -- ---------------------------------------------------------------- figures in words
 local figures = require "figures"
-for seconds, words in pairs { [0.25] = "0.2 s", [40] = "40 s", [720] = "12 min", [19800] = "5.5 h", [259200] = "3.0 days" } do
+for seconds, words in pairs { [0.42] = "0.4 s", [40] = "40 s", [720] = "12 min", [19800] = "5.5 h", [259200] = "3.0 days" } do
     check("duration " .. seconds, figures.duration(seconds), words)
 end
 for bytes, words in pairs { [812] = "812 bytes", [999.6] = "1.0 kB", [4200] = "4.2 kB", [9990] = "10 kB", [42e6] = "42 MB" } do
