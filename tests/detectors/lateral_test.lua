@@ -1,0 +1,104 @@
+-- scripts/lateral.lua: who enters whom for the first time, and the habits that are nobody's business.
+local t = require "lunette.test"
+t.detector "../../scripts/lateral.lua"
+
+local ANNA, BERT, CARL, NAS = "192.168.1.20", "192.168.1.30", "192.168.1.40", "192.168.1.5"
+local NEW = "Session between hosts that never had one"
+local DAY = 86400
+
+local function life(c) c:host(ANNA):ping { to = "192.168.1.1" } end
+
+local function flow(c, from, to, port, fields)
+    local event = { client_ip = from, server_ip = to, server_port = port, proto = "TCP", age = 300, client_payload = 9000, server_payload = 20000 }
+    for key, value in pairs(fields or {}) do event[key] = value end
+    c:event("flow", event)
+end
+
+t.case("a first ssh between two hosts, once the habits are known", function(c)
+    life(c)
+    flow(c, ANNA, NAS, 445)
+    c:wait(4 * DAY)
+    flow(c, ANNA, BERT, 22, { app_proto = "ssh" })
+    c:expect { title = NEW, severity = "low", who = ANNA, where = BERT .. " by ssh", why = t.contains "never used ssh before", attack = "T1021.004" }
+end)
+
+t.case("a sensor that saw no session for days knows that there was none", function(c)
+    c:times(5, DAY, function() life(c) end)
+    flow(c, ANNA, BERT, 5900, { app_proto = "rfb" })
+    c:expect { title = NEW, who = ANNA, where = BERT .. " by Screen Sharing", why = t.contains "of watching" }
+end)
+
+t.case("the first days have no habits, and a habit is silent", function(c)
+    life(c)
+    flow(c, ANNA, BERT, 22, { app_proto = "ssh" })
+    flow(c, BERT, ANNA, 5900)
+    c:times(5, DAY, function() flow(c, ANNA, BERT, 22, { app_proto = "ssh" }) end)
+    c:expect_none()
+end)
+
+t.case("a script that begins it, and a server that all use", function(c)
+    life(c)
+    for i = 1, 4 do flow(c, "192.168.1." .. 50 + i, NAS, 445) end
+    c:wait(4 * DAY)
+    flow(c, CARL, NAS, 445)
+    flow(c, ANNA, BERT, 22, { app_proto = "ssh", program = "python3", path = "/usr/bin/python3", ancestry = "launchd" })
+    c:expect { title = NEW, severity = "medium", who = ANNA, where = BERT .. " by ssh", why = t.contains "begun by python3" }
+end)
+
+t.case("a person who clicks on a Mac in Finder's sidebar", function(c)
+    life(c)
+    c:wait(4 * DAY)
+    c:event("mdns", { client_ip = ANNA, server_ip = "224.0.0.251", server_port = 5353, proto = "UDP", type = "query", browsed = { "_smb._tcp" } })
+    for i = 1, 2 do c:event("smb", { client_ip = ANNA, server_ip = "192.168.1." .. 29 + i, server_port = 445, proto = "TCP", command = "session_setup", result = "success", user = "anna" }) end
+    c:expect { title = NEW, severity = "low", where = "192.168.1.30 by SMB", why = t.contains "Bonjour" }
+end)
+
+t.case("a walk from host to host", function(c)
+    for i = 1, 9 do
+        c:event("flow_start", { client_ip = ANNA, server_ip = "192.168.1." .. 100 + i, server_port = 22, proto = "TCP" })
+        c:wait(5)
+    end
+    c:expect { title = "Host after host is tried", severity = "medium", who = ANNA, where = "ssh", evidence = { hosts = 8 } }
+end)
+
+t.case("known servers are no walk", function(c)
+    for i = 1, 9 do flow(c, ANNA, "192.168.1." .. 100 + i, 22, { app_proto = "ssh" }) end
+    for i = 1, 9 do c:event("flow_start", { client_ip = ANNA, server_ip = "192.168.1." .. 100 + i, server_port = 22, proto = "TCP" }) end
+    c:expect_none()
+end)
+
+local function refused(c, n)
+    c:times(n, 20, function()
+        c:event("smb", { client_ip = ANNA, server_ip = BERT, server_port = 445, proto = "TCP", command = "session_setup", result = "failure" })
+    end)
+end
+
+t.case("passwords are tried, and one fits", function(c)
+    refused(c, 12)
+    c:event("smb", { client_ip = ANNA, server_ip = BERT, server_port = 445, proto = "TCP", command = "session_setup", result = "success", user = "bert" })
+    c:expect { title = "Logins that fail again and again", severity = "medium", who = ANNA, where = BERT .. " by SMB", evidence = { failures = 10 } }
+    c:expect { title = NEW, severity = "high", why = t.contains "after 12 logins that failed", attack = "T1021.002, T1110" }
+end)
+
+t.case("a few wrong passwords", function(c)
+    refused(c, 6)
+    c:expect_none()
+end)
+
+t.case("who was entered enters the next", function(c)
+    life(c)
+    c:wait(4 * DAY)
+    flow(c, ANNA, BERT, 22, { app_proto = "ssh" })
+    c:wait(600)
+    flow(c, BERT, CARL, 22, { app_proto = "ssh" })
+    c:expect { title = NEW, severity = "low", who = ANNA }
+    c:expect { title = NEW, severity = "medium", who = BERT, where = CARL .. " by ssh", why = t.contains "entered from 192.168.1.20 by ssh 10 min before" }
+end)
+
+t.case("handshakes that came to nothing are no sessions", function(c)
+    life(c)
+    c:wait(4 * DAY)
+    flow(c, ANNA, BERT, 22, { app_proto = "ssh", age = 2, client_payload = 1900, server_payload = 1800 })
+    flow(c, ANNA, BERT, 445, { age = 2, client_payload = 300, server_payload = 400 })
+    c:expect_none()
+end)
