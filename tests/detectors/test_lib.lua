@@ -387,5 +387,58 @@ check("rounded", figures.round(1.23456), 1.23)
 check("one", figures.count(1, "name"), "1 name")
 check("none", figures.count(0, "query", "queries"), "0 queries")
 
+-- ---------------------------------------------------------------- web services
+local function table_of(file)
+    local rows, columns = {}, nil
+    for line in assert(io.open((arg[1] or "scripts/lib") .. "/../data/" .. file)):lines() do
+        if line:sub(1, 1) ~= "#" then
+            local cells = {}
+            for cell in (line .. "\t"):gmatch("([^\t]*)\t") do cells[#cells + 1] = cell end
+            if not columns then
+                columns = cells
+            else
+                local row = {}
+                for i = 1, #columns do row[columns[i]] = cells[i] end
+                rows[#rows + 1] = row
+            end
+        end
+    end
+    return rows
+end
+local sets = {}
+local cloud = require("cloud").load { tsv = table_of, set = { domains = function(list) sets[#sets + 1] = list return list end } }
+local function kind(name)
+    local found = cloud.of(name)
+    return found and found.category .. " " .. found.service
+end
+for name, expected in pairs {
+    ["www.dropbox.com"] = "storage Dropbox", ["content.dropboxapi.com"] = "storage Dropbox", ["notdropbox.com"] = "nil", ["com"] = "nil", [""] = "nil",
+    ["gist.githubusercontent.com"] = "paste GitHub Gist", ["raw.githubusercontent.com"] = "code GitHub", ["a.gist.githubusercontent.com"] = "code GitHub",
+    ["bucket.s3.eu-west-1.amazonaws.com"] = "cloud-platform Amazon S3", ["s3.us-east-2.amazonaws.com"] = "cloud-platform Amazon S3",
+    ["ec2.eu-west-1.amazonaws.com"] = "cloud-platform Amazon Web Services", ["checkip.amazonaws.com"] = "ip-lookup checkip.amazonaws.com",
+    ["abc.trycloudflare.com"] = "tunnel Cloudflare quick tunnel", ["region1.v2.argotunnel.com"] = "tunnel Cloudflare Tunnel",
+    ["eth.merkle.io"] = "nil", ["eth.example.com"] = "blockchain Ethereum RPC", ["eth.a.b.com"] = "nil", ["ethereum.org"] = "nil",
+    ["x.mooo.com"] = "dynamic-dns FreeDNS", ["pool.supportxmr.com"] = "mining supportxmr.com", ["abc.onion.ws"] = "tor2web Tor gateway",
+    ["api.telegram.org"] = "messaging Telegram", ["icloud.com"] = "nil", ["apple.com"] = "nil",
+} do
+    check("service of " .. name, tostring(kind(name)), expected)
+end
+check("no name", cloud.of(nil), nil)
+check("its own program", cloud.of("api.pcloud.com").apps["pCloud Drive"], true)
+local categories = {}
+for word in ("storage messaging paste code tunnel file-drop callback mining ip-lookup tor2web shortener dynamic-dns blockchain cloud-platform p2p other"):gmatch("%S+") do
+    categories[word] = true
+    check("set of " .. word, #cloud.set(word) > 0, true)
+end
+check("of two", #cloud.set("paste", "tor2web"), #cloud.set("paste") + #cloud.set("tor2web"))
+check("no such category", pcall(cloud.set, "stroage"), false)
+local seen = {}
+for _, row in ipairs(table_of("cloud_services.tsv")) do
+    check("category of " .. row.name, categories[row.category], true)
+    check("once: " .. row.name, seen[row.name], nil)
+    check("whole: " .. row.name, row.service ~= "" and row.source ~= "" and row.source ~= nil and row.name:lower() == row.name, true)
+    seen[row.name] = true
+end
+
 print(("%d checks, %d failures"):format(checks, failures))
 os.exit(failures == 0 and 0 or 1)
