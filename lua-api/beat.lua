@@ -19,6 +19,7 @@
 --   beat.update(pair, t, awake, out, in_)        a check-in: payload bytes to and from the server; true if it counted
 --   beat.features(pair [, into])                 a table, see there; nil below 4 check-ins
 --   beat.automation(features)                    A: about 0 in doubt, above 4 hardly ever a person
+--   beat.line(pair), beat.intervals(pair, clock) check-ins over time and how long between them, to be drawn
 --   beat.score(A, with_name, clients, age_days)  at most 5; 3.0 is worth an alert
 local floor, log, sqrt, exp, max, min = math.floor, math.log, math.sqrt, math.exp, math.max, math.min
 
@@ -30,7 +31,11 @@ local beat = {}
 ---@type integer
 beat.MINIMUM = 4
 
-local DEBOUNCE = 2          -- seconds: what follows closer belongs to the same check-in
+---Seconds: what follows closer belongs to the same check-in.
+---@type number
+beat.DEBOUNCE = 2
+
+local DEBOUNCE = beat.DEBOUNCE
 local AGEING = 14 * 86400   -- seconds after which interval counts are halved
 local SLEEP_GAP = 600       -- seconds without a sign of life that count as sleep
 local BINS = 80             -- intervals: quarter octaves from 2 s to 24 days
@@ -38,16 +43,22 @@ local RING = 64             -- sizes remembered
 local SCALES = 6            -- slots of 2 min · 4^k, up to 34 h
 local SLOT = 120
 local WAKES = 8             -- times of waking up that the clock remembers
+local COLUMNS = 24          -- of the line of check-ins over time; a column is a minute, and twice that when the line is full
+local COLUMN = 60
 
--- Counted in PAIR_FIELDS order: n; first, last counted and last seen check-in, awake clock of first and last, last ageing;
--- intervals by wall and awake clock; sizes out and in; per scale: slot number, count in it, Σcount, Σcount².
+-- In PAIR_FIELDS order: n; first, last counted and last seen check-in, awake clock of first and last, last ageing;
+-- intervals by wall and awake clock; sizes out and in; per scale: number of the slot, check-ins before it, Σcount² of the
+-- slots before it; check-ins over wall time, and the doublings of a column.
+--
+-- Of a scale nothing has to be touched until its slot is over: what a slot held is the difference of what there was at its
+-- end and at its beginning. And where the finest slot goes on, so do all coarser ones.
 
 ---Fields of a pair's record, for lunette.records.
 ---@type table<string, string>
 beat.PAIR_FIELDS = {
     n = "u32", t0 = "f64", tl = "f64", lt = "f64", a0 = "f64", al = "f64", aged = "f64",
     hw = "u16[80]", ha = "u16[80]", ro = "u8[64]", ri = "u8[64]",
-    slot = "u32[6]", cnt = "u32[6]", s1 = "f32[6]", s2 = "f32[6]",
+    slot = "u32[6]", before = "u32[6]", squares = "f32[6]", line = "u16[24]", doublings = "u8",
 }
 
 -- acc: awake seconds up to `last`. The ring of wakes lets awake() look a little back, for events that are told late.
@@ -125,6 +136,34 @@ local function count(pair, name, bin)
     pair:put(name, bin, v + 1)
 end
 
+-- The line is full: two columns become one.
+local function fold(pair)
+    for i = 0, COLUMNS - 1 do
+        local a, b = 2 * i, 2 * i + 1
+        pair:put("line", i, b < COLUMNS and pair:at("line", a) + pair:at("line", b) or 0)
+    end
+    pair.doublings = pair.doublings + 1
+end
+
+local function draw(pair, since)
+    local column = floor(since / (COLUMN * 2 ^ pair.doublings))
+    while column >= COLUMNS do
+        fold(pair)
+        column = floor(column / 2)
+    end
+    pair:put("line", column, pair:at("line", column) + 1) -- a full one stays so
+end
+
+-- The slot of a scale is over, and what it held is added. True if the next coarser one may be as well.
+local function turn(pair, k, slot, n)
+    if slot == pair:at("slot", k) then return false end
+    local held = n - pair:at("before", k)
+    pair:put("squares", k, pair:at("squares", k) + held * held)
+    pair:put("before", k, n)
+    pair:put("slot", k, slot)
+    return true
+end
+
 ---A check-in of the pair at time t, with the client's awake clock and the exchange's payload bytes. Events must come in order of
 ---time; one that comes late is taken as of now.
 ---@param pair lunette.Record
@@ -155,20 +194,12 @@ function beat.update(pair, t, awake, out, in_)
     pair:put("ro", n % RING, size_code(out))
     pair:put("ri", n % RING, size_code(in_))
 
-    local since, length = awake - pair.a0, SLOT
-    for k = 0, SCALES - 1 do
-        local slot = floor(since / length)
-        local c = pair:at("cnt", k)
-        if slot == pair:at("slot", k) then
-            pair:put("cnt", k, c + 1)
-        else
-            pair:put("s1", k, pair:at("s1", k) + c)
-            pair:put("s2", k, pair:at("s2", k) + c * c)
-            pair:put("slot", k, slot)
-            pair:put("cnt", k, 1)
-        end
-        length = length * 4
-    end
+    draw(pair, t - pair.t0)
+
+    -- No loop: one of so few turns, left early mostly, is not compiled well.
+    local slot = floor((awake - pair.a0) / SLOT)
+    local _ = turn(pair, 0, slot, n) and turn(pair, 1, floor(slot / 4), n) and turn(pair, 2, floor(slot / 16), n) and
+        turn(pair, 3, floor(slot / 64), n) and turn(pair, 4, floor(slot / 256), n) and turn(pair, 5, floor(slot / 1024), n)
     pair.tl, pair.al, pair.n = t, awake, n + 1
     return true
 end
@@ -236,9 +267,9 @@ end
 -- Variance to mean of the check-ins per complete slot of a scale, and the mean. Chance gives 1.
 local function fano_factor(pair, k)
     local slots = pair:at("slot", k)
-    local mean = pair:at("s1", k) / slots
+    local mean = pair:at("before", k) / slots
     if mean <= 0 then return 0, 0 end
-    return (pair:at("s2", k) / slots - mean * mean) / mean * (1 + sqrt(2 / slots)), mean
+    return (pair:at("squares", k) / slots - mean * mean) / mean * (1 + sqrt(2 / slots)), mean
 end
 
 local function slots_of(pair, k) return k < SCALES and pair:at("slot", k) or 0 end
@@ -311,6 +342,34 @@ function beat.features(pair, into)
     f.fano = dispersion(pair)
     f.so, f.si = sameness(pair, "ro"), sameness(pair, "ri")
     return f
+end
+
+---Check-ins over time, for a line of bars (lunette.series.spark): a list with a number for each stretch of time from the
+---first check-in to the last, at most 24, and the length of a stretch.
+---@param pair lunette.Record
+---@return integer[] counts
+---@return number seconds
+function beat.line(pair)
+    local length, counts = COLUMN * 2 ^ pair.doublings, {}
+    for i = 0, min(floor((pair.tl - pair.t0) / length), COLUMNS - 1) do counts[i + 1] = pair:at("line", i) end
+    return counts, length
+end
+
+---The intervals between check-ins, by the awake or the wall clock, for a line of bars: a list with the count of each quarter
+---octave from the shortest to the longest there is, and these two in seconds. An empty list if there is none.
+---@param pair lunette.Record
+---@param clock "awake"|"wall"
+---@return integer[] counts
+---@return number shortest
+---@return number longest
+function beat.intervals(pair, clock)
+    local name, counts, first, last = clock == "wall" and "hw" or "ha", {}, nil, nil
+    for i = 0, BINS - 1 do
+        if pair:at(name, i) > 0 then first, last = first or i, i end
+    end
+    if not first then return counts, 0, 0 end
+    for i = first, last do counts[i - first + 1] = pair:at(name, i) end
+    return counts, CENTRE[first], CENTRE[last]
 end
 
 -- ------------------------------------------------------------------------------------------------------ scores

@@ -4,7 +4,8 @@
 -- Each check-in looks like any HTTPS connection; what gives it away is that a clock drives it, to a server that
 -- hardly anybody else on the network knows. So this detector collects the check-ins of every (client, server name,
 -- TLS stack): connections begun, and requests after 2 s of quiet within open ones, so that keep-alive, HTTP/2 and
--- QUIC hide nothing. lunette.beat judges whether a timer is behind them; the score adds how rare the name is among
+-- QUIC and WebSocket hide nothing. Who only asks DNS, and never calls what was named, may be answered there: queries below a
+-- registrable domain are check-ins too. lunette.beat judges whether a timer is behind them; the score adds how rare the name is among
 -- the clients here and how new. Timing alone does not tell a C2 server from a mail check: on labelled traffic it
 -- finds one in ten at one false alarm per hundred pairs, with the name's rarity and age nine in ten.
 --
@@ -20,6 +21,9 @@
 -- severity. A sensor's first day has the same trouble: what was there from the beginning may be years old, so its
 -- names count as some days older than seen.
 --
+-- Over DNS: reputation and block lists that are asked by name, software that tests its own resolver, a name that is looked up
+-- for a call that another sensor sees. Queries of a local resolver are its clients', and are left alone.
+--
 -- What it misses. Random sleep with random sizes both; C2 on a name that everybody uses (fronting, chat and cloud
 -- services) unless the implant brings a TLS stack of its own; a new name for every check-in; several Macs behind one
 -- address; intervals beyond three days. Clients are known by address: one that changes it begins anew.
@@ -31,9 +35,18 @@
 -- A second rule, of low severity, is for the implant that connects once and holds the line: a very long flow to a
 -- rare, new name. It needs no check-ins and no eye for what is inside the flow.
 --
--- ATT&CK: T1071.001 web protocols, T1029 scheduled transfer, T1573 encrypted channel; for the long flow T1071.
+-- A name is as old as it was at the client's first check-in, and begins to age a fortnight later: see lib/beacon_fleet.lua. Who knows
+-- since when names have been called here (from the resolver's log, say) can tell in data/beacon_known.txt.
+--
+-- ATT&CK: T1071.001 web protocols, T1029 scheduled transfer, T1573 encrypted channel; over DNS T1071.004; for the long flow T1071.
 local lunette = require "lunette"
 local beat = require "lunette.beat"
+local fleets = require "beacon_fleet"
+local pairs_of = require "beacon_pairs"
+local story = require "beacon_story"
+local figures = require "figures"
+
+local duration, round = figures.duration, figures.round
 
 lunette.detector {
     title = "Beacon to a rare server",
@@ -52,54 +65,68 @@ local tunables = lunette.tunables {
     alone = 6,               -- where rarity is not known (below ten clients) only timers this sure (A) are reported at all …
     sure = 10,               -- … and with low severity up to this
     internal = false,        -- also look at servers in the home networks
-    cooldown = 7 * DAY,      -- seconds until the same client and name are reported again at the same severity
+    dns = true,              -- also look at timers behind DNS queries
+    cooldown = 14 * DAY,     -- seconds until the same client and name are reported again at the same severity
     learning = DAY,          -- names seen this soon after the start have an unknown age …
     unknown_age = 5,         -- … and count as this many days older, where there are ten clients or more
     long_hours = 4,          -- a flow this long …
     long_clients = 2,        -- … to a name that no more clients than this know …
     long_days = 4,           -- … and that is no older than this is reported
-    max_pairs = 100000,      -- pairs kept; about 0.7 KiB each
+    max_pairs = 100000,      -- pairs kept with four check-ins or more, 0.7 KiB each; and as many with fewer, 0.1 KiB each
+    max_dns = 30000,         -- the same of DNS
     max_names = 100000,      -- (name, stack) kept
     max_clients = 20000,     -- clients kept
     top = 15,                -- rows of the report at the end
+    census = false,          -- have all pairs with four check-ins or more in that report, with all digits: to measure the method
 }
 
 -- ------------------------------------------------------------------------------------------------------------ state
 
-local function with(fields, more)
-    local all = {}
-    for name, kind in pairs(fields) do all[name] = kind end
-    for name, kind in pairs(more) do all[name] = kind end
-    return all
-end
+local TTL = 14 * DAY
 
 -- Clients: the awake clock, and when it was last told that the client talks to the outside.
-local clients = lunette.records("clients", {
-    max = tunables.max_clients, ttl = 14 * DAY,
-    fields = with(beat.CLOCK_FIELDS, { told = "f64" }),
-})
+local clock_fields = { told = "f64" }
+for name, kind in pairs(beat.CLOCK_FIELDS) do clock_fields[name] = kind end
+local clients = lunette.records("clients", { max = tunables.max_clients, ttl = TTL, fields = clock_fields })
 
--- Pairs: lunette.beat's state; when evaluated last, at which n next; how check-ins came.
-local pairs_seen = lunette.records("pairs", {
-    max = tunables.max_pairs, ttl = 14 * DAY,
-    fields = with(beat.PAIR_FIELDS, { looked = "f64", due = "u32", flows = "u32", bursts = "u32", port = "u16" }),
-})
+local book = pairs_of.open(lunette, beat, "pairs", tunables.max_pairs, TTL)
+local dns_book = pairs_of.open(lunette, beat, "dns pairs", tunables.max_dns, TTL)
+
+-- "client domain" → true: it was called, so what DNS is asked about it is not all. The client's address → true: it answers DNS.
+local called = lunette.state("called", { max = tunables.max_dns, ttl = TTL })
+local resolvers = lunette.state("resolvers", { max = 1000, ttl = TTL })
+
+-- Of a pair's key: the program that was behind it when it was looked at last, and its ancestors, with a tab between.
+local programs = lunette.state("programs", { max = 10000, ttl = TTL })
 
 local benign = lunette.set.domains(lunette.lines("beacon_benign.txt"))
+local history, history_names = fleets.history(lunette.lines("beacon_known.txt"))
 local nowhere = lunette.set.prefixes { "224.0.0.0/4", "255.255.255.255/32", "ff00::/8", "0.0.0.0/8", "127.0.0.0/8", "::1/128" }
+
+-- Names below which nobody can have registered anything: of the house, and reverse look-ups.
+local of_the_house = lunette.set.domains {
+    "local", "localhost", "lan", "home", "internal", "intranet", "private", "corp", "localdomain", "fritz.box", "home.arpa", "arpa", "test", "invalid",
+}
 
 -- Services that run by the clock on every Mac and carry no check-ins: their own detectors look at them.
 local NO_PAIRS = { dns = true, ntp = true }
 
 local SEPARATOR = "\t"
+local DNS = "dns" -- in place of a TLS stack
 -- What workers tell: the keys of messages. What is told at the end has the pair's key behind it, so that it comes in that order.
 local STARTED, TALKS, PAIR, TIMER, LONG, REST = "started", "talks", "pair", "timer", "long", "rest"
 
 -- The part of a JA4 that stays the same when the stack resumes a session or offers another ALPN: transport, version and the
--- hash of its ciphers. Else one program would be several pairs.
+-- hash of its ciphers. Else one program would be several pairs. Few are in use at a time, so they are made once.
+local stacks, stack_count, STACKS = {}, 0, 4096
 local function stack_of(ja4)
     if not ja4 then return "plain" end
-    return #ja4 == 36 and ja4:sub(1, 3) .. ja4:sub(11, 23) or ja4
+    local stack = stacks[ja4]
+    if stack then return stack end
+    stack = #ja4 == 36 and ja4:sub(1, 3) .. ja4:sub(11, 23) or ja4
+    if stack_count >= STACKS then stacks, stack_count = {}, 0 end
+    stacks[ja4], stack_count = stack, stack_count + 1
+    return stack
 end
 
 -- ------------------------------------------------------------------------------------------------------ awake clocks
@@ -119,63 +146,59 @@ end
 
 local function sign_of_life(e) seen(e.client_ip, e.time) end
 lunette.on("flow_start", { client_local = true }, sign_of_life)
-lunette.on("dns", { client_local = true, type = "query" }, sign_of_life)
 lunette.on("ntp", { client_local = true, to_server = true }, sign_of_life)
 
 -- ------------------------------------------------------------------------------------------------------------ verdicts
 
-local function duration(seconds)
-    if seconds < 120 then return ("%.0f s"):format(seconds) end
-    if seconds < 2 * HOUR then return ("%.0f min"):format(seconds / 60) end
-    if seconds < 2 * DAY then return ("%.1f h"):format(seconds / HOUR) end
-    return ("%.1f days"):format(seconds / DAY)
-end
-
-local function round(value, digits)
-    local unit = 10 ^ (digits or 2)
-    return math.floor(value * unit + 0.5) / unit
-end
-
--- Why a timer: the strongest reasons in words.
-local function rhythm(f)
-    local words = {}
-    if f.tim >= 0.3 then
-        words[1] = ("about every %s (%.0f %% of the intervals, typically %.0f %% off)"):format(duration(f.period), f.crowd * 100,
-            f.jitter * 100)
-    end
-    if f.fano > 0.8 then
-        words[#words + 1] = "spread more evenly than chance"
-    elseif f.fano >= 0.5 then
-        words[#words + 1] = "spread out, not in bursts as people's are"
-    end
-    if f.so + f.si > 1.4 then words[#words + 1] = "of the same sizes" end
-    if f.awake < 0.9 * f.span then
-        words[#words + 1] = ("the client seen awake for %.0f %% of the time"):format(f.awake / f.span * 100)
-    end
-    return table.concat(words, ", ")
-end
-
 local features = {} -- scratch
 
 -- Tells of a pair, unless it can matter to nobody: its score is at most that of a name which nobody else knows.
-local function tell(key, pair, client, name, stack, least)
+local function tell(key, id, pair, client, name, stack, least)
     local f = beat.features(pair, features)
     if not f then return end
+    local dns = stack == DNS
+    local plain = dns and f.so >= 0.5 and pair.flows >= pair.bursts -- one name, for an address: a look-up like others
+    if dns then f.so, f.si = 0.5, 0.5 end -- what the rings held were no sizes
     local A = beat.automation(f)
-    if A <= least and beat.score(A, 1, 1e9, 0) < tunables.score or benign:has(name) then return end
+    if not tunables.census and (A <= least and beat.score(A, 1, 1e9, 0) < tunables.score or benign:has(name)) then return end
+    local line, drawn = story.bars(beat, pair, f.clock)
+    local who = programs:get(id)
+    local program, ancestry = (who or ""):match("^([^\t]+)\t(.*)$")
     lunette.send(key, {
-        client = client, name = name, stack = stack, A = A, n = f.n, span = f.span, awake = f.awake, tim = f.tim, fano = f.fano,
-        so = f.so, si = f.si, period = f.period, jitter = f.jitter, crowd = f.crowd, clock = f.clock,
-        flows = pair.flows, bursts = pair.bursts, port = pair.port,
+        client = client, name = name, stack = stack, A = A, n = f.n, began = pair.t0, span = f.span, awake = f.awake, tim = f.tim,
+        fano = f.fano, so = f.so, si = f.si, period = f.period, jitter = f.jitter, crowd = f.crowd, clock = f.clock, dns = dns, plain = plain,
+        flows = pair.flows, bursts = pair.bursts, port = pair.port, line = line, drawn = drawn,
+        program = program, ancestry = ancestry ~= "" and ancestry or nil,
     })
 end
 
-local function look(pair, client, name, stack, now)
+-- Looks when there is twice as much to see, or every hour.
+local function due(pair)
+    local now = lunette.now()
+    if pair.n >= pair.due then
+        pair.due = pair.due * 2
+    elseif now - pair.looked < HOUR then
+        return false
+    end
     pair.looked = now
-    if pair.tl - pair.t0 >= tunables.span then tell(TIMER, pair, client, name, stack, math.huge) end
+    return pair.tl - pair.t0 >= tunables.span
+end
+
+local function look(id, pair, client, name, stack, e)
+    local program = e.program
+    if program then programs:set(id, program .. SEPARATOR .. (e.ancestry or "")) end
+    tell(TIMER, id, pair, client, name, stack, math.huge)
 end
 
 -- ------------------------------------------------------------------------------------------------------------- events
+
+-- A new pair: the others are told, and DNS need not wonder about the name.
+local function introduce(clock, t, client, name, stack)
+    clock.told = t
+    lunette.send(PAIR, { client = client, name = name, stack = stack, t = t })
+    local domain = lunette.registrable(name)
+    if domain then called:set(client .. SEPARATOR .. domain .. SEPARATOR .. DNS, true) end
+end
 
 lunette.on("onset", { client_local = true }, function(e)
     local t, client = e.time, e.client_ip
@@ -184,26 +207,48 @@ lunette.on("onset", { client_local = true }, function(e)
     if NO_PAIRS[e.app_proto or ""] or nowhere:has(e, "server_ip") then return end
 
     local name, stack = e.server_name or e.server_ip, stack_of(e.ja4)
-    local pair, new = pairs_seen:make(client .. SEPARATOR .. name .. SEPARATOR .. stack)
+    local id = client .. SEPARATOR .. name .. SEPARATOR .. stack
+    local pair, new = book.check_in(id, t, beat.awake(clock, t), e.client_payload, e.server_payload, e.kind == "start" and 1 or 0)
     if new then
-        clock.told = t
-        lunette.send(PAIR, { client = client, name = name, stack = stack, t = t })
-        pair.due, pair.looked, pair.port = beat.MINIMUM, t, e.server_port
+        introduce(clock, t, client, name, stack)
     elseif t - clock.told >= HOUR then
         clock.told = t
         lunette.send(TALKS, { client = client, t = t })
     end
-    if not beat.update(pair, t, beat.awake(clock, t), e.client_payload, e.server_payload) then return end
-    if e.kind == "start" then pair.flows = pair.flows + 1 else pair.bursts = pair.bursts + 1 end
+    if not pair then return end
+    pair.port = e.server_port
+    if due(pair) then look(id, pair, client, name, stack, e) end
+end)
 
-    -- Look when there is twice as much to see, or every hour.
-    local now = lunette.now()
-    if pair.n >= pair.due then
-        pair.due = pair.due * 2
-        look(pair, client, name, stack, now)
-    elseif now - pair.looked >= HOUR then
-        look(pair, client, name, stack, now)
-    end
+-- In place of a size: so that the same name gives the same step of lunette.beat's, and another mostly another one.
+local function name_code(name)
+    local middle = math.floor(#name / 2)
+    local a, b, c, d = name:byte(1), name:byte(math.min(4, #name)), name:byte(middle), name:byte(middle + 1)
+    return 2 ^ ((#name * 31 + (a or 0) * 7 + (b or 0) * 13 + (c or 0) * 17 + (d or 0) * 29) % 61 / 2)
+end
+
+local ADDRESS_TYPES = { [1] = true, [28] = true, [65] = true } -- A, AAAA, HTTPS: what is asked before a connection
+
+-- A query is a sign of life, and a check-in with whoever has the domain. Of DNS `flows` counts the queries for addresses and
+-- `bursts` those of other types: what somebody asks who means the answer. Service discovery (RFC 6763) asks by the clock for
+-- names of the house, whatever these end in.
+lunette.on("dns", { client_local = true, type = "query" }, function(e)
+    local t, client, name = e.time, e.client_ip, e.rrname
+    local clock = seen(client, t)
+    if not tunables.dns or not name or of_the_house:has(e, "rrname") or resolvers:get(client) then return end
+    local domain = lunette.registrable(name)
+    if not domain or name:find("._udp.", 1, true) or name:find("._tcp.", 1, true) then return end
+    local id = client .. SEPARATOR .. domain .. SEPARATOR .. DNS
+    local pair, new = dns_book.check_in(id, t, beat.awake(clock, t), name_code(name), 0, ADDRESS_TYPES[e.qtype] and 1 or 0)
+    if new then lunette.send(PAIR, { client = client, name = domain, stack = DNS, t = t }) end
+    if not pair then return end
+    pair.port = e.server_port
+    if due(pair) and not called:get(id) then look(id, pair, client, domain, DNS, e) end
+end)
+
+lunette.on("dns", { server_local = true, type = "answer" }, function(e)
+    local resolver = e.server_ip
+    if not resolvers:get(resolver) then resolvers:set(resolver, true) end
 end)
 
 lunette.on("flow", { client_local = true }, function(e)
@@ -215,148 +260,94 @@ lunette.on("flow", { client_local = true }, function(e)
     lunette.send(LONG, {
         client = e.client_ip, name = name, stack = stack_of(e.ja4), age = e.age, out = e.client_payload,
         back = e.server_payload, onsets = e.onsets, port = e.server_port, protocol = e.app_proto or "unknown",
+        program = e.program, ancestry = e.ancestry,
     })
 end)
 
 lunette.on_end(function()
-    for key, pair in pairs_seen:each() do
-        local client, name, stack = key:match("^([^\t]*)\t(.*)\t([^\t]*)$")
-        if pair.tl - pair.t0 >= tunables.span then tell(REST .. SEPARATOR .. key, pair, client, name, stack, 0) end
+    for _, kept in ipairs { book, dns_book } do
+        for id, pair in kept.each() do
+            local client, name, stack = id:match("^([^\t]*)\t(.*)\t([^\t]*)$")
+            if (pair.tl - pair.t0 >= tunables.span or tunables.census) and not (stack == DNS and called:get(id)) then
+                tell(REST .. SEPARATOR .. id, id, pair, client, name, stack, 0)
+            end
+        end
     end
 end)
 
 -- ------------------------------------------------------------------------------------------ over all workers: the judgement
 
 lunette.gather(function()
-    local ENOUGH_CLIENTS = 10 -- to say what is rare
-
-    -- Clients: a number for the bit sets below, and when they were last known to talk to an outside server.
-    local known = lunette.records("known clients", {
-        max = tunables.max_clients, ttl = 14 * DAY, fields = { number = "u32", talked = "f64" },
-    })
-
-    -- Names per TLS stack: when first seen, and by whom. A bit for each client by its number: exact for 512 clients, then
-    -- several share a bit and the count falls short, but only for names that are common anyway.
-    local CLIENT_BITS = 512
-    local names = lunette.records("names", {
-        max = tunables.max_names, fields = { first = "f64", clients = "u32", bits = "u8[64]" },
-    })
+    local fleet = fleets.open(lunette, tunables, history, history_names)
 
     -- The severity that was told of a pair.
-    local told = lunette.state("told", { max = tunables.max_pairs, ttl = 14 * DAY })
-
-    -- Kept over a reload: the table that stands in the state is the one that is used here.
-    local fleet = {
-        started = nil,       -- clock of the first event
-        client_number = 0,   -- last one given
-        active = 0,          -- clients that talked to an outside server within 14 days
-    }
-    lunette.state("fleet", { max = 1 }):set("all", fleet)
-
-    -- Who is still here? The dead of a fortnight no longer count among those a name could have had.
-    lunette.every(HOUR, function(now)
-        fleet.active = 0
-        for _, client in known:each() do
-            if now - client.talked < 14 * DAY then fleet.active = fleet.active + 1 end
-        end
-    end)
-
-    local function talks(address, t)
-        local client, new = known:make(address)
-        if new then
-            fleet.client_number = fleet.client_number + 1
-            client.number = fleet.client_number
-            fleet.active = fleet.active + 1
-        end
-        client.talked = math.max(client.talked, t)
-        return client
-    end
-
-    -- The client is one of those that know the name.
-    local function introduce(name_key, address, t)
-        local client = talks(address, t)
-        local name, new = names:make(name_key)
-        if new then name.first = t end
-        local at = client.number % CLIENT_BITS
-        local index, mask = math.floor(at / 8), 2 ^ (at % 8)
-        local byte = name:at("bits", index)
-        if byte % (2 * mask) < mask then
-            name:put("bits", index, byte + mask)
-            name.clients = name.clients + 1
-        end
-    end
-
-    -- Days since the name was first seen here, as far as one can know; and the clients that know it.
-    local function standing(name_key, now)
-        local name = names:get(name_key)
-        if not name then return 0, 1 end
-        local age = math.max(0, now - name.first) / DAY
-        if fleet.active >= ENOUGH_CLIENTS and name.first - fleet.started < tunables.learning then age = age + tunables.unknown_age end
-        return age, math.max(1, name.clients)
-    end
+    local told = lunette.state("told", { max = tunables.max_pairs, ttl = TTL })
 
     local RANK = { low = 1, medium = 2, high = 3 }
 
     local function severity_of(f, score)
-        if f.n <= tunables.few or f.span < tunables.medium_span then return "low" end
-        if fleet.active < ENOUGH_CLIENTS and f.A < tunables.sure then return "low" end
+        if f.plain or f.n <= tunables.few or f.span < tunables.medium_span then return "low" end
+        if not fleet.is_large() and f.A < tunables.sure then return "low" end
         return score >= tunables.high_score and "high" or "medium"
     end
 
-    -- Of what was told of a pair: its score, the name's age and the clients that know it.
+    -- Of what was told of a pair: its score, and what is known of the name.
     local function judge(f, now)
-        local age, with_name = standing(f.name .. SEPARATOR .. f.stack, now)
-        return beat.score(f.A, with_name, fleet.active, age), age, with_name
+        local standing = fleet.standing(f.name .. SEPARATOR .. f.stack, f.began, now)
+        return beat.score(f.A, standing.with_name, standing.clients, standing.age), standing
     end
 
-    local function evaluate(f, now)
-        local score, age, with_name = judge(f, now)
-        if score < tunables.score then return end
-        if fleet.active < ENOUGH_CLIENTS and f.A < tunables.alone then return end
-        local severity = severity_of(f, score)
-        local pair = f.client .. SEPARATOR .. f.name .. SEPARATOR .. f.stack
-        local before = told:get(pair) or 0
-        told:set(pair, math.max(RANK[severity], before))
-        if RANK[severity] < before then return end
+    local NEXT = "Which program asks? On the Mac: lsof -i, nettop; launch agents and login items made around the first check-in. " ..
+        "Then the server: its certificate, the domain's registration."
+    local NEXT_DNS = "Look at the names and answers (lunette replay --record dns): data in subdomains or TXT? " ..
+        "On the Mac mDNSResponder asks for others: its log (log stream --process mDNSResponder) names the program."
+
+    local function alert(f, score, standing, severity)
         lunette.alert {
+            title = f.dns and "Beacon over DNS" or nil,
+            attack = f.dns and "T1071.004, T1029" or nil,
             severity = severity,
             who = f.client,
             where = f.name,
-            why = ("%d check-ins within %s, %s; %d of %d clients know the name, first seen %s ago"):format(f.n, duration(f.span),
-                rhythm(f), with_name, fleet.active, duration(age * DAY)),
-            evidence = {
-                check_ins = f.n, flows = f.flows, bursts_in_flows = f.bursts, span_s = round(f.span, 0),
-                awake_share = round(f.span > 0 and math.min(1, f.awake / f.span) or 1),
-                period_s = f.tim > 0 and round(f.period, 1) or nil, jitter = f.tim > 0 and round(f.jitter) or nil,
-                clock = f.tim > 0 and f.clock or nil, intervals_at_period = round(f.crowd),
-                timing = round(f.tim), evenness = round(f.fano),
-                size_out = round(f.so), size_in = round(f.si), automation = round(f.A), clients_with_name = with_name,
-                clients = fleet.active, name_age_days = round(age), tls_stack = f.stack, server_port = f.port,
-            },
-            next = "Which program asks? On the Mac: lsof -i, nettop; launch agents and login items made around the first check-in. " ..
-                "Then the server: its certificate, the domain's registration.",
+            why = ("%s%d %s within %s, %s; %d of %d clients know the name, first seen %s ago"):format(story.actor(f), f.n,
+                f.dns and "queries below the domain, and no connection," or "check-ins", duration(f.span), story.rhythm(f),
+                standing.with_name, standing.clients, duration(standing.seen * DAY)),
+            evidence = story.evidence(f, standing),
+            next = f.dns and NEXT_DNS or NEXT,
             score = round(score),
             confidence = round(1 / (1 + math.exp(-f.A))),
             key = f.client .. SEPARATOR .. f.name .. SEPARATOR .. severity, cooldown = tunables.cooldown,
         }
     end
 
+    local function evaluate(f, now)
+        local score, standing = judge(f, now)
+        if score < tunables.score then return end
+        if not fleet.is_large() and (f.A < tunables.alone or f.plain) then return end
+        local severity = severity_of(f, score)
+        local pair = f.client .. SEPARATOR .. f.name .. SEPARATOR .. f.stack
+        local before = told:get(pair) or 0
+        told:set(pair, math.max(RANK[severity], before))
+        if RANK[severity] >= before then alert(f, score, standing, severity) end
+    end
+
     local function long_flow(flow, now)
-        local age, with_name = standing(flow.name .. SEPARATOR .. flow.stack, now)
+        local standing = fleet.standing(flow.name .. SEPARATOR .. flow.stack, now, now)
         -- The flow itself is no proof of the name's age.
-        if age - flow.age / DAY > tunables.long_days or with_name > tunables.long_clients then return end
+        if standing.age - flow.age / DAY > tunables.long_days or standing.with_name > tunables.long_clients then return end
         lunette.alert {
             title = "Long flow to a rare new server",
             severity = "low",
             attack = "T1071",
             who = flow.client,
             where = flow.name,
-            why = ("one flow held for %s; %d of %d clients know the name, which was not seen before %s ago"):format(
-                duration(flow.age), with_name, fleet.active, duration(math.max(age * DAY, flow.age))),
+            why = ("%sone flow held for %s; %d of %d clients know the name, which was not seen before %s ago"):format(
+                flow.program and flow.program .. ": " or "", duration(flow.age), standing.with_name, standing.clients,
+                duration(math.max(standing.age * DAY, flow.age))),
             evidence = {
                 hours = round(flow.age / HOUR), bytes_out = flow.out, bytes_in = flow.back, onsets = flow.onsets,
-                clients_with_name = with_name, clients = fleet.active, name_age_days = round(age), tls_stack = flow.stack,
-                server_port = flow.port, protocol = flow.protocol,
+                clients_with_name = standing.with_name, clients = standing.clients, name_age_days = round(standing.age),
+                tls_stack = flow.stack, server_port = flow.port, protocol = flow.protocol, program = flow.program, ancestry = flow.ancestry,
             },
             next = "A VPN, a chat or a remote desktop would explain it. If none does: which program holds the connection (lsof -i)?",
             key = "long" .. SEPARATOR .. flow.client .. SEPARATOR .. flow.name, cooldown = tunables.cooldown,
@@ -367,18 +358,25 @@ lunette.gather(function()
 
     local found = {}
 
+    local function row_of(r)
+        if tunables.census then
+            return { ("%.9g"):format(r.score), r.client, r.name, tostring(r.n), ("%.3f"):format(r.span), ("%.3f"):format(r.period),
+                ("%d/%d"):format(r.with_name, fleet.clients()), ("%.9g"):format(r.A) }
+        end
+        return { ("%.2f"):format(r.score), r.client, r.name, tostring(r.n), duration(r.span), r.period > 0 and duration(r.period) or "-",
+            ("%d/%d"):format(r.with_name, fleet.clients()), ("%.1f"):format(r.A) }
+    end
+
     lunette.on_end(function()
         if #found == 0 then return end
         table.sort(found, function(a, b)
-            if a[1] ~= b[1] then return a[1] > b[1] end
-            if a[2] ~= b[2] then return a[2] < b[2] end
-            return a[3] < b[3]
+            if a.score ~= b.score then return a.score > b.score end
+            if a.client ~= b.client then return a.client < b.client end
+            if a.name ~= b.name then return a.name < b.name end
+            return a.stack < b.stack
         end)
         local rows = {}
-        for i = 1, math.min(#found, tunables.top) do
-            local r = found[i]
-            rows[i] = { ("%.2f"):format(r[1]), r[2], r[3], tostring(r[4]), r[5], r[6], ("%d/%d"):format(r[7], fleet.active), ("%.1f"):format(r[8]) }
-        end
+        for i = 1, tunables.census and #found or math.min(#found, tunables.top) do rows[i] = row_of(found[i]) end
         lunette.report {
             title = "Timers behind traffic",
             columns = { ">score", "client", "server", ">check-ins", ">span", ">period", ">clients", ">timer" },
@@ -391,21 +389,21 @@ lunette.gather(function()
     -- --------------------------------------------------------------------------------------------- what the workers tell
 
     lunette.receive(function(key, value, now)
-        fleet.started = fleet.started or now
+        fleet.began(now)
         if key == PAIR then
-            introduce(value.name .. SEPARATOR .. value.stack, value.client, value.t)
+            fleet.introduce(value.name .. SEPARATOR .. value.stack, value.name, value.client, value.t)
         elseif key == TALKS then
-            talks(value.client, value.t)
+            fleet.talks(value.client, value.t)
         elseif key == TIMER then
             evaluate(value, now)
         elseif key == LONG then
             long_flow(value, now)
         elseif key ~= STARTED then -- what is left at the end
-            evaluate(value, now)
-            if value.A <= 0 then return end
-            local score, _, with_name = judge(value, now)
-            found[#found + 1] = { score, value.client, value.name, value.n, duration(value.span),
-                value.tim > 0 and duration(value.period) or "-", with_name, value.A }
+            if value.span >= tunables.span then evaluate(value, now) end
+            if value.A <= 0 and not tunables.census then return end
+            local score, standing = judge(value, now)
+            found[#found + 1] = { score = score, client = value.client, name = value.name, stack = value.stack, n = value.n, span = value.span,
+                period = value.tim > 0 and value.period or 0, with_name = standing.with_name, A = value.A }
         end
     end)
 end)

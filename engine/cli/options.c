@@ -59,6 +59,11 @@ static const struct option_spec table[OPTION_COUNT] = {
                       "run again whenever a script or its data is saved, and print how the alerts differ",
                       .no_key = true},
 
+    [OPTION_EVENTS] = {"events", 0, KIND_FLAG, FOR_REPLAY, GROUP_WHAT, NULL,
+                       "the files are records of events, JSON lines as -o writes them: detectors are given "
+                       "the events again",
+                       .no_key = true},
+
     /* ── what comes out ──────────────────────────────────────────── */
     [OPTION_OUTPUT] =
         {"output", 'o', KIND_LIST, ALL, GROUP_OUTPUT, "OUTPUT",
@@ -225,7 +230,7 @@ const char *option_nearest_key(const char *wrong, char out[OPTION_NAME_SIZE]) {
 }
 
 bool option_of_hosts(enum option_id id) {
-    static const enum option_id without[] = {OPTION_PACE,   OPTION_WATCH,       OPTION_OUTPUT,
+    static const enum option_id without[] = {OPTION_PACE,   OPTION_WATCH,       OPTION_EVENTS,       OPTION_OUTPUT,
                                              OPTION_RECORD, OPTION_NO_SUMMARY,  OPTION_QUIET,
                                              OPTION_CONFIG, OPTION_CHECK_CONFIG};
     for (size_t i = 0; i < sizeof without / sizeof without[0]; i++)

@@ -16,7 +16,8 @@ static const char about[] =
     "usage: lunette replay [options] FILE...\n"
     "\n"
     "Reads capture files (pcap, pcapng; plain, gzip or zstd; - for standard input), several of them\n"
-    "merged by time, runs the detectors and prints alerts and a summary.\n";
+    "merged by time, runs the detectors and prints alerts and a summary. With --events the files are\n"
+    "records instead (JSON lines as -o writes them; plain, gzip or zstd), one after the other.\n";
 
 static int wrong_use(const struct error *err) {
     log_failure(err->text);
@@ -42,6 +43,7 @@ static int run_at_full_speed(const struct invocation *invocation, const struct v
     if (fill_replay(&replay, values, &filling, &err) == 0) {
         replay.captures = (const char *const *)&invocation->argv[invocation->rest];
         replay.capture_count = (size_t)(invocation->argc - invocation->rest);
+        replay.events = value_flag(values, OPTION_EVENTS);
         replay.stop = interrupts_catch();
         if (check_one_stdin(&replay.host_logs, replay.captures, replay.capture_count, &err) == 0)
             outcome = replay_run(&replay, &err);
@@ -58,6 +60,16 @@ static int check_watch_options(const struct values *values, struct error *err) {
     for (size_t i = 0; i < sizeof without / sizeof without[0]; i++)
         if (values->of[without[i]].origin == BY_COMMAND_LINE)
             return error_set(err, "replay: --watch prints alerts alone: leave out --%s",
+                             option_spec(without[i])->name);
+    return 0;
+}
+
+/* Records are no packets: there are none to filter, to pace or to open flows with. */
+static int check_events_options(const struct values *values, struct error *err) {
+    static const enum option_id without[] = {OPTION_PACE, OPTION_WATCH, OPTION_FILTER};
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++)
+        if (values->of[without[i]].origin == BY_COMMAND_LINE)
+            return error_set(err, "replay: --events plays records, not packets: leave out --%s",
                              option_spec(without[i])->name);
     return 0;
 }
@@ -89,6 +101,7 @@ static int replay_values(const struct invocation *invocation, struct values *val
     if (invocation->rest == invocation->argc)
         outcome = error_set(&err, "replay: which capture? (try: lunette replay --help)");
     bool watching = value_flag(values, OPTION_WATCH);
+    if (outcome == 0 && value_flag(values, OPTION_EVENTS)) outcome = check_events_options(values, &err);
     if (outcome == 0 && watching) outcome = check_watch_options(values, &err);
     if (outcome == 0 && !paced) outcome = check_pace_options(values, &err);
     if (outcome == 0) outcome = fill_log(values, &err);

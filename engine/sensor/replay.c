@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/words.h"
 #include "capture/capture.h"
+#include "sensor/event_log.h"
 #include "sensor/gather.h"
 #include "sensor/home.h"
 #include "sensor/tally.h"
@@ -35,6 +36,7 @@ struct replay {
     struct gather *gather; /* NULL: no detector gathers */
     uint32_t count;
     struct capture *captures[WORKERS_MAX]; /* each worker's own view of the files */
+    struct event_log *events;              /* what is read instead, or NULL */
     struct worker *workers[WORKERS_MAX];
     bool interrupted[WORKERS_MAX]; /* told to stop, or nobody takes the output any more */
     struct worker_options worker_options[WORKERS_MAX];
@@ -48,6 +50,10 @@ static bool can_be_shared(const char *path) {
 
 static uint32_t worker_count(const struct replay_options *options) {
     if (options->workers <= 1) return 1;
+    if (options->events) {
+        log_line(LOG_WARNING, "records are played by one worker, not %u", options->workers);
+        return 1;
+    }
     for (size_t i = 0; i < options->host_logs.count; i++) {
         const char *path = hosts_path(options->host_logs.words[i]);
         if (strcmp(path, "-") != 0 && (can_be_shared(path) || access(path, F_OK) != 0)) continue;
@@ -86,7 +92,7 @@ static int check_output(const struct replay_options *options, const char *word, 
 }
 
 static const char *interface_name(void *context, uint8_t interface) {
-    return capture_interface_name(context, interface);
+    return context ? capture_interface_name(context, interface) : "";
 }
 
 /* Once the workers' scripts are loaded: is there anything to gather? */
@@ -115,9 +121,14 @@ static int replay_open(struct replay *replay, struct error *err) {
     const struct gather_options gather = {.workers = replay->count, .outputs = replay->outputs};
     replay->gather = gather_new(&gather, err);
     if (!replay->gather) return -1;
+    if (options->events) {
+        replay->events = event_log_open(options->captures, options->capture_count, replay->words, err);
+        if (!replay->events) return error_is_usage(err);
+    }
     for (uint32_t i = 0; i < replay->count; i++) {
-        replay->captures[i] = capture_open(options->captures, options->capture_count, err);
-        if (!replay->captures[i]) return -1;
+        if (!options->events)
+            replay->captures[i] = capture_open(options->captures, options->capture_count, err);
+        if (!options->events && !replay->captures[i]) return -1;
         replay->worker_options[i] = (struct worker_options){
             .filter = options->filter,
             .batch_limit = options->batch_limit,
@@ -171,9 +182,30 @@ static void capture_work(struct replay *replay, uint32_t index) {
     worker_finish(worker);
 }
 
+/* Records instead of packets: no flows are made of them, their events go to the detectors as they are. */
+static void events_work(struct replay *replay) {
+    struct worker *worker = replay->workers[0];
+    const bool *wants = worker_batch(worker)->listener.wants;
+    const struct made_event *event;
+    nanoseconds time;
+    uint64_t played = 0;
+    while ((event = event_log_next(replay->events, wants, &time)) != NULL) {
+        worker_event(worker, event, time);
+        if (++played % TICK_PACKETS != 0) continue;
+        worker_tick(worker);
+        if (is_stopped(replay)) break;
+    }
+    replay->interrupted[0] = is_stopped(replay);
+    if (!replay->interrupted[0]) worker_play_rest(worker);
+    worker_finish(worker);
+}
+
 /* The first worker's output stays open for the figures at the end. */
 static void worker_work(struct replay *replay, uint32_t index) {
-    capture_work(replay, index);
+    if (replay->events)
+        events_work(replay);
+    else
+        capture_work(replay, index);
     if (index > 0) outputs_done(outputs_worker(replay->outputs, index));
 }
 
@@ -222,6 +254,11 @@ static struct endpoint_figures host_figures(const struct replay *replay) {
     return figures;
 }
 
+static const char *input_warning(const struct replay *replay, size_t index) {
+    if (replay->events) return event_log_warning(replay->events, index);
+    return capture_warning(replay->captures[0], index);
+}
+
 /* A figure of the capture, the same for all workers; and figures of the flows, which are added up. */
 static void replay_stats(struct replay *replay) {
     const struct worker_figures *figures = worker_figures(replay->workers[0]);
@@ -249,7 +286,8 @@ static void replay_stats(struct replay *replay) {
         {"capture.bytes", figures->bytes},
         {"capture.filtered", figures->filtered},
         {"capture.truncated", figures->truncated},
-        {"capture.damaged", capture_damaged(replay->captures[0])},
+        {"capture.damaged",
+         replay->events ? event_log_figures(replay->events)->broken : capture_damaged(replay->captures[0])},
         {"decoder.not_ip", figures->not_ip},
         {"decoder.arp", figures->arp},
         {"decoder.invalid", figures->undecoded},
@@ -289,7 +327,7 @@ static void capture_figures(struct replay *replay, struct summary *summary, cons
                             double seconds) {
     const struct worker_figures *figures = worker_figures(replay->workers[0]);
     uint32_t count = 0;
-    while (count < WARNINGS_MAX && (warnings[count] = capture_warning(replay->captures[0], count))) count++;
+    while (count < WARNINGS_MAX && (warnings[count] = input_warning(replay, count))) count++;
     summary->packets = figures->packets;
     summary->bytes = figures->bytes;
     summary->first = figures->first;
@@ -375,6 +413,7 @@ enum replay_outcome replay_run(const struct replay_options *options, struct erro
         worker_free(replay.workers[i]);
         if (replay.captures[i]) capture_close(replay.captures[i]);
     }
+    event_log_close(replay.events);
     gather_free(replay.gather);
     home_free(replay.home);
     words_free(replay.words);

@@ -13,6 +13,7 @@
 struct replay_options {
     const char *const *captures;
     size_t capture_count;
+    bool events;               /* they are no captures but records of events: sensor/event_log.h */
     const char *filter;        /* or NULL */
     const char *home_networks; /* or NULL for the defaults */
     uint32_t workers;

@@ -453,6 +453,21 @@ void worker_packets(struct worker *worker, const struct packet *packets, int cou
     burst_work(worker);
 }
 
+void worker_event(struct worker *worker, const struct made_event *event, nanoseconds time) {
+    struct worker_figures *figures = &worker->figures;
+    time = clock_of(time);
+    if (!worker->started) {
+        worker_start(worker, time);
+        figures->first = figures->last = time;
+    }
+    hole_note(worker, time);
+    if (time >= worker->host_next) host_play(worker, time);
+    if (time < figures->first) figures->first = time;
+    if (time > figures->last) figures->last = time;
+    flow_room_advance(worker->room, worker->clock);
+    made_event_commit(event, worker->batch, time, worker->options->home);
+}
+
 bool worker_follow(struct worker *worker, nanoseconds now) {
     enum { AT_ONCE = 1 << 20 };
     if (!worker->endpoint) return false;

@@ -16,6 +16,7 @@
 #include "output/output.h"
 #include "script/host.h"
 #include "sensor/home.h"
+#include "sensor/made_event.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -71,6 +72,9 @@ struct worker *worker_new(const struct worker_options *options, struct error *er
 
 /* Works on a burst of at most PACKET_BURST packets. */
 void worker_packets(struct worker *worker, const struct packet *packets, int count);
+
+/* An event that no packet of this worker caused, at its time: the clock goes there first. */
+void worker_event(struct worker *worker, const struct made_event *event, nanoseconds time);
 
 /* Between bursts: lets scripts handle what there is and moves the outputs on, so that others need not wait
  * for this worker. */

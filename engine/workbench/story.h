@@ -5,7 +5,7 @@
 #ifndef LUNETTE_WORKBENCH_STORY_H
 #define LUNETTE_WORKBENCH_STORY_H
 
-#include "workbench/made_event.h"
+#include "sensor/made_event.h"
 #include "workbench/rig.h"
 
 struct story;

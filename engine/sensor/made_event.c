@@ -1,5 +1,5 @@
 /* See made_event.h. */
-#include "workbench/made_event.h"
+#include "sensor/made_event.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,6 +25,15 @@ static const char *word_kept(struct made_words *words, const char *text) {
 
 int made_event_begin(struct made_event *event, enum event_kind kind, struct error *err) {
     *event = (struct made_event){.kind = kind};
+    buffer_fill(&event->bytes, '\0', event_schema_of(kind)->size);
+    return event->bytes.failed ? error_set(err, "out of memory") : 0;
+}
+
+int made_event_renew(struct made_event *event, enum event_kind kind, struct error *err) {
+    struct buffer bytes = event->bytes;
+    bytes.length = 0;
+    bytes.failed = false;
+    *event = (struct made_event){.kind = kind, .bytes = bytes};
     buffer_fill(&event->bytes, '\0', event_schema_of(kind)->size);
     return event->bytes.failed ? error_set(err, "out of memory") : 0;
 }
@@ -60,6 +69,14 @@ static int wrong_type(const struct field *field, const char *got, struct error *
 
 static void put_at(struct made_event *event, size_t offset, const void *value, size_t size) {
     memcpy(event->bytes.at + offset, value, size);
+}
+
+void made_event_word(struct made_event *event, const struct field *field, const char *word) {
+    put_at(event, field->offset, &word, sizeof word);
+}
+
+void made_event_time(struct made_event *event, const struct field *field, nanoseconds time) {
+    put_at(event, field->offset, &time, sizeof time);
 }
 
 static int whole_number(const struct field *field, double number, double most, struct error *err) {

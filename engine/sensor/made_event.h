@@ -3,8 +3,8 @@
  *
  * A made event is one run of bytes: the struct as the schema has it, then the texts and lists that its
  * references point to, counted from the start of the run instead of the batch's text. */
-#ifndef LUNETTE_WORKBENCH_MADE_EVENT_H
-#define LUNETTE_WORKBENCH_MADE_EVENT_H
+#ifndef LUNETTE_SENSOR_MADE_EVENT_H
+#define LUNETTE_SENSOR_MADE_EVENT_H
 
 #include "base/bytes.h"
 #include "event/batch.h"
@@ -28,6 +28,9 @@ struct made_event {
 int made_event_begin(struct made_event *event, enum event_kind kind, struct error *err);
 void made_event_free(struct made_event *event);
 
+/* The same in the memory of one that was made before, or of one all zero. */
+int made_event_renew(struct made_event *event, enum event_kind kind, struct error *err);
+
 /* Set one field; -1 and what was expected if the type is another or the number does not fit. */
 int made_event_number(struct made_event *event, const struct field *field, double number, struct error *err);
 int made_event_flag(struct made_event *event, const struct field *field, bool flag, struct error *err);
@@ -37,6 +40,10 @@ int made_event_list(struct made_event *event, const struct field *field, const s
                     size_t count, struct error *err);
 int made_event_numbers(struct made_event *event, const struct field *field, const double *numbers,
                        size_t count, struct error *err);
+
+/* The same for a word that stays where it is (NULL: absent), and for a time; the field is of that type. */
+void made_event_word(struct made_event *event, const struct field *field, const char *word);
+void made_event_time(struct made_event *event, const struct field *field, nanoseconds time);
 
 /* "a number", "a list of strings": what a field wants, for messages. */
 const char *made_event_expects(const struct field *field);
