@@ -138,7 +138,7 @@ local function client_signs(e, service, program, now)
     if kind == "tool" or kind == "bare" then points = points + 2 elseif kind == "special" then points = points + 1 end
     if kind and text then words[#words + 1] = "it has " .. text end
     if service.use == "api" then
-        points = points + (service.category == "cloud-platform" and 1 or 2)
+        points = points + (service.category == "code" and 1 or 2) -- apps fetch their settings from GitHub
         words[#words + 1] = "programs call this name, people do not"
     end
     if newcomer then
@@ -308,12 +308,14 @@ end)
 
 -- ---------------------------------------------------------------- whole flows: bytes, ports, miners
 
+local OF_THE_WEB = { tls = true, http = true, quic = true }
 lunette.on("flow", { client_local = true, server_local = false, server_name = cloud.set() }, function(e)
     local service = cloud.find(e, "server_name")
     if not service then return end
     book.note(e, service)
     if e.program and BY_PROGRAM[service.category] then judge_program(e, service) end
-    if service.use == "agent" and e.client_payload > 0 and e.server_payload > 0 then tunnel(e, service, e.server_name) end
+    if e.client_payload == 0 or e.server_payload == 0 then return end
+    if service.use == "agent" or service.use == "ssh" and not OF_THE_WEB[e.app_proto or ""] then tunnel(e, service, e.server_name) end
 end)
 
 local cloudflared = cloud.of("region1.v2.argotunnel.com")

@@ -169,6 +169,7 @@ t.case("a page behind ngrok, and its maker's page", function(c)
     mac:tls { to = SERVICE, sni = "abcd.ngrok-free.app" }
     mac:tls { to = SERVICE, sni = "dashboard.ngrok.com" }
     mac:tls { to = SERVICE, sni = "ngrok.com" }
+    mac:tls { to = SERVICE, sni = "serveo.net" }
     mac:tls { to = SERVICE, sni = "shy-sea.trycloudflare.com" }
     c:expect_none()
 end)
