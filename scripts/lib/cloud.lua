@@ -72,8 +72,14 @@ function cloud.load(lunette)
         return found or nil
     end
 
+    local everything
+
     -- The names of some categories, as a set.
     function self.set(...)
+        if select("#", ...) == 0 then
+            everything = everything or lunette.set.domains(names)
+            return everything
+        end
         local list = {}
         for i = 1, select("#", ...) do
             local category = select(i, ...)
@@ -81,12 +87,12 @@ function cloud.load(lunette)
             if not some then error("cloud_services.tsv has no category " .. tostring(category), 2) end
             for k = 1, #some do list[#list + 1] = some[k] end
         end
-        return lunette.set.domains(select("#", ...) > 0 and list or names)
+        return lunette.set.domains(list)
     end
 
-    local everything
+    -- As `of`, but for the patterns; makes no string.
     function self.find(e, field)
-        everything = everything or lunette.set.domains(names)
+        if not everything then self.set() end
         return by_number[everything:find(e, field) or 0]
     end
 

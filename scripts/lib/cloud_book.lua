@@ -18,15 +18,19 @@ function cloud_book.new(lunette, most)
     -- Some 90 bytes each with its key: 5 MB when full.
     local used = lunette.records("used", { max = 60000, ttl = 30 * 86400, fields = { flows = "u32", told = "u32", up = "f64", down = "f64" } })
     local self = {}
+    local is_news = true -- after a reload nobody knows what was not yet told
 
     function self.note(e, service)
         if LEFT_OUT[service.category] then return end
+        is_news = true
         local record = used:make(e.client_ip .. " " .. service.service)
         record.flows = record.flows + 1
         record.up, record.down = record.up + e.client_payload, record.down + e.server_payload
     end
 
     function self.tell()
+        if not is_news then return end
+        is_news = false
         local changed = {}
         for key, record in used:each() do
             if record.told ~= record.flows then
