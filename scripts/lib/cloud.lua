@@ -1,7 +1,8 @@
 -- Which web service is a name of? Dropbox, Telegram, GitHub, ngrok, a mining pool: the services of data/cloud_services.tsv.
 --
 --   local cloud = require("cloud").load(lunette)
---   cloud.of("content.dropboxapi.com")      → { service = "Dropbox", category = "storage", row = "content.dropboxapi.com", apps = { Dropbox = true } }, or nil
+--   cloud.of("content.dropboxapi.com")      → { service = "Dropbox", category = "storage", row = "content.dropboxapi.com",
+--                                              apps = { Dropbox = true }, use = "api" }, or nil
 --   cloud.set("tunnel", "tor2web")          → the names of these categories as a lunette.set.domains, for filters; no argument: of all
 --   cloud.find(e, "server_name")            → as `of`, of an event's field, without making a string of it
 --
@@ -29,7 +30,8 @@ function cloud.load(lunette)
     local by_category = {}
 
     for _, line in ipairs(lunette.tsv("cloud_services.tsv")) do
-        local found = { service = line.service, category = line.category, row = line.name, apps = words_of(line.apps) }
+        local found = { service = line.service, category = line.category, row = line.name, apps = words_of(line.apps),
+            use = line.use ~= "" and line.use or nil }
         if line.name:find("[*?]") then
             patterns[#patterns + 1] = { pattern_of(line.name), found }
         else
@@ -70,8 +72,14 @@ function cloud.load(lunette)
         return found or nil
     end
 
+    local everything
+
     -- The names of some categories, as a set.
     function self.set(...)
+        if select("#", ...) == 0 then
+            everything = everything or lunette.set.domains(names)
+            return everything
+        end
         local list = {}
         for i = 1, select("#", ...) do
             local category = select(i, ...)
@@ -79,12 +87,12 @@ function cloud.load(lunette)
             if not some then error("cloud_services.tsv has no category " .. tostring(category), 2) end
             for k = 1, #some do list[#list + 1] = some[k] end
         end
-        return lunette.set.domains(select("#", ...) > 0 and list or names)
+        return lunette.set.domains(list)
     end
 
-    local everything
+    -- As `of`, but for the patterns; makes no string.
     function self.find(e, field)
-        everything = everything or lunette.set.domains(names)
+        if not everything then self.set() end
         return by_number[everything:find(e, field) or 0]
     end
 
