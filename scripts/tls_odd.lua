@@ -14,7 +14,7 @@
 --   stack         a library's or tool's (data/stack_ja4.tsv): one point. Under a browser's agent it is a disguise: a CONNECT whose agent says Chrome and
 --                 whose ClientHello says Go; a process called Google Chrome with curl's stack; a host whose browser called a name in clear, and
 --                 then Go calls it.
---   age           TLS 1.1 and before, ciphers without strength, the withdrawn ESNI.
+--   age           TLS 1.1 and before, broken ciphers, those that protect nothing, the withdrawn ESNI.
 --   no TLS        bytes of no known protocol on TCP port 443 (OceanLotus, many shells and proxies), more so at an address that DNS never named, and
 --                 if each connection begins alike, as a protocol of one's own does.
 --
@@ -143,6 +143,8 @@ local function dns_signs(e, name)
     end
 end
 
+-- Mail and DNS servers are mostly called without a name.
+local UNNAMED = { [25] = true, [110] = true, [143] = true, [465] = true, [587] = true, [853] = true, [993] = true, [995] = true }
 local ESNI = 0xffce -- draft-ietf-tls-esni-02: withdrawn, no browser of today sends it
 
 local function name_signs(e, name)
@@ -150,7 +152,7 @@ local function name_signs(e, name)
         if lunette.is_address(name) then add("literal", 1, "the hello names an address instead of a host (RFC 6066 forbids it)") end
         return
     end
-    if not e.has_client_hello or e.server_port == 853 then return end
+    if not e.has_client_hello or UNNAMED[e.server_port] then return end
     local extensions = e.extensions
     for i = 1, extensions and #extensions or 0 do
         if extensions[i] == ESNI then return add("esni", 1, "the name is hidden by ESNI, which was withdrawn") end
@@ -158,17 +160,23 @@ local function name_signs(e, name)
     add("nameless", 1, "the hello names no server")
 end
 
-local WEAK = {}
-for _, number in ipairs { 0x0001, 0x0002, 0x003b, 0x0003, 0x0006, 0x0008, 0x000b, 0x000e, 0x0011, 0x0014, 0x0017, 0x0019, 0x0062, 0x0064, 0x0004, 0x0005,
-    0xc007, 0xc011, 0x0009, 0x000c, 0x000f, 0x0012, 0x0015, 0x001a, 0x0018, 0x001b, 0x0034, 0x003a, 0x006c, 0x006d, 0x00a6, 0x00a7, 0xc015, 0xc016, 0xc017,
-    0xc018, 0xc019, 0xc001, 0xc006, 0xc00b, 0xc010 } do
-    WEAK[number] = true -- without encryption, for export, RC4, single DES, or without knowing whom one talks to
-end
+-- Without encryption, for export, or without knowing whom one talks to; and what was only good enough once: RC4, single DES.
+local USELESS, WEAK = {}, {}
+for _, number in ipairs { 0x0001, 0x0002, 0x003b, 0x0003, 0x0006, 0x0008, 0x000b, 0x000e, 0x0011, 0x0014, 0x0017, 0x0019, 0x0062, 0x0064, 0x0018, 0x001a, 0x001b,
+    0x0034, 0x003a, 0x006c, 0x006d, 0x00a6, 0x00a7, 0xc001, 0xc006, 0xc00b, 0xc010, 0xc015, 0xc016, 0xc017, 0xc018, 0xc019 } do USELESS[number] = true end
+for _, number in ipairs { 0x0004, 0x0005, 0x0009, 0x000c, 0x000f, 0x0012, 0x0015, 0xc002, 0xc007, 0xc00c, 0xc011 } do WEAK[number] = true end
 
+-- Old software is one cause, whatever shows it.
 local function age_signs(e)
     if not e.has_server_hello or e.proto ~= "TCP" then return end
-    if e.server_version > 0 and e.server_version < 0x0303 then add("old", 1, e.version .. " was agreed on") end
-    if WEAK[e.cipher] then add("weak", 1, ("cipher suite %04x protects nothing"):format(e.cipher)) end
+    local version = e.server_version
+    if USELESS[e.cipher] then
+        add("cipher", 2, ("cipher suite %04x protects nothing"):format(e.cipher))
+    elseif WEAK[e.cipher] then
+        add("old", 1, ("cipher suite %04x is broken"):format(e.cipher))
+    elseif version > 0 and version < 0x0303 then
+        add("old", 1, (e.version or "an old version") .. " was agreed on")
+    end
 end
 
 -- A stack that is not the program's or the agent's is a disguise; else it is worth a point.
@@ -257,7 +265,7 @@ local function tell(e, where, evidence, confidence)
         why = ("%s called %s, port %d: %s (%d points)"):format(caller, where, e.server_port, table.concat(finding.words, "; ", 1, finding.count), points),
         evidence = evidence,
         next = NEXT[title] or "Did the client go on after the handshake (bytes sent)? Who owns the address, which program called it, and does it call by a timer?",
-        key = who .. " " .. title .. " " .. where .. " " .. severity, cooldown = tunables.cooldown,
+        key = who .. " " .. title .. " " .. (severity == "info" and "" or where) .. " " .. severity, cooldown = tunables.cooldown,
     }
 end
 

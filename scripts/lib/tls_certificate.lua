@@ -2,8 +2,9 @@
 --
 -- Nothing here is proof: who runs a server of one's own signs it oneself, and forgets that it expires. Each oddity is a sign with points,
 -- given to `add(sign, points, words)`. What a public CA must do (CA/Browser Forum, Baseline Requirements, section 7.1.2: a country and an organisation in the
--- issuer's name) tells its certificates from private ones without a list of all CAs.
+-- issuer's name) tells its certificates from private ones without a list of all CAs. Dates are worth one point in all.
 
+local lunette = require "lunette"
 local figures = require "figures"
 
 local certificate = {}
@@ -66,15 +67,16 @@ function certificate.signs(e, name, options, add)
     elseif not (", " .. e.issuer):find(", O=", 1, true) then
         add("issuer", 1, "its issuer has no organisation, so it is no public CA")
     end
-    if name and not is_for(e, name) then add("mismatch", 1, "the certificate is for another name") end
+    if name and not lunette.is_address(name) and not is_for(e, name) then add("mismatch", 1, "the certificate is for another name") end
     local from, to, now = e.not_before, e.not_after, e.time
     if from == 0 or to == 0 then return end
     if to < now then
         add("expired", 1, ("it expired %s ago"):format(figures.duration(now - to)))
     elseif from > now then
         add("early", 1, ("it is not valid before %s from then"):format(figures.duration(from - now)))
+    elseif to - from > options.long_days * DAY then
+        add("long", 1, ("it is good for %d years"):format((to - from) / DAY / 365))
     end
-    if to - from > options.long_days * DAY then add("long", 1, ("it is good for %d years"):format((to - from) / DAY / 365)) end
 end
 
 -- Seconds since it was issued, if that is less than so many days; a sign only beside others, since good ones are renewed all the time.
