@@ -1,4 +1,5 @@
--- tls_odd: each oddity with what it is worth, what adds up to an alert, and what must stay silent. DNs are as OpenSSL prints them.
+-- tls_odd: each oddity with what it is worth, what adds up to an alert, and what must stay silent. DNs are as OpenSSL prints them. What needs a
+-- proxy or a real capture is in test_tls_odd.py.
 local t = require "lunette.test"
 t.detector "../../scripts/tls_odd.lua"
 
@@ -183,13 +184,6 @@ t.case("Apple's names are apple_allowlist's", function(c)
 end)
 
 -- ---------------------------------------------------------------- stacks
-t.case("a CONNECT that says Chrome and a ClientHello that says Go", function(c)
-    local flow = 77
-    c:event("http", { client_ip = MAC, server_ip = "192.168.1.2", server_port = 3128, client_port = 50100, flow_id = flow, flow_slot = 1, method = "CONNECT",
-        host = "www.example.com", user_agent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/108.0.0.0 Safari/537.36" })
-    c:expect_none()
-end)
-
 t.case("a browser's process with Go's stack", function(c)
     shake(c, { sni = "www.example.com", ja4 = GO_NEW, program = "Google Chrome" })
     c:expect { title = "Browser's name on another's TLS", severity = "medium", why = t.contains "calls itself Google Chrome", evidence = { ja4 = GO_NEW } }
