@@ -35,7 +35,7 @@ local vpn_silence = require "vpn_silence"
 lunette.detector { title = "VPN or tunnel in use", category = "Command and Control", attack = "T1572" }
 local tunables = lunette.tunables {
     allowed = "",          -- tunnels that may be: kinds (wireguard), providers (nordvpn), servers' names, addresses, networks; empty: nobody said
-    fresh_days = 7,        -- a host seen for so many days that had no tunnel in that time: then one is news
+    fresh_days = 7,        -- a host that was seen on more days than that without a tunnel: then one is news
     hint = 600,            -- seconds for which a provider's name asked for explains a tunnel
     upload_mb = 100,       -- sent through one tunnel in a day …
     upload_times = 3,      -- … and so many times more than came back: an upload
@@ -83,7 +83,7 @@ local function opened(e)
     lunette.send("tunnel", { host = host, kind = e.kind, provider = provider, how = how, server = server, name = e.name, port = e.server_port,
         time = e.time, iface = e.iface, allowed = finding.allowed, stated = finding.stated })
     local known = known_hosts:make(host)
-    known.tunnel = e.time
+    known.tunnel, known.days, known.day = e.time, 0, math.floor(e.time / DAY)
     if not finding.allowed then judge.tell(tunnel, e, finding, hosts.is_mac(host)) end
 end
 

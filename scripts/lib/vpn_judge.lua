@@ -18,7 +18,6 @@ local OTHERS = { [80] = "HTTP", [443] = "HTTPS", [22] = "SSH", [25] = "mail", [4
 -- Kinds for which HTTPS' port is their own, or that have no port.
 local AT_HOME = { anyconnect = true, sstp = true, tor = true, ["https proxy"] = true, tls = true, softether = true, ipsec = true, tailscale = true, pptp = true }
 local DOCUMENTS = { editor = "a program for documents", viewer = "a viewer of documents", office = "an Office program", mail = "a mail program" }
-local DAY = 86400
 
 local function severity_of(points)
     if points >= 6 then return "high" end
@@ -108,11 +107,10 @@ function judge.new(tunables, allow, configuration)
                 add(finding, 1, "port", ("port %d is that of %s"):format(port, OTHERS[port]))
             end
         end
-        local days = known and (e.time - known.first) / DAY or 0
-        if days >= tunables.fresh_days and e.time - known.tunnel >= tunables.fresh_days * DAY then
+        if known and known.days > tunables.fresh_days then
             finding.new = true
-            add(finding, 2, "new", known.tunnel == 0 and ("the host was seen for %.0f days and had none"):format(days)
-                or ("the host had none for %.0f days"):format((e.time - known.tunnel) / DAY))
+            add(finding, 2, "new", known.tunnel == 0 and ("the host was seen on %d days and had none"):format(known.days)
+                or ("the host had none for %d days"):format(known.days))
         end
         local path = e.path
         if e.program then

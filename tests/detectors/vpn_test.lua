@@ -130,8 +130,9 @@ local function page(c) c:host(MAC):tcp { to = "198.51.100.8", port = 8080, say =
 
 t.case("a host that had none for ten days", function(c)
     c:times(10, DAY, function() page(c) end)
+    page(c)
     vpn(c)
-    c:expect { title = NEW, severity = "medium", why = t.contains "was seen for 10 days and had none", evidence = { signs = { "new" } } }
+    c:expect { title = NEW, severity = "medium", why = t.contains "was seen on 11 days and had none", evidence = { signs = { "new" } } }
 end)
 
 t.case("its owner's daily VPN is not news, nor is one in the first days", function(c)
@@ -140,6 +141,14 @@ t.case("its owner's daily VPN is not news, nor is one in the first days", functi
         vpn(c)
     end)
     c:expect { title = PLAIN, severity = "info", times = 12 }
+end)
+
+t.case("seen twice in ten days is not seen for ten", function(c)
+    page(c)
+    c:wait(10 * DAY)
+    page(c)
+    vpn(c)
+    c:expect { title = PLAIN, severity = "info" }
 end)
 
 t.case("tunnels that come in from outside", function(c)
