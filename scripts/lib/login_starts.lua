@@ -132,7 +132,9 @@ function starts.new(lunette, tunables)
         own.open = open:count()
     end
 
-    lunette.every(30, settle)
+    lunette.every(30, function(now)
+        if open:count() > 0 then settle(now) end
+    end)
     function object.finish() settle(math.huge) end
 
     -- ------------------------------------------------------------ words

@@ -304,7 +304,9 @@ function book.gather(lunette, tunables, judge)
     -- ------------------------------------------------------------ the gathering's own
 
     lunette.receive(function(kind, news, time) receive[kind](news, time) end)
-    lunette.every(60, function(now) settle(now, false) end)
+    lunette.every(60, function(now)
+        if pending:count() > 0 or inside:count() > 0 then settle(now, false) end
+    end)
 
     lunette.on_end(function(now)
         settle(now, true)
