@@ -295,6 +295,17 @@ lunette.fact = inside.alerts.fact
 ---@return { packets: number, bytes: number, cut: number, undecoded: number, dropped: number, interface_dropped: number }
 function lunette.capture() return inside.alerts.capture() end
 
+---What a Mac's own files say (`lunette audit ROOT --json`, given with --audit): a fresh table, which is dear: keep it. Of the host with
+---this address (IP, or hardware), nil if none was given for it; without an address the only audit of all, if nobody said whose it is.
+---@param address? string
+---@return table?
+function lunette.audit(address)
+    if address ~= nil and type(address) ~= "string" then
+        error("lunette.audit: an address is expected, got " .. type(address), 2)
+    end
+    return host.audit(address)
+end
+
 ---A line on standard error, at most 100 a detector.
 ---@param text any
 function lunette.log(text) host.log(tostring(text)) end

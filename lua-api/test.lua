@@ -54,6 +54,7 @@ function test.near(value, tolerance) return inside.judge.near(value, tolerance) 
 ---@field times fun(c: lunette.test.Case, n: integer, seconds: number, turn: fun(i: integer), how?: { jitter?: number }) n turns, one each so many seconds; jitter is a share of them, 0 to 1
 ---@field meanwhile fun(c: lunette.test.Case, what: fun()) what is done in it begins now, and the clock comes back
 ---@field home fun(c: lunette.test.Case, ...: string) the home networks, CIDR blocks
+---@field configuration fun(c: lunette.test.Case, address: string?, audit: table) what lunette.audit tells of the Mac with this address; without one, of the only Mac there is
 ---@field host fun(c: lunette.test.Case, ip: string, how?: { ttl?: integer }): lunette.test.Host a machine that talks
 ---@field event fun(c: lunette.test.Case, kind: string, fields: table) an event of the schema, made without packets
 ---@field capture fun(c: lunette.test.Case, ...: string|{host_log: string|string[]}) plays a capture, or several merged; host_log names the Mac's own logs, as --host-log does; the clock goes on from its end

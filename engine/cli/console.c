@@ -30,10 +30,10 @@ static const char about[] =
     "\n"
     "Exit code: 0 fine, 2 wrong use.\n";
 
-static const enum option_id taken[] = {OPTION_SCRIPT,        OPTION_SET,         OPTION_FILTER,
-                                       OPTION_HOME_NET,      OPTION_HOST_LOG,    OPTION_HOST_CLOCK_OFFSET,
-                                       OPTION_SCRIPT_MEMORY, OPTION_SCRIPT_TIME, OPTION_COLOR,
-                                       OPTION_HELP};
+static const enum option_id taken[] = {OPTION_SCRIPT,   OPTION_SET,           OPTION_FILTER,
+                                       OPTION_HOME_NET, OPTION_HOST_LOG,      OPTION_HOST_CLOCK_OFFSET,
+                                       OPTION_AUDIT,    OPTION_SCRIPT_MEMORY, OPTION_SCRIPT_TIME,
+                                       OPTION_COLOR,    OPTION_HELP};
 
 static int run(const struct invocation *invocation, const struct values *values, struct error *err) {
     struct rig_values rig;

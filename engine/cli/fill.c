@@ -15,6 +15,7 @@ void filling_clear(struct filling *filling) {
     free(filling->settings);
     free(filling->setting_text);
     free(filling->home_networks);
+    audits_free(filling->audits);
     *filling = (struct filling){.settings = NULL};
 }
 
@@ -157,6 +158,21 @@ static int fill_host_logs(struct endpoint_logs *logs, const struct values *value
     return error_is_usage(err);
 }
 
+/* What --audit names is read here, once: detectors only look at it. */
+int fill_audits(struct script_options *scripts, const struct values *values, struct filling *filling,
+                struct error *err) {
+    const struct value *value = &values->of[OPTION_AUDIT];
+    struct error why;
+    if (value->count == 0) return 0;
+    filling->audits = audits_new(err);
+    if (!filling->audits) return -1;
+    for (uint32_t i = 0; i < value->count; i++)
+        if (audits_add_word(filling->audits, value->words[i], &why) < 0)
+            return error_set(err, "--audit %.900s", why.text);
+    scripts->audits = filling->audits;
+    return 0;
+}
+
 int check_one_stdin(const struct endpoint_logs *logs, const char *const *captures, size_t count,
                     struct error *err) {
     bool log = false, capture = false;
@@ -180,6 +196,7 @@ int fill_replay(struct replay_options *replay, const struct values *values, stru
     if (fill_host_logs(&replay->host_logs, values, err) < 0) return -1;
     fill_outputs(&replay->outputs, values);
     if (fill_home(&replay->home_networks, values, filling, err) < 0) return -1;
+    if (fill_audits(&replay->scripts, values, filling, err) < 0) return -1;
     return fill_scripts(&replay->scripts, values, filling, err);
 }
 
@@ -234,6 +251,7 @@ int fill_live(struct live_options *live, const struct values *values, struct fil
     fill_recall(&live->recall, values);
     if (fill_home(&live->home_networks, values, filling, err) < 0) return -1;
     if (fill_control(&live->control, values, filling, err) < 0) return -1;
+    if (fill_audits(&live->scripts, values, filling, err) < 0) return -1;
     return fill_scripts(&live->scripts, values, filling, err);
 }
 

@@ -2,6 +2,7 @@
 #ifndef LUNETTE_CLI_FILL_H
 #define LUNETTE_CLI_FILL_H
 
+#include "audit/audits.h"
 #include "cli/values.h"
 #include "sensor/control_path.h"
 #include "sensor/live.h"
@@ -15,6 +16,7 @@ struct filling {
     struct setting *settings;
     char *setting_text;
     char *home_networks;
+    struct audits *audits;
     char shipped[PATH_MAX];
     const char *shipped_path;
     char control[CONTROL_PATH_SIZE];
@@ -24,6 +26,10 @@ void filling_clear(struct filling *filling);
 /* The scripts to run and their settings. -1 if there is no memory or the detectors shipped are not found. */
 int fill_scripts(struct script_options *scripts, const struct values *values, struct filling *filling,
                  struct error *err);
+
+/* What --audit names, which is read here. fill_replay() and fill_live() do it themselves. */
+int fill_audits(struct script_options *scripts, const struct values *values, struct filling *filling,
+                struct error *err);
 
 /* All but captures, interfaces, callbacks. -1 as above. */
 int fill_replay(struct replay_options *replay, const struct values *values, struct filling *filling,

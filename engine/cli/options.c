@@ -1,6 +1,7 @@
 /* The table. What an option means is said in its help; how it is used, in cli/fill.c. */
 #include "cli/options.h"
 
+#include "audit/audits.h"
 #include "base/nearest.h"
 #include "cli/word_check.h"
 #include "endpoint/hosts.h"
@@ -46,6 +47,12 @@ static const struct option_spec table[OPTION_COUNT] = {
         {"host-clock-offset", 0, KIND_LIST, ALL, GROUP_WHAT, "S",
          "seconds added to the times in host logs, such as -1.5; ADDR=S for those of one Mac; repeatable",
          .check = hosts_check_offset},
+    [OPTION_AUDIT] = {"audit", 0, KIND_LIST, ALL, GROUP_WHAT, "[ADDR=]FILE",
+                      "what a Mac's own files say, as `lunette audit ROOT --json` wrote it, or a folder of "
+                      "such files; of the Mac with "
+                      "that address (or several, with commas), else of the one whose hardware or manual "
+                      "address is in it; repeatable",
+                      .path = A_HOST_LOG, .check = audits_check_word},
     [OPTION_WORKERS] = {"workers", 'w', KIND_NUMBER, ALL, GROUP_WHAT, "N",
                         "threads, each with its share of the local hosts", .initial = "1", .least = 1,
                         .most = 64},

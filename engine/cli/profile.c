@@ -27,16 +27,17 @@ static const char about[] =
     "      --host-log=[ADDR=]FILE   what a Mac tells of its programs, as for replay; repeatable\n"
     "      --host-clock-offset=S    seconds added to the times in it\n"
     "      --batch=EVENTS           events that are handled at once\n"
+    "      --audit=[ADDR=]FILE      what a Mac's own files say (`lunette audit ROOT --json`)\n"
     "      --script-memory=MIB      memory bound of each detector\n"
     "      --script-time=SECONDS    processor time of one entry into a detector\n"
     "  -h, --help                   print this\n"
     "\n"
     "Exit code: 0 fine, 1 a detector did not load or failed on the way, 2 wrong use.\n";
 
-static const enum option_id taken[] = {OPTION_SCRIPT,   OPTION_SET,           OPTION_FILTER,
-                                       OPTION_HOME_NET, OPTION_HOST_LOG,      OPTION_HOST_CLOCK_OFFSET,
-                                       OPTION_BATCH,    OPTION_SCRIPT_MEMORY, OPTION_SCRIPT_TIME,
-                                       OPTION_HELP};
+static const enum option_id taken[] = {OPTION_SCRIPT,      OPTION_SET,      OPTION_FILTER,
+                                       OPTION_HOME_NET,    OPTION_HOST_LOG, OPTION_HOST_CLOCK_OFFSET,
+                                       OPTION_AUDIT,       OPTION_BATCH,    OPTION_SCRIPT_MEMORY,
+                                       OPTION_SCRIPT_TIME, OPTION_HELP};
 
 static int top_of(const char *text, uint32_t *top, struct error *err) {
     char *end = NULL;

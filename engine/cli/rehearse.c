@@ -68,6 +68,8 @@ static int rehearse_scripts(const struct values *values, struct error *err) {
     struct script_options scripts = {.paths = NULL};
     struct batch *batch = batch_new((uint32_t)value_number(values, OPTION_BATCH), err);
     int outcome = batch ? fill_scripts(&scripts, values, &filling, err) : -1;
+    if (outcome == 0 && fill_audits(&scripts, values, &filling, err) < 0)
+        outcome = blame(values, OPTION_AUDIT, err);
     if (outcome == 0) outcome = load(values, &scripts, batch, err);
     batch_free(batch);
     filling_clear(&filling);

@@ -477,6 +477,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"report", host_report},
         {"fact", host_fact},
         {"capture", host_capture},
+        {"audit", host_audit},
         {"classes", host_classes},
         {"stream", host_stream},
         {"hush", host_hush},

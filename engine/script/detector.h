@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 
+struct audits;
 struct custom_kind;
 struct emitter;
 struct detector;
@@ -53,8 +54,9 @@ struct detector_options {
     struct bag *bag; /* where lunette.send puts messages; NULL: nowhere */
     struct emitter
         *emitter; /* of a detector whose place it takes within one load, or NULL: the new one's, if loaded */
-    bool inspect; /* note what is declared, for detector_inventory() */
-    bool profile; /* measure each handler (profile.h) */
+    const struct audits *audits; /* borrowed; may be NULL */
+    bool inspect;                /* note what is declared, for detector_inventory() */
+    bool profile;                /* measure each handler (profile.h) */
     void *context;
     /* The event called "detector.event" that another script declares, which is loaded first if need be. NULL
      * and why, with names that may have been meant (up to 32, borrowed). May be NULL: there are no other

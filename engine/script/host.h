@@ -49,9 +49,10 @@ struct script_options {
     size_t memory_limit; /* bytes per detector, 0: the default of 256 MiB */
     nanoseconds
         time_limit; /* CPU time of one entry into a detector, 0: the default of 2 s; SCRIPT_TIME_FREE */
-    bool quiet;     /* log nothing: workers after the first */
-    bool inspect;   /* detectors note what they declare: script_host_inventory() */
-    bool profile;   /* detectors measure their handlers: profile.h */
+    const struct audits *audits; /* what lunette.audit tells, borrowed; NULL: nothing */
+    bool quiet;                  /* log nothing: workers after the first */
+    bool inspect;                /* detectors note what they declare: script_host_inventory() */
+    bool profile;                /* detectors measure their handlers: profile.h */
 };
 
 /* Sets itself up as the batch's listener. NULL only if there is no memory, or for a wrong use: a path does

@@ -1,7 +1,9 @@
 /* What a detector says: alerts and reports, and where they stand in the order of things. */
 #include "script/state.h"
 
+#include "audit/audits.h"
 #include "base/log.h"
+#include "script/configuration.h"
 #include "script/message.h"
 #include "script/relay.h"
 
@@ -182,6 +184,15 @@ int host_fact(lua_State *lua) {
     bool is_address = ip_parse(luaL_checkstring(lua, 1), &fact.host) == 0;
     if (is_address && detector->options.on_fact) detector->options.on_fact(detector->options.context, &fact);
     lua_pushboolean(lua, is_address);
+    return 1;
+}
+
+/* audit(address, hardware address, or nil) → a table of its own, or nothing */
+int host_audit(lua_State *lua) {
+    const struct detector *detector = detector_of(lua);
+    const json_t *found = audits_find(detector->options.audits, luaL_optstring(lua, 1, NULL));
+    if (!found) return 0;
+    configuration_push(lua, found);
     return 1;
 }
 

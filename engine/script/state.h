@@ -152,6 +152,7 @@ int host_alert(lua_State *lua);
 int host_report(lua_State *lua);
 int host_fact(lua_State *lua);
 int host_capture(lua_State *lua);
+int host_audit(lua_State *lua);
 
 /* bindings.c: adds a function, with the detector as upvalue, to the table on top of the stack. The watchdog
  * keeps its hands off until it is done: it must not call a script's function. */

@@ -123,6 +123,18 @@ return function(inside)
         end
     end
 
+    function methods.configuration(_, address, configuration)
+        if configuration == nil then address, configuration = nil, address end
+        if address ~= nil and type(address) ~= "string" then
+            fail("c:configuration: an address is expected first, or nil, got %s", describe(address))
+        end
+        if type(configuration) ~= "table" then
+            fail("c:configuration: a table such as lunette.audit gives is expected, got %s", describe(configuration))
+        end
+        local message = host.configuration(address, configuration)
+        if message then fail("c:configuration: %s", message) end
+    end
+
     function methods.home(_, ...)
         local networks = options.read("c:home", { networks = { ... } }, { networks = { "texts" } }).networks
         case.home = table.concat(networks, ",")

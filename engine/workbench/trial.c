@@ -207,6 +207,7 @@ static void trial_close(struct trial *trial) {
         free((char *)trial->settings[i].key);
         free((char *)trial->settings[i].value);
     }
+    audits_free(trial->audits);
     free(trial->home);
     free(trial->frame);
 }
@@ -274,6 +275,7 @@ static bool play(struct trial *trial, uint32_t batch, bool first, struct heard *
                     .path_count = trial->detector_count,
                     .settings = trial->settings,
                     .setting_count = trial->setting_count,
+                    .audits = trial->audits,
                     .quiet = !first},
         .batch_limit = batch,
         .home_networks = trial->home,

@@ -5,6 +5,7 @@
  * Whatever allocates in Lua may not come back (script/heap.h): what is held meanwhile hangs on the trial. */
 #include "base/log.h"
 #include "endpoint/hosts.h"
+#include "script/configuration.h"
 #include "script/embedded.h"
 #include "script/watchdog.h"
 #include "workbench/certificate.h"
@@ -115,6 +116,20 @@ static int host_setting(lua_State *lua) {
     trial->settings[trial->setting_count++] =
         (struct setting){.detector = strdup(detector), .key = strdup(key), .value = strdup(value)};
     return 0;
+}
+
+/* configuration(address or nil, table) → a message if it is no audit */
+static int host_configuration(lua_State *lua) {
+    struct trial *trial = trial_of(lua);
+    struct error err;
+    const char *address = luaL_optstring(lua, 1, NULL);
+    luaL_checktype(lua, 2, LUA_TTABLE);
+    lua_settop(lua, 2);
+    if (!trial->audits && !(trial->audits = audits_new(&err))) return push_message(lua, -1, &err);
+    json_t *document = configuration_read(lua, 2, &err);
+    if (!document) return push_message(lua, -1, &err);
+    if (!json_object_get(document, "version")) json_object_set_new(document, "version", json_integer(1));
+    return push_message(lua, audits_add(trial->audits, address, document, &err), &err);
 }
 
 /* home(networks) */
@@ -424,6 +439,7 @@ void trial_host_push(lua_State *lua, struct trial *trial) {
         {"detector", host_detector},
         {"setting", host_setting},
         {"home", host_home},
+        {"configuration", host_configuration},
         {"finish", host_finish},
         {"address", host_address},
         {"random", host_random},

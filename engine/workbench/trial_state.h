@@ -2,6 +2,7 @@
 #ifndef LUNETTE_WORKBENCH_TRIAL_STATE_H
 #define LUNETTE_WORKBENCH_TRIAL_STATE_H
 
+#include "audit/audits.h"
 #include "script/heap.h"
 #include "workbench/heard.h"
 #include "workbench/story.h"
@@ -33,6 +34,7 @@ struct trial {
     struct setting settings[TRIAL_SETTINGS];
     uint32_t setting_lines[TRIAL_SETTINGS];
     size_t setting_count;
+    struct audits *audits; /* of c:configuration; NULL: none */
     struct heard heard;
     uint8_t *frame;        /* FRAME_MOST bytes */
     char last_error[1024]; /* logged by whoever could not be loaded */

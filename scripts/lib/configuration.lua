@@ -133,6 +133,13 @@ end
 -- Kinds that are one on the wire: L2TP and "ipsec" begin with IKE as IKEv2 does. An app may speak anything.
 local KINDS = { ike = "ipsec", ikev1 = "ipsec", ikev2 = "ipsec", ipsec = "ipsec", esp = "ipsec", l2tp = "ipsec", pptp = "pptp", ppp = "ppp" }
 
+-- "wireguard" of com.wireguard.macos; of no particular kind, any app is.
+local function is_named(vpn, class)
+    if not class then return true end
+    local text = (tostring(vpn.app or "") .. " " .. tostring(vpn.name or "")):lower()
+    return text:find(class, 1, true) ~= nil
+end
+
 -- Is a VPN of this kind (ikev2, ipsec, l2tp, pptp, ppp, wireguard, openvpn …; nil: any) to this server (nil: any) configured? True or false;
 -- nil if no audit is known, or if there is one of an app, or of the kind, whose server the settings do not tell.
 function configuration.vpn_given(address, kind, server)
@@ -146,7 +153,7 @@ function configuration.vpn_given(address, kind, server)
         if vpn.enabled ~= false and (not class or own == "app" or own == class) then
             local place = host_of(vpn.server)
             if not server or place == server then
-                if own ~= "app" or place then return true end
+                if own ~= "app" or place or is_named(vpn, class) then return true end
                 unsure = true
             elseif not place or not place:find("^[%d.]+$") and not place:find(":", 1, true) then
                 unsure = true -- a name, of which the address on the wire may be one

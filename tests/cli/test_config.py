@@ -86,7 +86,7 @@ def test_live_has_what_an_operator_looks_for():
     wanted = """interface script no-scripts set output rotate-size rotate-every rotate-keep spool spool-size record filter
         workers dealing ring snap-length no-promiscuous home-net max-flows script-memory script-time batch user no-seccomp control
         metrics state state-every stats-every no-watch pcap-on-alert pcap-before pcap-after pcap-file-size pcap-files
-        pcap-ring host-log host-clock-offset log-level log-format log no-alerts quiet summary color config check-config no-supervisor stall-limit"""
+        pcap-ring host-log host-clock-offset audit log-level log-format log no-alerts quiet summary color config check-config no-supervisor stall-limit"""
     assert set(wanted.split()) <= set(options_of("live"))
     assert {"pace", "control", "metrics", "state", "no-watch", "stats-every", "pcap-on-alert"} <= set(options_of("replay"))
 
