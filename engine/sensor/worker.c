@@ -109,7 +109,8 @@ static void sink_handled(void *context, nanoseconds clock, struct bag *bag) {
 }
 
 static bool sink_is_heard(void *context) {
-    return gather_hears(((struct worker *)context)->options->gather);
+    const struct gather *gather = ((struct worker *)context)->options->gather;
+    return gather && gather_hears(gather);
 }
 
 /* Whoever waits for others gives first what others may wait for. */
