@@ -83,6 +83,7 @@ struct lunette_message {
     uint32_t value_length;
     uint8_t key_kind;
     uint8_t value_kind;
+    uint8_t is_alert; /* the value is an alert, as a table */
 };
 struct lunette_mail {
     uint32_t count;

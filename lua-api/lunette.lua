@@ -124,6 +124,38 @@ lunette.gather = inside.gathering.gather
 ---@param handler fun(key: lunette.Key, value: any, time: number)
 lunette.receive = inside.gathering.receive
 
+---An alert of another detector, as lunette.receive_alerts gives it. The texts of the first line are there always, "" if
+---nothing was said; what is below `evidence` only if the alert was raised about an event.
+---@class lunette.HeardAlert
+---@field detector string
+---@field title string
+---@field severity lunette.Severity
+---@field who string
+---@field where string
+---@field why string
+---@field next string
+---@field category string
+---@field attack string ATT&CK ids, with commas between them
+---@field time number
+---@field score? number
+---@field confidence? number
+---@field evidence? table a copy; nil if it was too large
+---@field client_ip? string
+---@field server_ip? string
+---@field server_port? number
+---@field server_name? string if the event has it
+---@field flow_id? number
+---@field iface? string
+---@field partial? string
+---@field program? string
+---@field path? string
+---@field ancestry? string
+---@field pid? number
+
+---Inside lunette.gather: runs the handler for each alert of the other detectors, of all workers, in the order of time.
+---@param handler fun(alert: lunette.HeardAlert)
+lunette.receive_alerts = inside.gathering.receive_alerts
+
 -- Time
 
 ---Runs the function each time so many seconds are over, by the packets' clock.

@@ -1,8 +1,13 @@
-/* Alerts that outlive the call which told of them. */
+/* Alerts that outlive the call which told of them, and words for them. */
 #include "event/alert.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+const char *severity_name(uint8_t severity) {
+    static const char *const names[] = {"?", "high", "medium", "low", "info"};
+    return names[severity <= SEVERITY_INFO ? severity : 0];
+}
 
 bool alert_own(struct alert *alert) {
     const char **fields[] = {&alert->title, &alert->detector, &alert->category, &alert->attack,  &alert->who,

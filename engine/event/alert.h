@@ -14,6 +14,8 @@ enum severity {
     SEVERITY_INFO
 }; /* EVE's numbers: 1 is worst */
 
+const char *severity_name(uint8_t severity);
+
 struct alert {
     nanoseconds time; /* packet time of what was found */
     uint64_t seq; /* seq of the event that was being handled; beyond all of them at the end, 0 in timers */

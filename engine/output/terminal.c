@@ -136,11 +136,6 @@ void terminal_wrapped(struct buffer *b, const struct terminal_style *style, uint
 
 enum { LABEL_COLUMN = 8, TEXT_COLUMN = 16 };
 
-const char *severity_name(uint8_t severity) {
-    static const char *const names[] = {"?", "high", "medium", "low", "info"};
-    return names[severity <= SEVERITY_INFO ? severity : 0];
-}
-
 static enum ink severity_ink(uint8_t severity) {
     static const enum ink inks[] = {INK_PLAIN, INK_RED, INK_YELLOW, INK_CYAN, INK_DIM};
     return inks[severity <= SEVERITY_INFO ? severity : 0];

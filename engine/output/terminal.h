@@ -46,8 +46,6 @@ void terminal_alert(struct buffer *b, const struct terminal_style *style, const 
 void terminal_sensor(struct buffer *b, const struct terminal_style *style, nanoseconds time, uint8_t severity,
                      const char *message);
 
-const char *severity_name(uint8_t severity);
-
 /* "2024-05-01 12:00:00.123" in UTC; returns its length, 23. */
 enum { SHORT_TIME_SIZE = 24 };
 uint32_t terminal_time(nanoseconds t, char out[SHORT_TIME_SIZE]);

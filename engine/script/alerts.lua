@@ -227,7 +227,7 @@ return function(inside)
             text("lunette.alert: category", alert.category or declared.category),
             text("lunette.alert: attack", alert.attack or declared.attack),
             text("lunette.alert: who", alert.who), text("lunette.alert: where", alert.where),
-            text("lunette.alert: why", alert.why), text("lunette.alert: next", alert.next), evidence)
+            text("lunette.alert: why", alert.why), text("lunette.alert: next", alert.next), evidence, alert.evidence)
         return true
     end
 

@@ -194,6 +194,14 @@ const struct event_head_body *detector_at_hand(const struct detector *detector) 
     return detector_last(detector, &clock);
 }
 
+int detector_kind_at_hand(const struct detector *detector) {
+    const struct lunette_feed *feed = detector->feed;
+    if (feed->in_timer || feed->current >= feed->count) return -1;
+    uint32_t run = 0;
+    while (feed->run_end[run] <= feed->current) run++;
+    return feed->run_kind[run];
+}
+
 uint32_t detector_mask(const struct detector *detector, int kind, const void *event) {
     const struct subscription *subscription = detector->subscriptions[kind];
     if (!subscription) return 0;

@@ -51,7 +51,8 @@ struct detector_options {
     const struct batch *batch;
     bool quiet; /* do not log: another worker's copy of the same script does */
     enum stage stage;
-    struct bag *bag; /* where lunette.send puts messages; NULL: nowhere */
+    struct bag *bag;   /* where lunette.send puts messages; NULL: nowhere */
+    struct bag *heard; /* where alerts go for those who hear them (overhear.h); NULL: nowhere */
     struct emitter
         *emitter; /* of a detector whose place it takes within one load, or NULL: the new one's, if loaded */
     const struct audits *audits; /* borrowed; may be NULL */
@@ -63,6 +64,7 @@ struct detector_options {
      * scripts. */
     struct custom_kind *(*find_event)(void *context, const char *name, const char **near,
                                       uint32_t *near_count, struct error *err);
+    bool (*is_heard)(void *context); /* does anybody hear alerts? May be NULL: nobody */
     void (*on_alert)(void *context, const struct alert *alert, const struct alert_place *place);
     void (*on_report)(void *context, const struct report *report);
     void (*on_fact)(void *context, const struct fact *fact);

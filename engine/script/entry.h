@@ -8,6 +8,7 @@
 #include "script/files.h"
 #include "script/host.h"
 #include "script/message.h"
+#include "script/overhear.h"
 
 struct script_entry {
     char *path;
@@ -29,6 +30,7 @@ struct script_host {
     uint32_t count;
     enum stage stage;
     struct bag bag;                       /* what its detectors sent in this batch */
+    struct overheard overheard;           /* where messages are gathered */
     struct flow_room *room;               /* NULL: nobody reads flows for us */
     struct detector *wishes[FLOW_WISHES]; /* whose wish that number is */
     bool started;

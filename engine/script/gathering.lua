@@ -6,7 +6,7 @@
 --
 -- Messages go from here through the FFI into the worker's bag (mail.c), so that a handler that sends stays compiled; only
 -- tables take the dearer way through a C function. At the other end they come as an array of structs, and are handled in a
--- loop like events are (dispatch.lua).
+-- loop like events are (dispatch.lua). Alerts of other scripts come the same way to who asked for them (overhear.h).
 local NOTHING, NUMBER, TEXT, BOOLEAN, TABLE = 0, 1, 2, 3, 4
 local TOO_LARGE = 1
 
@@ -18,7 +18,7 @@ return function(inside, mail_pointer)
     local gathering = {}
     local part          -- the function given to lunette.gather
     local inside_part   -- while it runs
-    local receiver
+    local receiver, alert_receiver
 
     -- In the state that gathers, what the body alone asks for is left out.
     function gathering.skips() return mail ~= nil and not inside_part and not inside.loaded end
@@ -100,6 +100,18 @@ return function(inside, mail_pointer)
         receiver = handler
     end
 
+    function gathering.receive_alerts(handler)
+        if not inside_part then
+            error("lunette.receive_alerts: call it in the function that is given to lunette.gather", 2)
+        end
+        if type(handler) ~= "function" then
+            error("lunette.receive_alerts: a function is expected, got " .. type(handler), 2)
+        end
+        if alert_receiver then error("lunette.receive_alerts: one function receives, and this is the second", 2) end
+        alert_receiver = handler
+        host.hears()
+    end
+
     -- The file's body is done.
     function gathering.load()
         if not (mail and part) then return end
@@ -125,12 +137,25 @@ return function(inside, mail_pointer)
     local function build()
         local handler, dispatch, profile = receiver, inside.dispatch, inside.profile
         local timers, traceback, failed = dispatch.timers, dispatch.traceback, dispatch.failed
-        local place = dispatch.place_of(receiver)
+        local place = handler and dispatch.place_of(handler)
+        local place_of_alerts = alert_receiver and dispatch.place_of(alert_receiver)
+        local function hear(i)
+            feed.place = place_of_alerts
+            local alert = host.mail_value(i)
+            if profile then profile.begin("receive_alerts", alert_receiver) end
+            local ok, complaint = xpcall(alert_receiver, traceback, alert)
+            if profile then profile.done() end
+            if ok then feed.streak = 0 return false end
+            return failed("receive_alerts function", alert_receiver, complaint)
+        end
         local function handle(i)
             local message = mail.messages[i]
             local time = message.time
             if time >= feed.due and timers(time) then return true end
-            feed.now, mail.current, feed.place = time, i, place
+            feed.now, mail.current = time, i
+            if message.is_alert ~= 0 then return hear(i) end
+            if not handler then return false end
+            feed.place = place
             local key
             if message.key_kind == TEXT then key = text(message.key, message.key_length) else key = message.key_number end
             local value = value_of(message, i)
@@ -150,7 +175,7 @@ return function(inside, mail_pointer)
     -- What came. Called by the engine.
     function gathering.run()
         local count, dispatch = mail.count, inside.dispatch
-        if count > 0 and receiver then
+        if count > 0 and (receiver or alert_receiver) then
             if not loop then build() end
             if count >= dispatch.LONG_RUN then
                 if loop(count) then return end

@@ -45,6 +45,12 @@ static void host_on_alert(void *context, const struct alert *alert, const struct
         host->pending_lost++;
 }
 
+static bool host_is_heard(void *context) {
+    const struct script_host *host = context;
+    if (host->stage == STAGE_GATHER) return host->overheard.hearers > 0;
+    return host->sink.is_heard && host->sink.is_heard(host->sink.context);
+}
+
 static void host_on_report(void *context, const struct report *report) {
     struct script_host *host = context;
     host->sink.on_report(host->sink.context, report);
@@ -134,10 +140,21 @@ void host_handled(struct script_host *host, double until) {
     host->bag.used = host->bag.count = 0;
 }
 
+/* Who hears alerts comes after all others, and only so far as these have come. */
+static void run_hearers(struct script_host *host) {
+    if (host->overheard.hearers == 0) return;
+    overhear_run(host, ns_to_seconds(host->batch->clock));
+    for (uint32_t i = 0; i < host->count; i++)
+        if (detector_overhears(host->detectors[i])) detector_run(host->detectors[i], host->batch->clock);
+}
+
 static void host_drink(void *context) {
     struct script_host *host = context;
-    for (uint32_t i = 0; i < host->count; i++)
-        if (!host->detectors[i]->part) detector_run(host->detectors[i], host->batch->clock);
+    for (uint32_t i = 0; i < host->count; i++) {
+        if (host->detectors[i]->part || detector_overhears(host->detectors[i])) continue;
+        detector_run(host->detectors[i], host->batch->clock);
+    }
+    run_hearers(host);
     relay_run(host, host->batch->clock);
     host_refresh_wants(host); /* a detector may have been switched off */
     host_streams_dismiss(host);
@@ -160,9 +177,13 @@ struct detector_options host_detector_options(struct script_host *host,
         .quiet = options->quiet,
         .stage = host->stage,
         .bag = host->sink.on_handled ? &host->bag : NULL,
+        .heard = host->stage == STAGE_GATHER ? &host->overheard.raised
+                 : host->sink.on_handled     ? &host->bag
+                                             : NULL,
         .inspect = options->inspect,
         .profile = options->profile,
         .context = host,
+        .is_heard = host_is_heard,
         .on_alert = host_on_alert,
         .on_report = host_on_report,
         .on_fact = host_on_fact,
@@ -189,6 +210,7 @@ int host_adopt(struct script_host *host, struct script_entry **entries, uint32_t
         log_line(LOG_ERROR, "no memory for custom events: the detectors that emit or hear them stand still");
     host_refresh_wants(host);
     host_streams_refresh(host);
+    overhear_arrange(host);
     return 0;
 }
 
@@ -266,6 +288,7 @@ struct script_host *script_host_new(const struct script_options *options, struct
 void script_host_free(struct script_host *host) {
     if (!host) return;
     bag_free(&host->bag);
+    overhear_free(host);
     for (uint32_t i = 0; i < host->entry_count; i++) script_entry_free(host->entries[i]);
     for (uint32_t i = host->pending_next; i < host->pending_count; i++)
         alert_release(&host->pending[i].alert);
@@ -380,11 +403,22 @@ void script_host_hole(struct script_host *host, nanoseconds from, nanoseconds to
     for (uint32_t i = 0; i < host->count; i++) detector_hole(host->detectors[i], from, to);
 }
 
+/* What others said last is heard before. */
+static void finish_hearers(struct script_host *host, nanoseconds clock) {
+    host_deliver_alerts(host, NULL);
+    overhear_run(host, INFINITY);
+    for (uint32_t i = 0; i < host->count; i++)
+        if (detector_overhears(host->detectors[i])) detector_finish(host->detectors[i], clock);
+}
+
 void script_host_finish(struct script_host *host, nanoseconds clock) {
     host->batch->clock = clock;
     script_host_tick(host);
-    for (uint32_t i = 0; i < host->count; i++)
-        if (!host->detectors[i]->part) detector_finish(host->detectors[i], clock);
+    for (uint32_t i = 0; i < host->count; i++) {
+        if (host->detectors[i]->part || detector_overhears(host->detectors[i])) continue;
+        detector_finish(host->detectors[i], clock);
+    }
+    if (host->overheard.hearers > 0) finish_hearers(host, clock);
     relay_finish(host, clock);
 }
 
@@ -429,19 +463,35 @@ int script_host_named(const struct script_host *host, uint64_t name) {
     return -1;
 }
 
+bool script_host_hears(const struct script_host *host) {
+    return host->overheard.hearers > 0;
+}
+
+uint64_t script_host_unheard(struct script_host *host) {
+    uint64_t lost = host->overheard.lost;
+    host->overheard.lost = 0;
+    return lost;
+}
+
+void script_host_settle(struct script_host *host) {
+    if (host->overheard.hearers > 0) overhear_run(host, INFINITY);
+}
+
 void script_host_receive(struct script_host *host, struct message *const *messages, uint32_t count,
                          uint64_t seq, double end) {
     struct batch *batch = host->batch;
     for (uint32_t i = 0; i < count; i++) {
         struct message *message = messages[i];
         message->head.seq = seq + i;
+        if (host->overheard.hearers > 0 && overhear_keep(host, message)) continue;
         message->head.iface = (struct text_ref){0};
         if (message->iface_length)
             message->head.iface = batch_text(batch, message_iface(message), message->iface_length);
         detector_mail(host->detectors[message->detector], message, seq + i);
     }
     batch->clock = (nanoseconds)llround(end * 1e9);
-    for (uint32_t i = 0; i < host->count; i++) detector_receive(host->detectors[i], end);
+    for (uint32_t i = 0; i < host->count; i++)
+        if (!detector_overhears(host->detectors[i])) detector_receive(host->detectors[i], end);
     host_deliver_alerts(host, NULL);
     batch->text_used = 1;
 }

@@ -35,6 +35,9 @@ struct script_sink {
      * which may be taken (what is left in it is thrown away). Also once more after they said their last. May
      * be NULL: then nobody gathers. */
     void (*on_handled)(void *context, nanoseconds clock, struct bag *bag);
+    /* Does anybody hear alerts where messages are gathered? Then they go into the bag too. May be NULL:
+     * nobody does. */
+    bool (*is_heard)(void *context);
     /* The batch is done: what comes later has a clock of at least `clock`. May be NULL. */
     void (*on_drained)(void *context, nanoseconds clock);
 };
@@ -73,8 +76,19 @@ bool script_host_gathers(const struct script_host *host);
 /* Of a host that gathers: which detector has this name (its digest), -1: none. */
 int script_host_named(const struct script_host *host, uint64_t name);
 
+/* Of a host that gathers: does anybody there hear alerts (lunette.receive_alerts)? Messages that are alerts
+ * are then for MESSAGE_TO_HEARERS. */
+bool script_host_hears(const struct script_host *host);
+/* What was not heard for want of room, since it was last asked. */
+uint64_t script_host_unheard(struct script_host *host);
+
+/* Of a host that gathers: all that was received is handled by those who hear alerts too, who else wait for
+ * the next tick. */
+void script_host_settle(struct script_host *host);
+
 /* Of a host that gathers: handles at most LUNETTE_BATCH messages, in their order, none after `end`, and the
- * timers due up to `end`. Messages are numbered from `seq`, and borrowed for the call. */
+ * timers due up to `end`. Messages are numbered from `seq`, and borrowed for the call; if somebody hears
+ * alerts, until the next tick or script_host_settle(). */
 void script_host_receive(struct script_host *host, struct message *const *messages, uint32_t count,
                          uint64_t seq, double end);
 

@@ -37,10 +37,10 @@ struct lunette_mail *mail_of(struct detector *detector) {
 
 /* ------------------------------------------------------------------ sending */
 
-/* What the message is about and when it was sent. */
-static void message_begin(const struct detector *detector, struct message *message) {
+void mail_begin(const struct detector *detector, struct message *message) {
     bool after;
     const struct event_head_body *head = bindings_head(detector, &after);
+    *message = (struct message){0};
     message->time = detector->feed->now;
     message->name = detector->name_digest;
     message->cause = head ? CAUSE_EVENT : detector->end ? CAUSE_END : CAUSE_TIMER;
@@ -63,7 +63,7 @@ int32_t mail_send(struct lunette_detector *opaque, const char *key, uint32_t key
     struct detector *detector = (void *)opaque;
     struct message message;
     watchdog_obey();
-    message_begin(detector, &message);
+    mail_begin(detector, &message);
     message.key_kind = key ? LUNETTE_MAIL_TEXT : LUNETTE_MAIL_NUMBER;
     message.key_length = key ? key_length : 0;
     message.key_number = key ? 0 : key_number;
@@ -81,7 +81,7 @@ static int mail_send_table(lua_State *lua) {
     size_t length = 0;
     luaL_checkstack(lua, 4 * PLAIN_DEPTH + 16, "the stack"); /* nothing asks for memory of Lua's from here */
     lua_settop(lua, 2);
-    message_begin(detector, &message);
+    mail_begin(detector, &message);
     bool is_text = lua_type(lua, 1) == LUA_TSTRING;
     const char *key = is_text ? lua_tolstring(lua, 1, &length) : NULL;
     message.key_kind = is_text ? LUNETTE_MAIL_TEXT : LUNETTE_MAIL_NUMBER;
@@ -117,6 +117,7 @@ void detector_mail(struct detector *detector, struct message *message, uint64_t 
         .value_length = message->value_length,
         .key_kind = message->key_kind,
         .value_kind = message->value_kind,
+        .is_alert = message->from != 0,
     };
     box->messages[n] = message;
     box->seqs[n] = seq;
@@ -154,12 +155,16 @@ static int mail_gather_begins(lua_State *lua) {
     return 0;
 }
 
+/* hears(): that part asks for the alerts of others */
+static int mail_hears(lua_State *lua) {
+    detector_of(lua)->overhears = true;
+    return 0;
+}
+
 void mail_bind(lua_State *lua, struct detector *detector) {
     static const luaL_Reg functions[] = {
-        {"send_table", mail_send_table},
-        {"mail_value", mail_value},
-        {"gathers", mail_gathers},
-        {"gather_begins", mail_gather_begins},
+        {"send_table", mail_send_table},       {"mail_value", mail_value}, {"gathers", mail_gathers},
+        {"gather_begins", mail_gather_begins}, {"hears", mail_hears},
     };
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
         bindings_add(lua, detector, functions[i].name, functions[i].func);

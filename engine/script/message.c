@@ -60,6 +60,17 @@ int bag_add(struct bag *bag, const struct message *message, const struct message
     return BAG_FINE;
 }
 
+int bag_copy(struct bag *bag, const struct message *message) {
+    if (!bag_reserve(bag, message->size)) {
+        bag->lost++;
+        return BAG_FULL;
+    }
+    memcpy(bag->bytes + bag->used, message, message->size);
+    if (bag->count++ == 0 || message->time < bag->least) bag->least = message->time;
+    bag->used += message->size;
+    return BAG_FINE;
+}
+
 void bag_free(struct bag *bag) {
     free(bag->bytes);
     *bag = (struct bag){0};
@@ -112,6 +123,8 @@ int message_compare(const struct message *a, const struct message *b) {
     int order = compare_f64(a->time, b->time);
     if (!order) order = compare_u64(a->cause, b->cause);
     bool of_event = a->cause == CAUSE_EVENT;
+    if (!order && a->cause == CAUSE_GATHERED) order = compare_f64(a->key_number, b->key_number);
+    if (!order && a->cause == CAUSE_GATHERED) return compare_u64(a->number, b->number);
     if (!order && of_event) order = compare_flows(&a->head, &b->head);
     if (!order && of_event) order = compare_u64(a->head.seq, b->head.seq);
     if (!order) order = compare_u64(a->detector, b->detector);

@@ -9,7 +9,9 @@
  *      of events: the flow (addresses, ports, protocol), the event, the detector, the order of sending.
  *                 A flow is one worker's, so its own order is the same whoever has it
  *      of timers and ends: the detector, then key and value themselves: which worker was first means nothing
- */
+ *
+ * An alert is a message too, to whoever asked for them (overhear.h): behind those that its event's handlers
+ * sent. Alerts of the parts that gather come last of their clock. */
 #ifndef LUNETTE_SCRIPT_MESSAGE_H
 #define LUNETTE_SCRIPT_MESSAGE_H
 
@@ -22,7 +24,9 @@ enum {
     BAG_MOST = 64 << 20, /* bytes, unless whoever takes it wants less */
 };
 
-enum message_cause { CAUSE_TIMER, CAUSE_EVENT, CAUSE_END };
+enum message_cause { CAUSE_TIMER, CAUSE_EVENT, CAUSE_END, CAUSE_GATHERED };
+
+enum { MESSAGE_TO_HEARERS = -1 }; /* as a detector: to all who hear alerts */
 
 /* Followed by the bytes of the key, the value and the interface's name, and padded to 8. */
 struct message {
@@ -33,6 +37,7 @@ struct message {
     uint32_t detector; /* its place among those that gather; whoever takes the message fills it in */
     uint32_t worker;   /* that sent it; likewise */
     uint64_t name;     /* digest of the detector's name, which a reload leaves as it is */
+    uint64_t from;     /* of an alert: the same of who raised it; else 0 */
     uint64_t number;   /* in the order in which the detector sent them */
     double time, key_number, value_number;
     struct event_head_body head; /* of the event that was handled; if it was none, only its clock is there */
@@ -59,6 +64,8 @@ uint64_t message_name_digest(const char *name);
 enum { BAG_FINE, BAG_TOO_LARGE, BAG_FULL };
 int bag_add(struct bag *bag, const struct message *message, const struct message_parts *parts,
             const struct batch *batch);
+/* Appends a copy of a message of another bag. */
+int bag_copy(struct bag *bag, const struct message *message);
 void bag_free(struct bag *bag);
 
 /* Walks a bag: the message at `at`, which goes on to the next one; NULL at the end. */

@@ -49,6 +49,22 @@ void outgoing_text(struct outgoing *out, const char *text, size_t length) {
     outgoing_bytes(out, text, length);
 }
 
+void plain_put_table(struct outgoing *out, uint32_t pairs) {
+    outgoing_u8(out, TAG_TABLE);
+    outgoing_u32(out, 0);
+    outgoing_u32(out, pairs);
+}
+
+void plain_put_text(struct outgoing *out, const char *text, size_t length) {
+    outgoing_u8(out, TAG_STRING);
+    outgoing_text(out, text, length);
+}
+
+void plain_put_number(struct outgoing *out, double value) {
+    outgoing_u8(out, TAG_NUMBER);
+    outgoing_f64(out, value);
+}
+
 uint32_t incoming_u32(struct cursor *in) {
     uint32_t value = 0;
     const uint8_t *bytes = cursor_take(in, sizeof value);

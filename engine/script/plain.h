@@ -28,6 +28,12 @@ void outgoing_u32(struct outgoing *out, uint32_t value);
 void outgoing_f64(struct outgoing *out, double value);
 void outgoing_text(struct outgoing *out, const char *text, size_t length);
 
+/* Values that C makes: a table without items is its count of pairs, then key and value of each, sorted by key
+ * where equal tables are to be equal bytes. */
+void plain_put_table(struct outgoing *out, uint32_t pairs);
+void plain_put_text(struct outgoing *out, const char *text, size_t length);
+void plain_put_number(struct outgoing *out, double value);
+
 struct plain_writer {
     struct outgoing *out;
     struct table_number {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "script/configuration.h"
 #include "script/message.h"
+#include "script/overhear.h"
 #include "script/relay.h"
 
 #include <lauxlib.h>
@@ -98,7 +99,8 @@ void detector_say(struct detector *detector, struct alert *alert) {
     detector->options.on_alert(detector->options.context, alert, &place);
 }
 
-/* alert(severity, score, confidence, repeats, title, category, attack, who, where, why, next, evidence) */
+/* alert(severity, score, confidence, repeats, title, category, attack, who, where, why, next, evidence,
+ * evidence as a table or nil) */
 int host_alert(lua_State *lua) {
     struct detector *detector = detector_of(lua);
     struct alert alert = {
@@ -118,7 +120,10 @@ int host_alert(lua_State *lua) {
     };
     size_t text = 0;
     for (int i = 5; i <= 12; i++) text += lua_objlen(lua, i);
-    if (alert_fits(detector, text)) detector_say(detector, &alert);
+    if (!alert_fits(detector, text)) return 0;
+    detector_say(detector, &alert);
+    lua_settop(lua, 13);
+    overhear_tell(detector, &alert, lua, 13);
     return 0;
 }
 

@@ -53,6 +53,7 @@ struct detector {
     struct lunette_feed *feed;
     struct mailbox *mailbox; /* mail.c; NULL but where messages are gathered */
     bool gathers;            /* the script has a part that gathers */
+    bool overhears;          /* that part asks for the alerts of others; known where messages are gathered */
     bool hushed;             /* the part of the body that a worker's state has said already */
     uint64_t name_digest, sent;
     struct subscription *subscriptions[EVENT_KINDS + CUSTOM_KINDS];
@@ -116,6 +117,9 @@ void mail_close(struct detector *detector);
 struct lunette_mail *mail_of(struct detector *detector);
 /* The message that is being handled, and its number over all detectors; NULL if none is. */
 const struct message *mail_at_hand(const struct detector *detector, uint64_t *seq);
+struct message;
+/* What a message is about that is sent now, and when; the rest is empty. */
+void mail_begin(const struct detector *detector, struct message *message);
 int32_t mail_send(struct lunette_detector *detector, const char *key, uint32_t key_length, double key_number,
                   uint32_t value_kind, const char *value, uint32_t value_length, double value_number);
 
@@ -132,6 +136,7 @@ const char *detector_text(const struct detector *detector, int kind);
 /* detector.c: the head of the event that is being handled, NULL in a timer; and of the one that was handled
  * last in this batch, with its clock as Lua sees it. */
 const struct event_head_body *detector_at_hand(const struct detector *detector);
+int detector_kind_at_hand(const struct detector *detector); /* of that event; -1: none is */
 const struct event_head_body *detector_last(const struct detector *detector, double *clock);
 
 /* say.c: what Lua calls now. */

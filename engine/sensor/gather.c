@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,7 @@ struct gather {
     struct bag_link *spare;
     uint32_t spare_count;
     bool busy, lost_told;
+    atomic_bool hears; /* somebody hears alerts */
     struct gather_figures figures;
     struct gather_detector detectors[GATHER_DETECTORS]; /* as they were when somebody last looked */
     uint32_t detector_count;
@@ -129,6 +131,7 @@ int gather_employ(struct gather *gather, const struct script_host *worker, struc
     };
     gather->host = script_host_new_gathering(worker, gather->batch, &sink, err);
     if (!gather->host) return -1;
+    atomic_store(&gather->hears, script_host_hears(gather->host));
     detectors_look(gather);
     return 0;
 }
@@ -200,6 +203,10 @@ struct gather_figures gather_figures(struct gather *gather) {
     return figures;
 }
 
+bool gather_hears(const struct gather *gather) {
+    return atomic_load_explicit(&gather->hears, memory_order_relaxed);
+}
+
 struct script_host *gather_scripts(struct gather *gather) {
     return gather->host;
 }
@@ -261,22 +268,29 @@ static bool waiting_reserve(struct gather *gather, uint32_t count) {
     return true;
 }
 
+/* Whom the message is for: a detector, all who hear alerts, or nobody (false). */
+static bool receiver_find(const struct gather *gather, struct message *message) {
+    int detector = message->from ? MESSAGE_TO_HEARERS : script_host_named(gather->host, message->name);
+    message->detector = (uint32_t)detector;
+    return message->from ? script_host_hears(gather->host) : detector >= 0;
+}
+
 /* The messages of a bag, to those that wait. Nobody hears what is sent to a detector that is not there. */
 static void link_open(struct gather *gather, struct bag_link *link) {
     struct message *message;
     size_t at = 0;
-    uint64_t name = 0;
-    int detector = -1;
+    const struct message *last = NULL; /* to a detector: the next one often is for the same */
     link->left = 0;
     if (!waiting_reserve(gather, link->bag.count)) {
         log_line(LOG_WARNING, "%u messages to detectors that gather are lost: no memory", link->bag.count);
         return;
     }
     while ((message = bag_next(&link->bag, &at)) != NULL) {
-        if (detector < 0 || message->name != name) detector = script_host_named(gather->host, message->name);
-        name = message->name;
-        if (detector < 0) continue;
-        message->detector = (uint32_t)detector;
+        if (last && !message->from && message->name == last->name)
+            message->detector = last->detector;
+        else if (!receiver_find(gather, message))
+            continue;
+        if (!message->from) last = message;
         message->worker = link->worker;
         gather->waiting[gather->waiting_count++] =
             (struct waiting){.time = message->time, .message = message, .link = link};
@@ -363,11 +377,16 @@ static void advance(struct gather *gather, nanoseconds limit) {
     if (limit != ALWAYS) {
         gather->batch->clock = limit;
         script_host_tick(gather->host);
+    } else {
+        script_host_settle(gather->host);
+    }
+    if (limit != ALWAYS) {
         if (gather->output) outputs_flush(gather->output);
         if (gather->output) outputs_advance(gather->output, limit);
     }
     pthread_mutex_lock(&gather->mutex);
     waiting_drop(gather, ready);
+    gather->figures.lost += script_host_unheard(gather->host);
     while (unheard) {
         struct bag_link *next = unheard->next;
         link_release(gather, unheard);
@@ -438,9 +457,7 @@ static void waiting_rename(struct gather *gather) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < gather->waiting_count; i++) {
         struct waiting at = gather->waiting[i];
-        int detector = script_host_named(gather->host, at.message->name);
-        if (detector >= 0) {
-            at.message->detector = (uint32_t)detector;
+        if (receiver_find(gather, at.message)) {
             gather->waiting[kept++] = at;
         } else if (--at.link->left == 0) {
             link_release(gather, at.link);
@@ -452,6 +469,7 @@ static void waiting_rename(struct gather *gather) {
 void gather_release(struct gather *gather) {
     pthread_mutex_lock(&gather->mutex);
     waiting_rename(gather);
+    atomic_store(&gather->hears, script_host_hears(gather->host));
     detectors_look(gather);
     gather->busy = false;
     pthread_cond_broadcast(&gather->changed);

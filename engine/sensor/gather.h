@@ -14,6 +14,8 @@
  * far ahead waits for the others (gather_pause); live nobody waits, and what does not fit is lost and
  * counted.
  *
+ * A script may ask for the alerts of all others (lunette.receive_alerts): script/overhear.h.
+ *
  * Its outputs never make anybody wait either: a worker's records wait for what is gathered, which waits for
  * that worker. */
 #ifndef LUNETTE_SENSOR_GATHER_H
@@ -76,6 +78,9 @@ void gather_pause(struct gather *gather, uint32_t worker);
 void gather_finish(struct gather *gather, uint32_t worker, nanoseconds clock);
 
 /* ── by anybody ── */
+
+/* Does a detector hear alerts (script/overhear.h)? Then workers put theirs into their bags. */
+bool gather_hears(const struct gather *gather);
 
 struct gather_figures {
     uint64_t messages; /* received */

@@ -108,6 +108,11 @@ static void sink_handled(void *context, nanoseconds clock, struct bag *bag) {
     if (options->gather) gather_take(options->gather, options->index, clock, bag);
 }
 
+static bool sink_is_heard(void *context) {
+    const struct gather *gather = ((struct worker *)context)->options->gather;
+    return gather && gather_hears(gather);
+}
+
 /* Whoever waits for others gives first what others may wait for. */
 static void sink_drained(void *context, nanoseconds clock) {
     struct worker *worker = context;
@@ -222,6 +227,7 @@ static int worker_open(struct worker *worker, struct error *err) {
         .on_drained = sink_drained,
         .on_capture = sink_capture,
         .on_handled = options->gather ? sink_handled : NULL,
+        .is_heard = options->gather ? sink_is_heard : NULL,
     };
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
         sink.record[kind] = (options->outputs && outputs_want(options->outputs, (enum event_kind)kind)) ||

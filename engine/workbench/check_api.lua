@@ -3,7 +3,7 @@ local bare, names, views = ...
 
 -- Where a function is registered: which argument it is, and whether it is one that gets events.
 local REGISTER = { ["lunette.on"] = "last", ["lunette.every"] = 2, ["lunette.after"] = 2, ["lunette.on_end"] = 1,
-    ["lunette.receive"] = 1 }
+    ["lunette.receive"] = 1, ["lunette.receive_alerts"] = 1 }
 local DECLARE = { ["lunette.on"] = true, ["lunette.on_end"] = true, ["lunette.detector"] = true, ["lunette.tunables"] = true,
     ["lunette.state"] = true, ["lunette.records"] = true, ["lunette.flow_state"] = true, ["lunette.stream"] = true,
     ["lunette.event"] = true, ["lunette.gather"] = true }

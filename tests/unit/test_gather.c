@@ -61,6 +61,10 @@ static void on_handled(void *context, nanoseconds clock, struct bag *bag) {
     gather_take(worker->fleet->gather, worker->index, clock, bag);
 }
 
+static bool is_heard(void *context) {
+    return gather_hears(((struct worker *)context)->fleet->gather);
+}
+
 static void on_drained(void *context, nanoseconds clock) {
     struct worker *worker = context;
     (void)clock;
@@ -111,6 +115,7 @@ static void fleet_open(uint32_t count, uint32_t limit, bool live) {
                                          .on_alert = on_worker_alert,
                                          .on_report = on_worker_report,
                                          .on_handled = on_handled,
+                                         .is_heard = is_heard,
                                          .on_drained = on_drained};
         worker->host = script_host_new(&options, worker->batch, &sink, &err);
         if (!worker->host) fail_msg("%s", err.text);
@@ -590,6 +595,92 @@ static void workers_wait_for_each_other(void **state) {
     "    end)\n"                                                                                             \
     "end)\n"
 
+/* All workers and the part that gathers, as the live sensor does it. Returns how many entries were kept
+ * there. */
+static uint64_t reload_all(void) {
+    const struct script_options options = options_now();
+    struct script_reload *reloads[MOST];
+    struct error err = {.text = ""};
+    for (uint32_t i = 0; i < fleet.count; i++) {
+        reloads[i] = script_reload_prepare(fleet.workers[i].host, &options, false, &err);
+        assert_non_null(reloads[i]);
+    }
+    assert_int_equal(gather_hold(fleet.gather, 1), 0);
+    struct script_reload *gathering =
+        script_reload_prepare_gathering(gather_scripts(fleet.gather), reloads[0], false, &err);
+    assert_non_null(gathering);
+    for (uint32_t i = 0; i < fleet.count; i++) assert_int_equal(script_reload_stage(reloads[i], &err), 0);
+    assert_int_equal(script_reload_stage(gathering, &err), 0);
+    script_reload_commit(gathering);
+    gather_release(fleet.gather);
+    uint64_t kept = script_reload_figures(gathering)->entries_kept;
+    for (uint32_t i = 0; i < fleet.count; i++) script_reload_commit(reloads[i]);
+    script_reload_free(gathering);
+    for (uint32_t i = 0; i < fleet.count; i++) script_reload_free(reloads[i]);
+    return kept;
+}
+
+#define NOISE                                                                                                \
+    LUNETTE                                                                                                  \
+    "lunette.on('dns', function(e)\n"                                                                        \
+    "    lunette.alert { title = 'asked', where = e.rrname, key = e.rrname, cooldown = 5 }\n"                \
+    "    lunette.send(e.rrname)\n"                                                                           \
+    "end)\n"                                                                                                 \
+    "lunette.gather(function()\n"                                                                            \
+    "    lunette.receive(function(name) lunette.alert { title = 'gathered', where = name } end)\n"           \
+    "end)\n"
+#define LISTENER(what)                                                                                       \
+    LUNETTE                                                                                                  \
+    "lunette.gather(function()\n"                                                                            \
+    "    local count = lunette.state('count', { max = 10 })\n"                                               \
+    "    lunette.receive_alerts(function(a)\n"                                                               \
+    "        count:set(a.title, (count:get(a.title) or 0) + 1)\n"                                            \
+    "        lunette.alert { title = '" what "', who = a.detector .. ' ' .. a.title, where = a.where,\n"     \
+    "            why = count:get(a.title) .. ' at ' .. a.time }\n"                                           \
+    "    end)\n"                                                                                             \
+    "end)\n"
+
+/* Alerts of a worker and of a part that gathers, the listener's script standing first; those that a cooldown
+ * holds back are none. What was raised before a reload, and is heard after it, is not lost. */
+static void alerts_are_heard_through_a_reload(void **state) {
+    (void)state;
+    bench_script(&bench, "a.lua", LISTENER("old"));
+    bench_script(&bench, "noise.lua", NOISE);
+    fleet_start(2, 1);
+    query(1001, 0, "x");
+    query(1001, 1, "x"); /* another worker's, with a cooldown of its own */
+    query(1002, 0, "x"); /* held back */
+    tick(0, 1003);
+    said("worker: asked\nworker: asked\n"); /* the other worker has not come so far */
+    forget();
+    tick(1, 1003);
+    said("noise|gathered|2||x||{}|+0\nnoise|gathered|2||x||{}|+0\nnoise|gathered|2||x||{}|+0\n"
+         "a|old|2|noise asked|x|1 at 1001|{}|+0\na|old|2|noise asked|x|2 at 1001|{}|+0\n"
+         "a|old|2|noise gathered|x|1 at 1001|{}|+0\na|old|2|noise gathered|x|2 at 1001|{}|+0\n"
+         "a|old|2|noise gathered|x|3 at 1002|{}|+0\n");
+    forget();
+    query(1004, 1, "y");
+    bench_file(&bench, "a.lua", LISTENER("new"));
+    assert_int_equal(reload_all(), 2);
+    forget();
+    tick(0, 1005);
+    tick(1, 1005);
+    said("noise|gathered|2||y||{}|+0\n"
+         "a|new|2|noise asked|y|3 at 1004|{}|+0\na|new|2|noise gathered|y|4 at 1004|{}|+0\n");
+    assert_int_equal(gather_figures(fleet.gather).lost, 0);
+}
+
+/* While nobody asks, alerts are no messages. */
+static void what_nobody_hears_is_not_made(void **state) {
+    (void)state;
+    bench_script(&bench, "noise.lua", NOISE);
+    fleet_start(2, 1);
+    query(1001, 0, "x");
+    fleet_finish(1002);
+    assert_int_equal(gather_figures(fleet.gather).messages, 1);
+    assert_false(gather_hears(fleet.gather));
+}
+
 static void reload_hands_state_over(void **state) {
     (void)state;
     struct error err = {.text = ""};
@@ -696,6 +787,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_finds_no_room_is_lost_and_counted, begin, end),
         cmocka_unit_test_setup_teardown(workers_wait_for_each_other, begin, end),
         cmocka_unit_test_setup_teardown(reload_hands_state_over, begin, end),
+        cmocka_unit_test_setup_teardown(alerts_are_heard_through_a_reload, begin, end),
+        cmocka_unit_test_setup_teardown(what_nobody_hears_is_not_made, begin, end),
         cmocka_unit_test_setup_teardown(saved_state_is_good_for_any_number_of_workers, begin, end),
         cmocka_unit_test_setup_teardown(whoever_holds_it_is_waited_for, begin, end),
     };
