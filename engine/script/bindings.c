@@ -11,8 +11,10 @@
 #include "script/state.h"
 
 #include "base/log.h"
+#include "script/code.h"
 #include "script/embedded.h"
 #include "script/plain.h"
+#include "script/rows.h"
 #include "script/watchdog.h"
 
 #include <errno.h>
@@ -334,6 +336,33 @@ static int host_read(lua_State *lua) {
     return 1;
 }
 
+/* code(text, chunk[, environment]) → the function that it is, or nil and the compiler's complaint */
+static int host_code(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    size_t size;
+    const char *text = luaL_checklstring(lua, 1, &size);
+    const char *chunk = luaL_checkstring(lua, 2);
+    bool inside = lua_istable(lua, 3);
+    if (code_load(detector->options.code, lua, text, size, chunk) != 0) {
+        lua_pushnil(lua);
+        lua_insert(lua, -2);
+        return 2;
+    }
+    if (inside) {
+        lua_pushvalue(lua, 3);
+        lua_setfenv(lua, -2);
+    }
+    return 1;
+}
+
+/* rows(text) → lunette.tsv's rows, or nil if there are not even column names */
+static int host_rows(lua_State *lua) {
+    size_t size;
+    const char *text = luaL_checklstring(lua, 1, &size);
+    rows_push(lua, text, size);
+    return 1;
+}
+
 /* embedded(name) → text of a file in the binary, or nil */
 static int host_embedded(lua_State *lua) {
     const struct embedded_file *file = embedded_find(luaL_checkstring(lua, 1));
@@ -468,6 +497,8 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"flow_area_new", host_flow_area_new},
         {"read", host_read},
         {"embedded", host_embedded},
+        {"code", host_code},
+        {"rows", host_rows},
         {"log", host_log},
         {"failed", host_failed},
         {"parser_ended", host_parser_ended},

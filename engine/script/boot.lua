@@ -26,7 +26,7 @@ require("jit.opt").start("maxtrace=8000", "maxmcode=16384", "sizemcode=256", "ma
 
 local SCRIPTS_OWN = { beat = true } -- modules that run in the script's own environment
 local function internal(name, ...)
-    return assert(load(host.embedded(name), "=" .. name, "t"))(...)
+    return assert(host.code(host.embedded(name), "=" .. name))(...)
 end
 
 local inside = {
@@ -85,7 +85,7 @@ environment.require = function(name)
         chunk = "=lib/" .. name .. ".lua"
         if not source then error("require: no module '" .. name .. "': " .. why, 2) end
     end
-    local body, message = load(source, chunk, "t", environment)
+    local body, message = host.code(source, chunk, environment)
     if not body then error(message, 0) end
     if not own then inside.trace.is_the_scripts(chunk) end
     local result = body(name)
@@ -97,7 +97,7 @@ end
 local calls = {}
 
 function calls.load(source, chunk)
-    local body, message = load(source, chunk, "t", environment)
+    local body, message = host.code(source, chunk, environment)
     if not body then error(message, 0) end
     inside.trace.is_the_scripts(chunk)
     body()

@@ -48,6 +48,7 @@ struct detector_options {
     const struct setting *settings;
     size_t setting_count;       /* borrowed for the load */
     struct script_files *files; /* borrowed: what the script reads is noted there. May be NULL */
+    struct code_store *code;    /* borrowed: what was compiled before. May be NULL */
     const struct batch *batch;
     bool quiet; /* do not log: another worker's copy of the same script does */
     enum stage stage;

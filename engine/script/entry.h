@@ -40,6 +40,7 @@ struct script_host {
     uint32_t pending_count, pending_room, pending_next; /* those before `pending_next` are delivered */
     nanoseconds handled;
     struct relay *relay;
+    struct code_store *code;      /* shared with what gathers */
     struct script_loader *loader; /* while scripts are being loaded */
     uint64_t pending_lost;
 };

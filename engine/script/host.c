@@ -1,5 +1,6 @@
 /* See host.h. Alerts wait in `pending` until the batch is done; their strings are copied into one buffer a
  * batch. */
+#include "script/code.h"
 #include "script/entry.h"
 #include "script/state.h"
 
@@ -176,6 +177,7 @@ struct detector_options host_detector_options(struct script_host *host,
         .audits = host->options.audits,
         .quiet = options->quiet,
         .stage = host->stage,
+        .code = host->code,
         .bag = host->sink.on_handled ? &host->bag : NULL,
         .heard = host->stage == STAGE_GATHER ? &host->overheard.raised
                  : host->sink.on_handled     ? &host->bag
@@ -261,6 +263,7 @@ static struct script_host *host_new(const struct script_options *options, struct
         if (event_is_hidden((enum event_kind)kind)) host->sink.record[kind] = false;
     host->options = *options;
     host->bag.most = BAG_MOST;
+    host->code = code_store_new();
     return host;
 }
 
@@ -297,6 +300,7 @@ void script_host_free(struct script_host *host) {
     free(host->pending);
     free(host->detectors);
     relay_free(host->relay);
+    code_store_free(host->code);
     free(host);
 }
 
@@ -449,6 +453,8 @@ struct script_host *script_host_new_gathering(const struct script_host *worker, 
     struct script_host *host = host_new(&worker->options, batch, sink, err);
     if (!host) return NULL;
     host->stage = STAGE_GATHER;
+    code_store_free(host->code);
+    host->code = code_store_share(worker->code);
     host->options.quiet = false;
     struct error why;
     if (gathering_load(host, worker, &why) == 0) return host;

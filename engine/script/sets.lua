@@ -50,27 +50,11 @@ return function(inside)
         end
     end
 
-    local function lines_of(what, file)
+    local function text_of(what, file)
         if type(file) ~= "string" then error(what .. ": a file's name is expected", 3) end
         local text, message = host.read("data", file)
         if not text then error(what .. ": " .. message, 3) end
-        local lines = {}
-        for line in text:gmatch("[^\r\n]+") do
-            if not line:match("^%s*#") and line:match("%S") then lines[#lines + 1] = line end
-        end
-        return lines
-    end
-
-    local function split(line)
-        local cells, from = {}, 1
-        while true do
-            local tab = line:find("\t", from, true)
-            if not tab then break end
-            cells[#cells + 1] = line:sub(from, tab - 1)
-            from = tab + 1
-        end
-        cells[#cells + 1] = line:sub(from)
-        return cells
+        return text
     end
 
     return {
@@ -78,21 +62,15 @@ return function(inside)
         -- The C pointer of a set (as light userdata), nil for anything else.
         pointer = function(value) return type(value) == "table" and sets[value] or nil end,
         lines = function(file)
-            local lines = lines_of("lunette.lines", file)
-            for i, line in ipairs(lines) do lines[i] = line:match("^%s*(.-)%s*$") end
+            local lines = {}
+            for line in text_of("lunette.lines", file):gmatch("[^\r\n]+") do
+                if not line:match("^%s*#") and line:match("%S") then lines[#lines + 1] = line:match("^%s*(.-)%s*$") end
+            end
             return lines
         end,
         tsv = function(file)
-            local lines = lines_of("lunette.tsv", file)
-            if #lines == 0 then error("lunette.tsv: " .. file .. " is empty: a header line is expected", 2) end
-            local names, rows = split(lines[1]), {}
-            for i = 2, #lines do
-                local row = {}
-                for column, cell in ipairs(split(lines[i])) do
-                    if names[column] then row[names[column]] = cell end
-                end
-                rows[#rows + 1] = row
-            end
+            local rows = host.rows(text_of("lunette.tsv", file))
+            if not rows then error("lunette.tsv: " .. file .. " is empty: a header line is expected", 2) end
             return rows
         end,
     }
