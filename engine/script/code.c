@@ -58,7 +58,8 @@ static XXH128_hash_t digest_of(const char *text, size_t size, const char *chunk)
     return digest;
 }
 
-/* Pieces are never changed and live as long as the store, so one that was found may be read without the lock. */
+/* Pieces are never changed and live as long as the store, so one that was found may be read without the lock.
+ */
 static const struct piece *piece_find(struct code_store *store, XXH128_hash_t digest) {
     const struct piece *found = NULL;
     pthread_mutex_lock(&store->lock);

@@ -1,9 +1,10 @@
 /* Compiled code, kept for the next Lua state.
  *
- * Each detector has a Lua state of its own, in each worker and where messages are gathered, and all of them load the
- * same twenty files of the engine and many of the same libraries. Compiling them was most of what a state's start
- * cost. So each text is compiled once: the first state writes down the bytecode, with its lines and names, the next
- * ones read it. Only what was compiled here is ever read back: a script cannot hand in bytecode.
+ * Each detector has a Lua state of its own, in each worker and where messages are gathered, and all of them
+ * load the same twenty files of the engine and many of the same libraries. Compiling them was most of what a
+ * state's start cost. So each text is compiled once: the first state writes down the bytecode, with its lines
+ * and names, the next ones read it. Only what was compiled here is ever read back: a script cannot hand in
+ * bytecode.
  *
  * Shared by workers and what gathers: thread safe. Bounded: what finds no room is compiled anew each time. */
 #ifndef LUNETTE_SCRIPT_CODE_H

@@ -86,7 +86,8 @@ static int take_call(lua_State *lua, const char *name) {
 static int state_boot(lua_State *lua, struct detector *detector) {
     const struct embedded_file *boot = embedded_find("boot.lua");
     luaL_openlibs(lua);
-    if (code_load(detector->options.code, lua, boot->text, boot->size, "=boot.lua") != 0) return lua_error(lua);
+    if (code_load(detector->options.code, lua, boot->text, boot->size, "=boot.lua") != 0)
+        return lua_error(lua);
     push_given(lua, detector);
     lua_call(lua, 1, 1);
     detector->call_load = take_call(lua, "load");
