@@ -52,8 +52,8 @@ local tunables = lunette.tunables {
 local allow = require("allowed").list(lunette, tunables.allowed)
 
 local DAY = 86400
-local WORTH = 2000 -- bytes of an exchange below which it is a question and no upload
-local PIECE = 10000
+local WORTH = 1000 -- bytes sent from which on a name counts as called: a hello and a request
+local PIECE = 10000 -- and from which on it may be an upload
 
 local function with(fields, more)
     local all = {}
@@ -259,41 +259,31 @@ local function add_upload(name, sent, now)
     if math.floor(name.hours / 2 ^ hour) % 2 == 0 then name.hours = name.hours + 2 ^ hour end
 end
 
-lunette.on("onset", { client_local = true, server_local = false }, function(e)
-    local sent = e.client_payload
-    if sent < WORTH then return end
-    local protocol = e.app_proto
-    if protocol and NO_UPLOADS[protocol] or e.proto ~= "TCP" and protocol ~= "quic" then return end
-    if near:has(e, "server_ip") or apples_names:has(e, "server_name") then return end
-    local named = e.server_name
-    if not named and apples_blocks:has(e, "server_ip") then return end
-    if allow.count > 0 and (allow.name(named) or allow.address(e.server_ip)) then return end
+-- The domain that a name's history is kept by; false of what is left out. What was found is kept, up to a bound, then forgotten all at once.
+local domains, remembered = {}, 0
+local REMEMBERED = 8192
 
-    local now, received = lunette.now(), e.server_payload
+local function domain_of(e, named)
     local domain = named and (lunette.registrable(named) or named) or e.server_ip
-    local host, fresh_host = by_host:make(e.client_ip)
-    if fresh_host then host.first, host.due = now, tunables.host_large end
-    if history.turn(host, now) then host.due = tunables.host_large end
-    local name, fresh = by_name:make(e.client_ip .. " " .. domain)
-    if fresh then name.first = now end
-    if history.turn(name, now) then
-        name.due, name.due_uploads, name.uploads, name.mean, name.spread, name.hours = tunables.large, tunables.pieces, 0, 0, 0, 0
+    if named and (apples_names:has(named) or allow.name(named)) or not named and (apples_blocks:has(domain) or near:has(domain) or allow.address(domain)) then
+        domain = false
     end
-    host.up, host.down = host.up + sent, host.down + received
-    name.up, name.down = name.up + sent, name.down + received
-    local is_upload = sent >= tunables.share * (sent + received)
-    if is_upload and sent >= PIECE then add_upload(name, sent, now) end
+    if remembered >= REMEMBERED then domains, remembered = {}, 0 end
+    domains[named or e.server_ip], remembered = domain, remembered + 1
+    return domain
+end
 
-    local looks = name.up >= name.due
-    local counts = name.uploads >= name.due_uploads and is_upload
-    if not looks and not counts and host.up < host.due and (not is_upload or sent < tunables.paste) then return end
+-- Something is due: which rules speak?
+local function judge(e, host, name, domain, is_upload, fresh, now)
+    if near:has(e, "server_ip") or allow.address(e.server_ip) then return end -- names of the house, peers of a mesh VPN
+    local named = e.server_name
     local sync = is_sync(e)
     local service = named and cloud.of(named)
-    if looks then
+    if name.up >= name.due then
         name.due = name.up * 2
         if not sync then judge_amount(e, host, name, domain, service, now) end
     end
-    if counts then
+    if name.uploads >= name.due_uploads and is_upload then
         name.due_uploads = name.uploads < tunables.drips and math.min(name.uploads * 2, tunables.drips) or name.uploads * 2
         if not sync then judge_pieces(e, host, name, domain, service, now) end
     end
@@ -302,6 +292,39 @@ lunette.on("onset", { client_local = true, server_local = false }, function(e)
         judge_host(e, host)
     end
     if is_upload and not sync then judge_exchange(e, domain, service, fresh and learnt(host, now)) end
+end
+
+-- An exchange that may be an upload: the host's sum, the name's pieces, and whether something is due.
+local function add_exchange(e, name, domain, fresh, now, sent, received)
+    local host, fresh_host = by_host:make(e.client_ip)
+    if fresh_host then host.first, host.due = now, tunables.host_large end
+    if history.turn(host, now) then host.due = tunables.host_large end
+    host.up, host.down = host.up + sent, host.down + received
+    local is_upload = sent >= tunables.share * (sent + received)
+    if is_upload then add_upload(name, sent, now) end
+    if name.up >= name.due or host.up >= host.due or is_upload and (sent >= tunables.paste or name.uploads >= name.due_uploads) then
+        judge(e, host, name, domain, is_upload, fresh, now)
+    end
+end
+
+lunette.on("onset", { client_local = true, server_local = false }, function(e)
+    local sent = e.client_payload
+    if sent < WORTH then return end
+    local protocol = e.app_proto
+    if protocol and NO_UPLOADS[protocol] or e.proto ~= "TCP" and protocol ~= "quic" then return end
+    local named = e.server_name
+    local domain = domains[named or e.server_ip]
+    if domain == nil then domain = domain_of(e, named) end
+    if not domain then return end
+
+    local now, received = lunette.now(), e.server_payload
+    local name, fresh = by_name:make(e.client_ip .. " " .. domain)
+    if fresh then name.first = now end
+    if history.turn(name, now) then
+        name.due, name.due_uploads, name.uploads, name.mean, name.spread, name.hours = tunables.large, tunables.pieces, 0, 0, 0, 0
+    end
+    name.up, name.down = name.up + sent, name.down + received
+    if sent >= PIECE then add_exchange(e, name, domain, fresh, now, sent, received) end
 end)
 
 local LOOKUPS = cloud.set("ip-lookup")
