@@ -25,6 +25,7 @@
 -- T1071.001, T1567 exfiltration over web service.
 
 local lunette = require "lunette"
+local address = require "lunette.address"
 local beat = require "lunette.beat"
 local figures = require "figures"
 local hosts = require "hosts"
@@ -306,7 +307,7 @@ lunette.on("http", { client_local = true, server_local = false, host = BY_NAME }
     if service then sorted_out(e, service, e.host) end
 end)
 
--- ---------------------------------------------------------------- whole flows: bytes, ports, miners
+-- ---------------------------------------------------------------- whole flows: bytes, ports; and miners
 
 local OF_THE_WEB = { tls = true, http = true, quic = true }
 lunette.on("flow", { client_local = true, server_local = false, server_name = cloud.set() }, function(e)
@@ -325,17 +326,18 @@ lunette.on("flow", { client_local = true, server_local = false, server_port = TU
     end
 end)
 
-lunette.on("flow", { client_local = true, server_local = false, proto = "TCP" }, function(e)
-    if e.app_proto then return end
-    local words = stratum.of(e.client_head)
-    if not words then return end
-    local where = e.server_name or e.server_ip
-    if allow.count > 0 and (allow.name(where) or allow.address(e.server_ip) or allow.address(e.client_ip)) then return end
-    tell("stratum" .. SEPARATOR .. e.client_ip, { title = "Miner at work", severity = "high", score = 7, confidence = 0.9, attack = "T1496", who = e.client_ip, where = where,
-        why = ("%s of %s spoke to %s:%d as miners do with their pool (%s) for %s"):format(e.program or "a program", this(e), where, e.server_port, words, figures.duration(e.age)),
-        evidence = { said = words, port = e.server_port, seconds = figures.round(e.age, 0), sent = e.client_payload, received = e.server_payload, program = e.program },
-        next = "Which process takes the processor (top -o cpu), who started it and with it what else? Miners come behind whatever let them in." })
-end)
+lunette.stream {
+    name = "stratum", starts = { client = stratum.STARTS }, limit = 1024, flows = 1000,
+    client = function(r, s)
+        local said = stratum.of(r:peek(stratum.ENOUGH))
+        if not said or address.is_private(s.server_ip) then return end
+        if allow.count > 0 and (allow.address(s.server_ip) or allow.address(s.client_ip)) then return end
+        tell("stratum" .. SEPARATOR .. s.client_ip, { title = "Miner at work", severity = "high", score = 7, confidence = 0.9, attack = "T1496", who = s.client_ip, where = s.server_ip,
+            why = ("a program of %s begins to speak to %s:%d as miners do with their pool: %s"):format(this(s), s.server_ip, s.server_port, said),
+            evidence = { said = said, port = s.server_port },
+            next = "Which process takes the processor (top -o cpu), who started it and with it what else? Miners come behind whatever let them in." })
+    end,
+}
 
 lunette.every(3600, book.tell)
 lunette.on_end(book.tell)
