@@ -259,7 +259,8 @@ local function tunnel(e, service, name)
     })
 end
 
-local function sorted_out(e, service, name)
+-- `ja4`: of the TLS stack, nil where there is none.
+local function sorted_out(e, service, name, ja4)
     local category = service.category
     if category == "tunnel" then
         if service.use == "agent" then tunnel(e, service, name) end
@@ -276,7 +277,7 @@ local function sorted_out(e, service, name)
             evidence = { name = name, port = e.server_port, program = e.program },
             next = "Somebody reads the pool's page, or a miner runs: look for a process that takes the processor (top), and for what started it." })
     elseif category == "callback" then
-        local kind, words = stacks.kind(e.client_ip, e.ja4, lunette.now())
+        local kind, words = stacks.kind(e.client_ip, ja4, lunette.now())
         local is_odd = kind == "tool" or kind == "bare"
         tell("callback" .. SEPARATOR .. e.client_ip .. SEPARATOR .. service.service, { title = "Callback catcher", severity = is_odd and "medium" or "low", score = is_odd and 5 or 3,
             confidence = 0.4, attack = "T1567,T1102.002", who = e.client_ip, where = name,
@@ -285,7 +286,7 @@ local function sorted_out(e, service, name)
             evidence = { service = service.service, name = name, client = kind, program = e.program },
             next = "Developers and testers use these. If nobody here does: a flaw of a service was tried out, or something is being carried out; what was asked for before?" })
     elseif category == "blockchain" then
-        local kind, words = stacks.kind(e.client_ip, e.ja4, lunette.now())
+        local kind, words = stacks.kind(e.client_ip, ja4, lunette.now())
         local program = fit.of(e, service)
         local is_odd = kind == "tool" or kind == "bare" or program and program.points >= 2
         if program and program.points == 0 then return end
@@ -300,11 +301,17 @@ end
 local BY_NAME = cloud.set("tunnel", "tor2web", "mining", "callback", "blockchain")
 lunette.on("tls", { client_local = true, server_local = false, sni = BY_NAME }, function(e)
     local service = cloud.find(e, "sni")
-    if service then sorted_out(e, service, e.sni) end
+    if service then sorted_out(e, service, e.sni, e.ja4) end
 end)
 lunette.on("http", { client_local = true, server_local = false, host = BY_NAME }, function(e)
     local service = cloud.find(e, "host")
     if service then sorted_out(e, service, e.host) end
+end)
+
+-- Catchers hear of a blind request by DNS alone.
+lunette.on("dns", { client_local = true, type = "query", rrname = cloud.set("callback") }, function(e)
+    local service = cloud.find(e, "rrname")
+    if service then sorted_out(e, service, e.rrname) end
 end)
 
 -- ---------------------------------------------------------------- whole flows: bytes, ports; and miners

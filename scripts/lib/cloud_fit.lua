@@ -15,16 +15,6 @@ local ANY = { browser = true, developer = true, terminal = true, system = true, 
     sync = true, mail = true, media = true, editor = true, office = true, viewer = true } -- windows apps that do not fit are gui_app's business
 local SCRIPTS = { interpreter = true, network = true, shell = true }
 
-local script = {} -- by program, { points, words }: made once
-local function script_of(name)
-    local found = script[name]
-    if not found then
-        found = { points = 3, words = name .. " runs by itself, of no terminal" }
-        script[name] = found
-    end
-    return found
-end
-
 local WRITABLE = { temp = "a temporary folder", volume = "a mounted volume", user = "a user's folder" }
 
 function fit.of(e, service, is_flow)
@@ -41,7 +31,7 @@ function fit.of(e, service, is_flow)
         local _, behind = programs.who_runs(e)
         if behind == "developer" or behind == "admin" or behind == "installer" then return FITS end
         if by_user == nil then return { points = 1, words = name .. " is no app of it (who started it is not known)" } end
-        return script_of(name)
+        return { points = 3, words = name .. " runs by itself, of no terminal" }
     end
     -- No class: who signed it and where does it lie?
     local platform

@@ -204,6 +204,18 @@ t.case("a request catcher: a lead, and more of a tool", function(c)
     c:expect { title = "Callback catcher", severity = "medium", where = "abc.oast.fun" }
 end)
 
+t.case("a catcher in clear, and by DNS alone", function(c)
+    local mac = c:host(MAC)
+    mac:http { to = SERVICE, host = "x1.requestbin.net" }
+    c:expect { title = "Callback catcher", severity = "low", where = "x1.requestbin.net" }
+    mac:dns { name = "a.dnslog.cn", a = SERVICE }
+    c:expect { title = "Callback catcher", severity = "low", where = "a.dnslog.cn" }
+    mac:http { to = SERVICE, host = "mainnet.infura.io", method = "POST", body = "{}" }
+    c:expect { title = "Blockchain read by a program", severity = "info" }
+    mac:http { to = SERVICE, host = "abc.onion.ws" }
+    c:expect { title = "Gateway to Tor" }
+end)
+
 t.case("a blockchain's door", function(c)
     hello(c, "mainnet.infura.io", CHROME)
     c:expect { title = "Blockchain read by a program", severity = "info" }
