@@ -133,6 +133,25 @@ t.case("what is allowed", function(c)
     c:expect_none()
 end)
 
+-- ---------------------------------------------------------------- evasions
+
+t.case("half of the sleep is jitter", function(c)
+    poll(c, 120, 60, "api.telegram.org", GO, nil, 0.5)
+    c:expect { title = TIMER, severity = "high" }
+end)
+
+t.case("a new folder's name for each call is one more host, so the API's name is what counts", function(c)
+    c:times(60, 60, function(i) call(c, "uc" .. i .. ".dl.dropboxusercontent.com", GO) call(c, "content.dropboxapi.com", GO) end, { jitter = 0.1 })
+    c:expect { title = TIMER, where = "content.dropboxapi.com" }
+    c:ignore { title = TIMER }
+end)
+
+t.case("requests within one connection are calls too", function(c)
+    hello(c, "api.pcloud.com", RUST)
+    c:times(60, 60, function() call(c, "api.pcloud.com", RUST, { kind = "burst" }) end, { jitter = 0.1 })
+    c:expect { title = TIMER, severity = "medium", evidence = { service = "pCloud" } }
+end)
+
 -- ---------------------------------------------------------------- programs
 
 local PROGRAM = "Web service used by a program that is not its own"

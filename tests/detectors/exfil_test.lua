@@ -130,6 +130,22 @@ t.case("more than ever, to many names", function(c)
     c:expect { title = "More sent than ever", severity = "low" }
 end)
 
+t.case("a name that was called before, if only to read, is not new", function(c)
+    for day = 1, 7 do
+        send(c, "mail.example.com", 600000)
+        if day > 1 then send(c, "www.fresh.example", 1500, { server_payload = 90000 }) end
+        c:wait(86400)
+    end
+    send(c, "files.fresh.example", 60e6)
+    c:expect { title = MORE, severity = "low", where = "fresh.example" }
+end)
+
+t.case("state of two hosts is theirs", function(c)
+    days(c, 6)
+    send(c, "files.fresh.example", 60e6, { client_ip = "192.168.1.21" })
+    c:expect_none()
+end)
+
 -- ---------------------------------------------------------------- pieces
 
 t.case("pieces of one size to a new name", function(c)
