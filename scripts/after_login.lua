@@ -6,13 +6,13 @@
 --
 -- How a start is known (lib/login_starts.lua): ten minutes of quiet or a new address by DHCP, then within ninety seconds two of what macOS does when it comes
 -- up: DHCP, captive probe, push, clock, mDNS probes; or the verdict of lifecycle; or a host log in which the Finder, the Dock and their like
--- begin, which is a login. Nothing is told before a host had three starts: until then all is new.
+-- begin, which is a login. Nothing is told before a host had three starts and was known for two days: until then all is new.
 --
 -- What makes false alarms. A program newly installed that starts at login; its owner knows. A person who opens the browser at once: then many names
 -- are new together, and only those with a second sign are told. Menu-bar programs that check a licence or the weather once a start.
 -- What it misses. What waits longer than the window; names of content networks, cloud services and all known third parties (cloud_c2's); what
 -- calls all day as well (beacon's); hosts that never sleep; a Mac whose address changes begins anew.
--- The figures are judgements: three starts to learn, five minutes, seven of ten starts.
+-- The figures are judgements: three starts and two days to learn, five minutes, seven of ten starts.
 --
 -- ATT&CK: T1543.001 launch agent, T1547 and T1547.015 login items, T1037 login hooks.
 
@@ -29,7 +29,8 @@ local tunables = lunette.tunables {
     window = 300,        -- seconds after a start that belong to it
     quiet = 600,         -- seconds without a word before a start
     within = 90,         -- seconds in which the marks of a start come
-    learn = 3,           -- starts of a host before anything of it is new
+    learn = 3,           -- starts of a host before anything of it is new …
+    learn_days = 2,      -- … and days, since a night has many wakes
     repeats = 3,         -- starts in which a name is called, to be one that repeats …
     share = 0.7,         -- … that share of those since it was first called …
     elsewhere = 0.5,     -- … and at most so many times as often at other times
@@ -45,13 +46,14 @@ local DELAYS, DAY = 8, 86400
 local names = apple_names.load(lunette)
 local starts = login_starts.new(lunette, tunables)
 -- What a host called, outside of what is Apple's or known: in how many starts, how often otherwise, and how long after the start.
-local called = lunette.records("called", { max = 120000, ttl = 60 * DAY, fields = { first = "f64", first_start = "u16", in_starts = "u16", outside = "u16",
+local called = lunette.records("called", { max = 100000, ttl = 60 * DAY, fields = { first = "f64", first_start = "u16", in_starts = "u16", outside = "u16",
     last_start = "u16", count = "u16", delays = "f32[8]", told = "u8" } })
 
 local tool_of = {}
 for _, row in ipairs(lunette.tsv("tool_ja4.tsv")) do tool_of[row.ja4] = row.tool end
 
 local nowhere = lunette.set.prefixes { "224.0.0.0/3", "ff00::/8", "127.0.0.0/8", "0.0.0.0/8", "fe80::/10", "::1/128" }
+local TOOLS = { network = true, shell = true, interpreter = true } -- classes of data/programs.tsv
 local SILENT = { dns = true, ntp = true, mdns = true, dhcp = true, ssdp = true, icmp = true }
 
 -- ---------------------------------------------------------------- what is called
@@ -72,7 +74,7 @@ local function signs_of(e)
         if lie then add(2, "impostor", "by a program with the name of one of Apple's, which " .. lie)
         elseif place == "temp" or place == "volume" or path and (path:find("/.", 1, true) or path:find("/Users/Shared/", 1, true)) then
             add(2, "place", "by a program in " .. path)
-        elseif not programs.of(e.program, path).gui and programs.of(e.program, path).class == "tool" then
+        elseif TOOLS[programs.class(e.program, path) or ""] then
             add(1, "tool", "by " .. e.program)
         end
     end
@@ -149,7 +151,7 @@ function starts.over(host, session, known)
         end
         return
     end
-    local learnt, fresh = known.starts > tunables.learn, {}
+    local learnt, fresh = known.starts > tunables.learn and session.begin - known.first >= tunables.learn_days * DAY, {}
     for _, name in ipairs(list) do
         local call = session.names[name]
         local pair, is_new = called:make(host .. "\t" .. name)

@@ -34,7 +34,7 @@ local vpn_silence = require "vpn_silence"
 
 lunette.detector { title = "VPN or tunnel in use", category = "Command and Control", attack = "T1572" }
 local tunables = lunette.tunables {
-    allowed = "",          -- tunnels that may be: kinds (wireguard), providers (nordvpn), servers' names, addresses, networks; empty: nobody said
+    allowed = "",          -- tunnels that may be: kinds (wireguard), providers (nordvpn), servers' names, addresses, networks, interfaces (utun3); empty: nobody said
     fresh_days = 7,        -- a host that was seen on more days than that without a tunnel: then one is news
     hint = 600,            -- seconds for which a provider's name asked for explains a tunnel
     upload_mb = 100,       -- sent through one tunnel in a day …
@@ -58,7 +58,7 @@ local known_hosts = lunette.records("callers", { max = 20000, ttl = 30 * DAY, fi
 local names = vpn_names.new(lunette, lunette.tsv("vpn_providers.tsv"), hints, tunables.hint)
 local silence = vpn_silence.new(known_hosts, tunables)
 local judge = vpn_judge.new(tunables, allow, configuration)
-local flows = lunette.flow_state { tunnel = "bool", other = "u64", starts = "u32" }
+local flows = lunette.flow_state { tunnel = "bool", other = "u64" } -- other: bytes of the host's flows that had ended when it began
 
 local function interfaces(patterns)
     local list = {}
@@ -125,7 +125,7 @@ lunette.on("flow_start", { client_local = true, server_local = false }, function
     if nowhere:has(e, "server_ip") then return end
     local host = silence.begins(e.client_ip, e.time)
     local own = flows:of(e)
-    own.other, own.starts = host.bytes, host.starts
+    if own then own.other = host.bytes end
 end)
 
 local function told_silence(e, own, host)

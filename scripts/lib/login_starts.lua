@@ -19,7 +19,7 @@ local DAY = 86400
 local function holds(marks, bit) return math.floor(marks / bit) % 2 == 1 end
 
 function starts.new(lunette, tunables)
-    local hosts = lunette.records("starts", { max = 20000, ttl = 60 * DAY, fields = { last = "f64", begin = "f64", quiet = "f64", marks = "u8", starts = "u16",
+    local hosts = lunette.records("starts", { max = 20000, ttl = 60 * DAY, fields = { first = "f64", last = "f64", begin = "f64", quiet = "f64", marks = "u8", starts = "u16",
         times = "f64[8]", how = "u8[8]" } })
     local open = lunette.state("open", { max = 10000 }) -- host → the start under way
     local own = { open = 0 }
@@ -53,7 +53,7 @@ function starts.new(lunette, tunables)
     function object.life(host, time)
         local known, is_new = hosts:make(host)
         if is_new then
-            known.last = time
+            known.first, known.last = time, time
             return
         end
         local gap = time - known.last
@@ -74,6 +74,7 @@ function starts.new(lunette, tunables)
     -- desktop: which of the programs of a login it was. One alone may have been started anew; two are a login.
     local function mark(host, time, bit, joins, desktop)
         local known, is_new = hosts:make(host)
+        if is_new then known.first = time end
         local session = open:get(host)
         if joins and (not session or time - session.begin > REJOIN) then
             if session then close(host, session, known) end

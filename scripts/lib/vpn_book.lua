@@ -221,9 +221,10 @@ function book.gather(lunette, tunables, judge)
             through.iface, table.concat(words, ", ")))
     end
 
-    local function tunnel_alive(through)
+    -- Of the Mac itself, where that is known; else of anybody.
+    local function tunnel_alive(through, who)
         for _, tunnel in tunnels:each() do
-            if tunnel.first <= through.last + 2 and (tunnel.last >= through.first - 5 or (tunnel.open or 0) > 0) then return true end
+            if (who == through.client or tunnel.host == who) and tunnel.first <= through.last + 2 and (tunnel.last >= through.first - 5 or (tunnel.open or 0) > 0) then return true end
         end
         return false
     end
@@ -238,7 +239,7 @@ function book.gather(lunette, tunables, judge)
                 through.told = true
                 inside:set(key, through)
                 local who = base_of(through.client)
-                if not tunnel_alive(through) and not judge.is_given_interface(who, through.iface) then tell_interface(through) end
+                if not tunnel_alive(through, who) and not judge.is_given_interface(who, through.iface) then tell_interface(through) end
             end
         end
     end

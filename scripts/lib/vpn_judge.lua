@@ -68,8 +68,9 @@ function judge.new(tunables, allow, configuration)
         return allow.count > 0 or configuration.of(host) ~= nil
     end
 
-    -- A VPN that the Mac's settings name has this interface.
+    -- The operator named this interface, or a VPN of the Mac's settings has it.
     function object.is_given_interface(host, iface)
+        if allow.word(iface) then return true end
         local mac = configuration.of(host)
         for _, vpn in ipairs(mac and mac.vpns or {}) do
             if vpn.interface == iface and vpn.enabled ~= false then return true end
@@ -148,7 +149,8 @@ function judge.new(tunables, allow, configuration)
         lunette.alert {
             title = title, severity = severity, score = math.min(10, finding.points + 1), attack = attack,
             confidence = tunnel.confidence == "likely" and 0.5 or 0.9, who = e.client_ip, where = where,
-            why = ("%s%s: %s to %s port %d%s%s%s"):format(e.program and e.program .. " of " or "", is_mac and "this Mac" or "this host", text, where, tunnel.port,
+            why = ("%s%s: %s to %s%s%s%s%s"):format(e.program and e.program .. " of " or "", is_mac and "this Mac" or "this host", text, where,
+                tunnel.port > 0 and " port " .. tunnel.port or "",
                 tunnel.how and "; provider " .. tunnel.how or "", #finding.words > 0 and "; " or "", table.concat(finding.words, "; ")),
             evidence = { kind = tunnel.kind, provider = tunnel.provider, provider_how = tunnel.how, port = tunnel.port, mode = tunnel.mode,
                 betrayed_by = tunnel.evidence, program = e.program, path = e.path, ancestry = e.ancestry, interface = e.iface, signs = finding.signs,

@@ -85,6 +85,46 @@ t.case("the same name an hour later, or known from other times", function(c)
     c:ignore { title = AGAIN }
 end)
 
+t.case("a night of wakes is not yet a history", function(c)
+    local mac = c:host(MAC)
+    c:times(9, 3600, function(i)
+        wakes(mac)
+        call(mac, i == 9 and "site.example" or "mail.corp.example")
+    end)
+    c:wait(900)
+    call(mac, "mail.corp.example")
+end)
+
+-- A call as a capture with programs shows it.
+local function called_by(c, path, program)
+    c:event("onset", { kind = "start", client_ip = MAC, client_port = 50123, server_ip = HOME, server_port = 443, proto = "TCP", app_proto = "tls", program = program,
+        path = path, server_name = "cdn.odd.example", name_source = "sni", client_payload = 400, server_payload = 900, duration = 1 })
+end
+
+t.case("by a program in a hidden folder", function(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    days(c, mac, 1, function() called_by(c, "/Users/anna/.cache/agent", "agent") end)
+    c:ignore { title = AGAIN }
+    c:expect { title = NEW, severity = "medium", why = t.contains "agent called cdn.odd.example", evidence = { signs = { "place" } } }
+end)
+
+t.case("by curl", function(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    days(c, mac, 1, function() called_by(c, "/usr/bin/curl", "curl") end)
+    c:ignore { title = AGAIN }
+    c:expect { title = NEW, severity = "medium", evidence = { signs = { "tool" } } }
+end)
+
+t.case("the same by an app in its place is a lead", function(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    days(c, mac, 1, function() called_by(c, "/Applications/Tool.app/Contents/MacOS/Tool", "Tool") end)
+    c:ignore { title = AGAIN }
+    c:expect { title = NEW, severity = "low", evidence = { program = "Tool", signs = {} } }
+end)
+
 -- ---------------------------------------------------------------- what repeats
 
 t.case("a launch agent that came on the fifth day", function(c)

@@ -68,6 +68,11 @@ t.case("WireGuard on the port of DNS", function(c)
     c:expect { title = PLAIN, severity = "medium", attack = "T1572,T1571", why = t.contains "port 53 is that of DNS", evidence = { signs = { "port" } } }
 end)
 
+t.case("so does Sliver: its handshake on UDP 53", function(c)
+    wireguard(c:host(MAC), SERVER, 53, { { "client", 400 }, { "server", 1200 } })
+    c:expect { title = PLAIN, severity = "medium", where = SERVER, evidence = { kind = "wireguard", port = 53 } }
+end)
+
 t.case("OpenVPN on 443 is a lead and no more; AnyConnect is at home there", function(c)
     vpn(c, { kind = "openvpn", transport = "tcp", proto = "TCP", server_port = 443 })
     vpn(c, { kind = "anyconnect", transport = "dtls", server_port = 443 })
