@@ -360,3 +360,31 @@ t.case("text and structure are not random", function(c)
     end
     c:expect_none()
 end)
+
+-- ---------------------------------------------------------------- a Mac's own settings
+
+local function office(c, vpns) c:configuration(MAC, { version = 1, name = "Annas-MacBook-Pro", interfaces = {}, services = {}, vpns = vpns }) end
+
+t.case("what the Mac's own settings have is allowed, what they lack is not", function(c)
+    office(c, { { name = "Office", kind = "ikev2", server = "203.0.113.10", enabled = true } })
+    vpn(c, { kind = "ipsec", server_ip = "203.0.113.10", server_port = 500 })
+    vpn(c)
+    c:expect { title = BARRED, severity = "medium", where = SERVER, evidence = { kind = "wireguard" } }
+end)
+
+t.case("an app's VPN may speak anything to anybody: then nobody said", function(c)
+    office(c, { { name = "WireGuard", kind = "app", app = "com.wireguard.macos", interface = "utun3", enabled = true } })
+    vpn(c)
+    c:expect { title = PLAIN, severity = "info" }
+end)
+
+t.case("a utun that the settings know, and one that they do not", function(c)
+    office(c, { { name = "WireGuard", kind = "app", app = "com.wireguard.macos", interface = "utun3", enabled = true } })
+    c:wait(60)
+    on_en0(c)
+    for _ = 1, 4 do
+        inner(c)
+        inner(c, { iface = "utun7", client_ip = "10.99.0.2" })
+    end
+    c:expect { title = "Programs talk through a tunnel interface", severity = "medium", where = "utun7" }
+end)
