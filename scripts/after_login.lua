@@ -168,7 +168,8 @@ function starts.over(host, session, known)
     end
     for _, name in ipairs(fresh) do
         local call = session.names[name]
-        if #fresh <= tunables.many or call.points >= 2 then
+        -- A browser calls what its person wants; the name is remembered all the same.
+        if (#fresh <= tunables.many or call.points >= 2) and not (call.program and programs.class(call.program, call.path) == "browser") then
             send_news("new", host, known, session, name, call, called:get(host .. "\t" .. name))
         end
     end

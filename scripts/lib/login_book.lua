@@ -73,7 +73,10 @@ function book.gather(lunette, tunables)
                 delays = series.spark(news.delays), delay_median = figures.round(book.middle(news.delays), 1),
                 delay_spread = figures.round(#news.delays > 1 and series.mad(news.delays) or 0, 1), in_starts = news.in_starts, of_starts = news.since,
                 at_other_times = news.outside, starts_seen = news.starts, other_hosts = others, fleet = hosts, program = news.program, path = news.path, signs = signs },
-            next = NEXT[news.kind], key = ("%s %s %s"):format(news.kind, news.host, name), cooldown = tunables.cooldown,
+            next = NEXT[news.kind],
+            -- A new name with nothing else to it may be a page that somebody opened: one a day is enough.
+            key = ("%s %s %s"):format(news.kind, news.host, severity == "low" and news.kind == "new" and "" or name),
+            cooldown = severity == "low" and news.kind == "new" and DAY or tunables.cooldown,
         }
     end
 

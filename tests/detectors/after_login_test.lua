@@ -117,6 +117,25 @@ t.case("by curl", function(c)
     c:expect { title = NEW, severity = "medium", evidence = { signs = { "tool" } } }
 end)
 
+t.case("by the browser: somebody opened a page", function(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    days(c, mac, 1, function() called_by(c, "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "Google Chrome") end)
+    c:ignore { title = AGAIN }
+end)
+
+t.case("three new names with nothing else to them are told once", function(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    days(c, mac, 1, function()
+        for k = 1, 3 do call(mac, ("part%d.odd.example"):format(k)) end
+    end)
+    c:wait(900)
+    call(mac, "mail.corp.example")
+    c:ignore { title = AGAIN }
+    c:expect { title = NEW, severity = "low" }
+end)
+
 t.case("the same by an app in its place is a lead", function(c)
     local mac = c:host(MAC)
     days(c, mac, 4)
