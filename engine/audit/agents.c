@@ -154,6 +154,7 @@ static void read_agent(struct audit *audit, const char *file) {
         set_text(entry, "label", agent.label);
         set_text(entry, "program", first);
         json_object_set(entry, "arguments", arguments);
+        set_text(entry, "command", command);
         set_text(entry, "file", file);
         set_owned(entry, "run_at_load", json_boolean(plist_number(root, "RunAtLoad", 0)));
         int64_t interval = plist_number(root, "StartInterval", 0);

@@ -139,26 +139,24 @@ static const char *const etc_folders[] = {"/etc", "/private/etc"};
 
 char *audit_etc_file(struct audit *audit, const char *name, bool expected, size_t *size,
                      char path[PATH_ROOM]) {
-    char *bytes = NULL;
-    for (size_t i = 0; i < 2; i++) {
-        say(path, PATH_ROOM, "%s/%s", etc_folders[i], name);
-        enum tree_outcome outcome = tree_read(audit->tree, path, &bytes, size);
-        if (outcome == TREE_NOT_THERE && i == 0) continue;
-        if (outcome == TREE_NOT_THERE) say(path, PATH_ROOM, "%s/%s", etc_folders[0], name);
-        if (outcome != TREE_NOT_THERE || expected) audit_note(audit, path, tree_outcome_words(outcome));
-        break;
-    }
+    char *bytes = NULL, place[PATH_ROOM];
+    enum tree_outcome outcome = TREE_NOT_THERE;
+    for (size_t i = 0; i < 2 && outcome == TREE_NOT_THERE; i++)
+        outcome =
+            tree_read(audit->tree, say(place, sizeof place, "%s/%s", etc_folders[i], name), &bytes, size);
+    say(path, PATH_ROOM, "%s/%s", etc_folders[0], name);
+    if (outcome != TREE_NOT_THERE || expected) audit_note(audit, path, tree_outcome_words(outcome));
     return bytes;
 }
 
-size_t audit_etc_names(struct audit *audit, const char *name, char ***names, char path[PATH_ROOM]) {
+size_t audit_etc_names(struct audit *audit, const char *name, char ***names) {
+    char place[PATH_ROOM];
     size_t count = 0;
+    *names = NULL;
     for (size_t i = 0; i < 2 && count == 0; i++) {
-        say(path, PATH_ROOM, "%s/%s", etc_folders[i], name);
-        count = audit_names(audit, path, names);
-        if (count == 0) tree_names_free(*names, 0);
+        tree_names_free(*names, 0);
+        count = audit_names(audit, say(place, sizeof place, "%s/%s", etc_folders[i], name), names);
     }
-    if (count == 0) *names = NULL;
     return count;
 }
 

@@ -31,7 +31,7 @@ static const struct subject subjects[] = {
     {"vpns", "VPN", {"name", "kind"}, {"server", "app", "enabled", "on_demand"}},
     {"hosts", "line of hosts", {"address", "names"}, {NULL}},
     {"profiles", "profile", {"name", "type", "file"}, {NULL}},
-    {"agents", "launch agent", {"file"}, {"label", "arguments", "program", "interval"}},
+    {"agents", "launch agent", {"file"}, {"label", "command", "interval"}},
     {"interfaces", "interface", {"mac", "name"}, {"kind"}},
 };
 
@@ -69,7 +69,7 @@ static json_t *words_of(const json_t *entry, const char *const *keys, size_t cou
         say(out + used, sizeof out - used, "%s%s", used ? ", " : "", part);
         used += strlen(out + used);
     }
-    return text_json(out, strlen(out));
+    return *out ? text_json(out, strlen(out)) : NULL;
 }
 
 static void add_change(json_t *changes, const struct subject *subject, const char *change,

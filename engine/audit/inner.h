@@ -34,10 +34,11 @@ plist_t audit_plist(struct audit *audit, const char *path, bool expected);
 /* The names in a folder; none if it is not there. Free with tree_names_free(). */
 size_t audit_names(struct audit *audit, const char *path, char ***names);
 
-/* "/etc/x" or "/private/etc/x": where it is in this tree. */
+/* A file of /etc, be it there or in /private/etc, to which the first is a link on a Mac; `path` gets its name
+ * in /etc. */
 char *audit_etc_file(struct audit *audit, const char *name, bool expected, size_t *size,
                      char path[PATH_ROOM]);
-size_t audit_etc_names(struct audit *audit, const char *name, char ***names, char path[PATH_ROOM]);
+size_t audit_etc_names(struct audit *audit, const char *name, char ***names);
 
 struct finding {
     const char *severity; /* high, medium, low, info */

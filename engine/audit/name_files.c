@@ -63,11 +63,11 @@ static void read_resolver(struct audit *audit, const char *name, const char *pat
 }
 
 static void read_resolvers(struct audit *audit) {
-    char folder[PATH_ROOM], path[PATH_ROOM], **names;
-    size_t count = audit_etc_names(audit, "resolver", &names, folder), size;
+    char name[PATH_ROOM], path[PATH_ROOM], **names;
+    size_t count = audit_etc_names(audit, "resolver", &names), size;
     for (size_t i = 0; i < count; i++) {
-        say(path, sizeof path, "%.500s/%s", folder, names[i]);
-        char *bytes = audit_file(audit, path, false, &size);
+        say(name, sizeof name, "resolver/%s", names[i]);
+        char *bytes = audit_etc_file(audit, name, false, &size, path);
         if (bytes) read_resolver(audit, names[i], path, bytes, size);
         free(bytes);
     }

@@ -123,31 +123,35 @@ static void read_rules(struct pf *pf, const char *bytes, size_t size) {
     }
 }
 
-static void read_file(struct pf *pf, const char *path) {
+static void read_file(struct pf *pf, const char *name) {
     size_t size;
-    char *bytes = audit_file(pf->audit, path, false, &size);
+    char path[PATH_ROOM];
+    char *bytes = audit_etc_file(pf->audit, name, false, &size, path);
     pf->path = path;
     pf->main = false;
     if (bytes) read_rules(pf, bytes, size);
     free(bytes);
 }
 
-/* Files that rules name ("/etc/pf.anchors/x"), and all others in the folder for anchors. */
+/* A file's name in /etc, "" if it is elsewhere, where it is not looked for. */
+static const char *in_etc(const char *file) {
+    if (strncmp(file, "/private", 8) == 0) file += 8;
+    return strncmp(file, "/etc/", 5) == 0 ? file + 5 : "";
+}
+
+/* All files in the folder for anchors, and others that rules name. What these name in turn is not followed.
+ */
 static void read_anchors(struct pf *pf) {
-    char folder[PATH_ROOM], path[PATH_ROOM], **names;
-    size_t count = audit_etc_names(pf->audit, "pf.anchors", &names, folder), done = 0;
-    for (size_t i = 0; i < count && i < PF_FILES; i++) {
-        say(path, sizeof path, "%.400s/%.500s", folder, names[i]);
-        read_file(pf, path);
-    }
-    tree_names_free(names, count);
+    char name[PATH_ROOM], **names;
+    size_t count = audit_etc_names(pf->audit, "pf.anchors", &names), done = 0;
+    json_t *named = json_copy(pf->files), *ignored;
     const char *file;
-    json_t *ignored;
-    json_t *named = json_copy(pf->files); /* what these name in turn is not followed */
+    for (size_t i = 0; i < count && i < PF_FILES; i++)
+        read_file(pf, say(name, sizeof name, "pf.anchors/%s", names[i]));
+    tree_names_free(names, count);
     json_object_foreach(named, file, ignored) {
-        const char *in_etc = strncmp(file, "/private", 8) == 0 ? file + 8 : file;
-        if (strncmp(in_etc, "/etc/pf.anchors/", 16) == 0 && count > 0) continue;
-        if (done++ < PF_FILES) read_file(pf, file);
+        const char *own = in_etc(file);
+        if (*own && strncmp(own, "pf.anchors/", 11) != 0 && done++ < PF_FILES) read_file(pf, own);
     }
     json_decref(named);
 }

@@ -300,7 +300,7 @@ void audit_print(struct buffer *b, const struct terminal_style *style, const jso
     static const char *const of_browser[] = {"user", "kind", "host", "port", "url", NULL};
     static const char *const of_hosts[] = {"names", "line", NULL};
     static const char *const of_profile[] = {"type", "file", NULL};
-    static const char *const of_agent[] = {"arguments", "program", "file", NULL};
+    static const char *const of_agent[] = {"command", "file", NULL};
     const struct page page = {.b = b, .style = style, .document = document};
     print_who(&page);
     print_interfaces(&page);
