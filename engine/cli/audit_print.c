@@ -93,7 +93,7 @@ static void put_proxy(struct buffer *b, const json_t *proxy) {
 
 static void print_who(const struct page *page) {
     const json_t *d = page->document, *file;
-    size_t i, read = 0, missing = 0;
+    size_t i, read = 0;
     struct buffer text = {.at = NULL};
     char when[SHORT_TIME_SIZE];
     terminal_ink(page->b, page->style, INK_BOLD);
@@ -106,10 +106,7 @@ static void print_who(const struct page *page) {
     put_text(&text, ", ", d, "model");
     terminal_safe(page->b, text.at, text.length);
     buffer_free(&text);
-    json_array_foreach(list_of(d, "files"), i, file) {
-        read += strcmp(text_of(file, "status"), "read") == 0;
-        missing += strcmp(text_of(file, "status"), "not there") == 0;
-    }
+    json_array_foreach(list_of(d, "files"), i, file) read += strcmp(text_of(file, "status"), "read") == 0;
     terminal_time((nanoseconds)json_integer_value(json_object_get(d, "taken")) * NS_PER_SECOND, when);
     buffer_format(page->b, "\n%.19s UTC, %zu file%s read below ", when, read, read == 1 ? "" : "s");
     terminal_safe(page->b, text_of(d, "root"), strlen(text_of(d, "root")));
@@ -176,8 +173,9 @@ static void print_services(const struct page *page) {
         if (strcmp(own, location) != 0) {
             struct buffer safe = {.at = NULL};
             terminal_safe(&safe, own, strlen(own));
-            snprintf(title, sizeof title,
-                     strcmp(own, "-") == 0 ? "Services of no location" : "Location %.250s", ended(&safe));
+            bool none = strcmp(own, "-") == 0;
+            snprintf(title, sizeof title, "%s%.250s", none ? "Services of no location" : "Location ",
+                     none ? "" : ended(&safe));
             buffer_free(&safe);
             heading(page, title);
             location = own;
