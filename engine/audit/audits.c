@@ -64,6 +64,7 @@ static const struct member {
     {"", "encrypted_dns", TABLES},
     {"", "proxies", TABLES},
     {"", "vpns", TABLES},
+    {"", "browser_proxies", TABLES},
     {"", "hosts", TABLES},
     {"", "findings", TABLES},
     {"interfaces", "name", TEXT},
@@ -99,6 +100,11 @@ static const struct member {
     {"proxies", "service", TEXT},
     {"proxies", "interface", TEXT},
     {"proxies", "exceptions", TEXTS},
+    {"browser_proxies", "browser", TEXT},
+    {"browser_proxies", "kind", TEXT},
+    {"browser_proxies", "host", TEXT},
+    {"browser_proxies", "port", NUMBER},
+    {"browser_proxies", "url", TEXT},
     {"vpns", "name", TEXT},
     {"vpns", "kind", TEXT},
     {"vpns", "server", TEXT},
@@ -170,8 +176,8 @@ static int check_members(json_t *in, const char *of, const char *where, struct e
 }
 
 static int check_lists(json_t *document, struct error *err) {
-    static const char *const lists[] = {"interfaces", "services", "scoped", "encrypted_dns",
-                                        "proxies",    "vpns",     "hosts",  "findings"};
+    static const char *const lists[] = {"interfaces",      "services", "scoped", "encrypted_dns", "proxies",
+                                        "browser_proxies", "vpns",     "hosts",  "findings"};
     size_t n;
     json_t *item, *proxy;
     char where[64];

@@ -17,5 +17,6 @@ int cli_top(int argc, char **argv);
 int cli_hosts(int argc, char **argv);
 int cli_new(int argc, char **argv);
 int cli_test(int argc, char **argv);
+int cli_audit(int argc, char **argv);
 
 #endif

@@ -6,23 +6,25 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] = "usage: lunette COMMAND [options]\n"
-                            "\n"
-                            "  replay    read captures, run detectors over them, print alerts and a summary\n"
-                            "  live      watch interfaces, for months if need be\n"
-                            "  hosts     what is known of each host of a capture, or of a running sensor\n"
-                            "  baseline  what is normal: learn it, show it, compare a capture with it\n"
-                            "  console   go through a capture event by event, at a prompt\n"
-                            "  events    print the events that detectors can handle, and their fields\n"
-                            "  check     read detectors for mistakes, list what they subscribe to\n"
-                            "  profile   where the time of detectors goes, handler by handler\n"
-                            "  ctl       ask a running sensor, or tell it what to do\n"
-                            "  top       a running sensor on a screen: traffic, hosts, detectors, alerts\n"
-                            "  new       begin a detector: a working one, with its test\n"
-                            "  test      run the tests of detectors\n"
-                            "\n"
-                            "  lunette COMMAND --help    about one command\n"
-                            "  lunette --version\n";
+static const char usage[] =
+    "usage: lunette COMMAND [options]\n"
+    "\n"
+    "  replay    read captures, run detectors over them, print alerts and a summary\n"
+    "  live      watch interfaces, for months if need be\n"
+    "  hosts     what is known of each host of a capture, or of a running sensor\n"
+    "  audit     what a Mac's own files say of its network, and what does not belong there\n"
+    "  baseline  what is normal: learn it, show it, compare a capture with it\n"
+    "  console   go through a capture event by event, at a prompt\n"
+    "  events    print the events that detectors can handle, and their fields\n"
+    "  check     read detectors for mistakes, list what they subscribe to\n"
+    "  profile   where the time of detectors goes, handler by handler\n"
+    "  ctl       ask a running sensor, or tell it what to do\n"
+    "  top       a running sensor on a screen: traffic, hosts, detectors, alerts\n"
+    "  new       begin a detector: a working one, with its test\n"
+    "  test      run the tests of detectors\n"
+    "\n"
+    "  lunette COMMAND --help    about one command\n"
+    "  lunette --version\n";
 
 static const struct {
     const char *name;
@@ -31,6 +33,7 @@ static const struct {
     {"replay", cli_replay}, {"live", cli_live}, {"console", cli_console}, {"events", cli_events},
     {"new", cli_new},       {"test", cli_test}, {"check", cli_check},     {"profile", cli_profile},
     {"ctl", cli_ctl},       {"top", cli_top},   {"hosts", cli_hosts},     {"baseline", cli_baseline},
+    {"audit", cli_audit},
 };
 
 int main(int argc, char **argv) {

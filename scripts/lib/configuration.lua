@@ -110,23 +110,31 @@ function configuration.encrypted_dns_given(address, server)
     return false
 end
 
--- Is a proxy at this host (a name or an address) and port one that the Mac's settings name? True, also if its automatic configuration
+-- Is the place in a list of proxies? And does one of them leave the choice to a file or to the network?
+local function is_listed(list, host, port)
+    local given, automatic = false, false
+    for _, proxy in ipairs(each(list)) do
+        if proxy.kind == "pac" or proxy.kind == "wpad" then
+            automatic = true
+            given = given or host_of(proxy.url) == host
+        elseif proxy.host and proxy.host:lower() == host and (not port or not proxy.port or proxy.port == port) then
+            given = true
+        end
+    end
+    return given, automatic
+end
+
+-- Is a proxy at this host (a name or an address) and port one that the Mac's settings, or a browser's own, name? True, also if its automatic configuration
 -- comes from that host; false if they name other proxies or none; nil if no audit is known, or if a file of automatic configuration (PAC,
 -- WPAD) decides, which an audit does not run.
 function configuration.proxy_given(address, host, port)
     local mac = configuration.of(address)
     if not mac or not host then return nil end
-    local automatic = false
     host = host:lower()
-    for _, proxy in ipairs(each(mac.proxies)) do
-        if proxy.kind == "pac" or proxy.kind == "wpad" then
-            automatic = true
-            if host_of(proxy.url) == host then return true end
-        elseif proxy.host and proxy.host:lower() == host and (not port or not proxy.port or proxy.port == port) then
-            return true
-        end
-    end
-    if automatic then return nil end
+    local given, automatic = is_listed(mac.proxies, host, port)
+    local of_browser, of_browser_automatic = is_listed(mac.browser_proxies, host, port)
+    if given or of_browser then return true end
+    if automatic or of_browser_automatic then return nil end
     return false
 end
 

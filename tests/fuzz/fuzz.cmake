@@ -36,6 +36,7 @@ endforeach()
 lunette_fuzz_target(packets fuzz_packets.c)
 lunette_fuzz_target(capture fuzz_capture.c)
 lunette_fuzz_target(host_log fuzz_host_log.c)
+lunette_fuzz_target(audit fuzz_audit.c)
 
 add_executable(make_seeds EXCLUDE_FROM_ALL "${fuzz_folder}/make_seeds.c")
 target_link_libraries(make_seeds PRIVATE lunette_engine)

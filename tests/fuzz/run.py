@@ -19,7 +19,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CAPTURES = pathlib.Path(os.environ.get("LUNETTE_PCAPS", ROOT / "../shared/pcaps"))
 LIMITS = ["-rss_limit_mb=4096", "-timeout=10", "-print_final_stats=1"]
-LONGEST = {"packets": 24576, "capture": 65536, "host_log": 65536}
+LONGEST = {"packets": 24576, "capture": 65536, "host_log": 65536, "audit": 65536}
 
 
 def captures():
@@ -39,6 +39,12 @@ def make_seeds(fuzz):
             lines = path.read_bytes().splitlines(keepends=True)
             for at in range(0, min(len(lines), 40), 4):
                 (seeds / "host_log" / f"{path.name}-{at}").write_bytes(b"".join(lines[at:at + 4]))
+        (seeds / "audit").mkdir()
+        for number, name in enumerate(("preferences.plist", "NetworkInterfaces.plist", "com.apple.networkextension.plist", "corp.mobileconfig",
+                                       "LaunchDaemons/*.plist", "com.google.Chrome.plist", "hosts", "pf.conf", "resolver/*", "prefs.js",
+                                       "Preferences", "pf.anchors/*")):
+            for at, path in enumerate(sorted(p for p in (ROOT / "examples/audit").rglob(name) if p.is_file())):
+                (seeds / "audit" / f"{number}-{at}").write_bytes(bytes([number]) + path.read_bytes())
         small = [p for p in captures() if p.stat().st_size < 65536]
         (seeds / "capture").mkdir()
         for path in small:
