@@ -48,6 +48,7 @@ local tunables = lunette.tunables {
     tunnel = 3600,       -- seconds after a VPN was seen in which a new resolver is its
     neighbour_bits = 24, -- without a lease: addresses of the same block are neighbours
     low = 2, medium = 4, high = 6, -- points from which on an alert has that severity
+    many = 4,            -- encrypted resolvers of one host that are told one by one
     rows = 40,           -- of the report
     cooldown = 86400,
 }
@@ -168,9 +169,10 @@ local function encrypted(e, kind, name, provider, how)
     if known.proxy then -- it acts for somebody who is not known here
         program, known = nil, {}
     end
+    -- A name-less connection is odd on any system; which resolver phones and lamps bring along is their makers' business.
     lunette.send("encrypted", {
         host = client, resolver = label, server = server, port = e.server_port, kind = kind, words = KINDS[kind], provider = provider, literal = name == nil, how = how,
-        allowed = is_allowed(e, name) or allow.word(kind) or allow.word(word_of(provider)), judged = hosts.may_be_mac(client),
+        allowed = is_allowed(e, name) or allow.word(kind) or allow.word(word_of(provider)), judged = (kind == "doh" and name == nil) or hosts.may_be_mac(client),
         configured = configuration.encrypted_dns_given(client, name or server), upgrade = upgrades:get(client) ~= nil, program = program and known.known_as,
         class = known.class, points = program and (CLASSES[known.class or ""] or 2), ancestry = e.ancestry, tunnel = in_tunnel(e), time = e.time, mac = hosts.is_mac(client),
     })

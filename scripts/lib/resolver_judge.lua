@@ -210,11 +210,24 @@ function judge.new(tunables)
 
         -- ------------------------------------------------------------ encrypted DNS
 
+        -- A program that spreads its questions over a list of resolvers, as dnscrypt-proxy does: said once.
+        local function tell_many(one, list)
+            if list.count > tunables.many + 1 then return end
+            lunette.alert {
+                title = "Many encrypted resolvers", severity = "low", score = 3, confidence = 0.5, who = one.host, where = one.resolver, attack = "T1071.004,T1572",
+                why = ("%s calls more than %d resolvers over HTTPS, TLS or QUIC, the last one %s"):format(one.host, tunables.many, one.resolver),
+                evidence = { resolvers = list.count, last = one.resolver, kind = one.kind, program = one.program }, next = NEXT.encrypted,
+                key = "many " .. one.host, cooldown = tunables.cooldown,
+            }
+        end
+
         function receivers.encrypted(one)
-            local list = secret:get(one.host) or {}
+            local list = secret:get(one.host) or { count = 0 }
+            list.count = list.count + 1
             if #list < 8 then list[#list + 1] = { resolver = one.resolver, kind = one.kind, time = one.time, program = one.program, given = one.configured } end
             secret:set(one.host, list)
-            if one.allowed or one.configured or not one.judged then return end
+            if one.allowed or one.configured or not one.judged or address.is_loopback(one.server) then return end
+            if list.count > tunables.many then return tell_many(one, list) end
             local plain = book.gave(one.host, one.server)
             if plain and plain ~= "others" or one.upgrade and plain then return end -- the given resolver itself, in a better coat
 
