@@ -7,6 +7,7 @@
 --   in use      HTTP proxies (CONNECT; whole URLs in requests to the usual ports) and SOCKS, from `requests` granted ones on. Signs add up: the
 --               host went direct before, for `learn_hours` and `learn_flows`; it had another proxy before; a public address; a neighbour or the Mac itself; an odd
 --               port; the Mac's settings (`--audit`) name no such one; networksetup ran before; a script came from outside just before.
+--   past it     the settings name a proxy, and the host goes direct.
 --   target      CONNECT to ports that no web page has, most of all by bare address or a program that is no browser.
 --   script      wpad.dat or a PAC file from outside the home networks, in clear: whoever answers leads all traffic. The name wpad that DNS places outside, as
 --               when a network's domain ends in a name that others can register. Another script than before.
@@ -90,6 +91,22 @@ local function given_by_settings(client, server, port)
     return false
 end
 
+-- The proxy for web pages that the settings name by itself, not by a script; nil if there is none.
+local function proxy_that_is_set(client)
+    local own = configuration.of(client)
+    local list = own and own.proxies
+    if not list then return nil end
+    local found
+    for i = 1, #list do
+        local one = list[i]
+        if one.kind == "pac" or one.kind == "wpad" then return nil end
+        if one.host and one.host ~= "localhost" and not address.is_loopback(one.host) and (one.kind == "http" or one.kind == "https" or one.kind == "socks") then
+            found = found or ("%s:%d"):format(one.host, one.port or 0)
+        end
+    end
+    return found
+end
+
 local function send_use(e, one, own)
     local client, server, port = e.client_ip, e.server_ip, e.server_port
     local usual, before = proxies.usual(own, one)
@@ -126,9 +143,12 @@ local function look_at_target(e, kind, host, port)
     }
 end
 
+local news = false -- was a proxy used since the cards were told?
+
 local function used(e, kind, granted, host, port)
     local one, own = proxies.request(e.client_ip, e.server_ip, e.server_port, kind, e.time, granted)
     if not one then return end
+    news = true
     if host then one.target = host end
     if granted and (one.requests == tunables.requests or one.requests == tunables.requests * 30) then send_use(e, one, own) end
     if granted then look_at_target(e, kind, host, port) end
@@ -163,7 +183,19 @@ end)
 
 lunette.on("flow", { client_local = true, server_local = false, app_proto = { "tls", "http", "quic" } }, function(e)
     if e.proxy then return end
-    proxies.direct(e.client_ip, e.server_ip, e.server_port, e.client_bytes + e.server_bytes, e.start)
+    local client = e.client_ip
+    local own = proxies.direct(client, e.server_ip, e.server_port, e.client_bytes + e.server_bytes, e.start)
+    if not own or own.direct ~= tunables.learn_flows or own.count > 0 then return end
+    local set = proxy_that_is_set(client)
+    if set then
+        lunette.alert {
+            title = "Traffic goes past the configured proxy", severity = "low", score = 3, confidence = 0.3, who = client, where = set, attack = "T1562",
+            why = ("the Mac's settings name the proxy %s, but %d connections went direct and none through it"):format(set, own.direct),
+            evidence = { set = set, direct_connections = own.direct, first = own.direct_first },
+            next = "Exceptions of the settings, VPNs and programs that mind no settings do that. Is the proxy still switched on? See the audit's findings.",
+            key = client .. " past " .. set, cooldown = tunables.cooldown,
+        }
+    end
 end)
 
 -- ---------------------------------------------------------------- scripts
@@ -245,6 +277,8 @@ end)
 -- ---------------------------------------------------------------- cards
 
 local function send_cards()
+    if not news then return end
+    news = false
     for host, own in proxies.each() do
         if own.count > 0 and changed:get(host) ~= own.turns then
             changed:set(host, own.turns)

@@ -11,6 +11,7 @@
 --                 networksetup or scutil ran just before; not mDNSResponder asks; it places many domains at one address; the settings say otherwise.
 --   some names    the same, but for one or two domains only, beside the usual one: a file in /etc/resolver, a company's VPN, or data in DNS.
 --   DHCP          a second server in the network that names other resolvers (a rogue one wins if it is quicker), or one that changed its mind.
+--   in clear      names are asked in clear though the settings (`--audit`) name an encrypted resolver for all.
 --   encrypted     DoH, DoT or DoQ to one that is not allowed nor in the settings, by program where known: browsers bring their own, which is news
 --                 and no more; other programs have the system's. A TLS connection without a name to a public resolver's address is DoH by address.
 --
@@ -73,6 +74,8 @@ local changed = lunette.state("changed", { max = 20000, ttl = DAY, keep = "reloa
 local upgrades = lunette.state("upgrades", { max = 20000, ttl = DAY })                -- "host" → true: it asked for designated resolvers
 local hidden = lunette.state("hidden", { max = 20000, ttl = DAY })                   -- "host resolver" of encrypted DNS → flows
 
+local news = false -- was anything asked since the cards were told?
+
 local function in_tunnel(e)
     local iface = e.iface
     return iface ~= nil and (iface:find("utun", 1, true) == 1 or iface:find("ipsec", 1, true) == 1 or iface:find("ppp", 1, true) == 1)
@@ -83,6 +86,17 @@ local function is_allowed(e, name)
 end
 
 -- ---------------------------------------------------------------- plain DNS
+
+-- The encrypted resolver that the Mac's settings name for all its questions, if they name one.
+local function set_for_all(client)
+    local own = configuration.of(client)
+    local list = own and own.encrypted_dns
+    if not list then return nil end
+    for i = 1, #list do
+        local one = list[i]
+        if not one.domains or #one.domains == 0 then return one.server end
+    end
+end
 
 -- What the part that knows the leases needs to judge a resolver.
 local function send_use(e, one, own)
@@ -96,7 +110,7 @@ local function send_use(e, one, own)
         share = one.queries / math.max(own.queries - one.before, 1), domains = one.domains, example = e.rrname and lunette.registrable(e.rrname) or e.rrname,
         usual = usual, usual_queries = before and before.queries, usual_first = before and before.first, usual_last = before and before.last,
         allowed = is_allowed(e), configured = configuration.resolver_given(client, server), judged = hosts.may_be_mac(client), mac = hosts.is_mac(client),
-        owner = owner and owners[owner], global = address.is_global(server), tunnel = in_tunnel(e), process = process,
+        owner = owner and owners[owner], global = address.is_global(server), tunnel = in_tunnel(e), process = process, encrypted = set_for_all(client),
         program = e.program and programs.known_as(e.program, e.path), class = class, ancestry = e.ancestry, odd = resolvers.oddness(one),
     })
 end
@@ -105,6 +119,7 @@ lunette.on("dns", { type = "query", client_local = true }, function(e)
     if e.flags % 512 < 256 then return end -- RD (RFC 1035 4.1.1): who does not ask for recursion is a resolver himself
     local one, own = resolvers.asked(e.client_ip, e.server_ip, e.time)
     if not one then return end
+    news = true
     local queries = one.queries
     if queries > tunables.queries and queries ~= tunables.queries * 10 then return end
     if one.domains < 4 then
@@ -195,6 +210,8 @@ end)
 
 -- Each host whose resolvers did something since the last time: one message.
 local function send_cards()
+    if not news then return end
+    news = false
     for host, own in resolvers.each() do
         if changed:get(host) ~= own.queries then
             changed:set(host, own.queries)

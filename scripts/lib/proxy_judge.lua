@@ -9,6 +9,13 @@ local figures = require "figures"
 
 local judge = {}
 
+-- Of who gave it, for a card's line.
+local function given_text(given)
+    if given == "allowed" or given == "against the settings" then return given end
+    if given == "not known" then return "not known who gave it" end
+    return "given by " .. given
+end
+
 local DAY = 86400
 local LOUDNESS = { info = 1, low = 2, medium = 3, high = 4 }
 local KINDS = { http = "HTTP", socks4 = "SOCKS 4", socks5 = "SOCKS 5" }
@@ -223,8 +230,8 @@ function judge.new(tunables)
                 local since = os.date("!%Y-%m-%d %H:%M", one.first)
                 rows[i] = { card.host, one.proxy, KINDS[one.kind], since, tostring(one.requests), tostring(one.refused), figures.bytes(one.bytes), share, given }
                 if i <= 4 then
-                    lines[i] = ("%s (%s) since %s: %s, %s, %s of the bytes, given by %s"):format(one.proxy, KINDS[one.kind], since, figures.count(one.requests, "request"),
-                        figures.bytes(one.bytes), share, given)
+                    lines[i] = ("%s (%s) since %s: %s, %s, %s of the bytes, %s"):format(one.proxy, KINDS[one.kind], since, figures.count(one.requests, "request"),
+                        figures.bytes(one.bytes), share, given_text(given))
                 end
             end
             local script = scripts:get(card.host)

@@ -47,12 +47,13 @@ function proxy_table.new(hosts)
         if one then one.bytes, own.turns = one.bytes + bytes, own.turns + 1 end
     end
 
-    -- A connection that nothing marks as one to a proxy, unless it goes to one that is known.
+    -- A connection that nothing marks as one to a proxy; gives the host, or nil if it goes to a proxy that is known.
     function object.direct(client, server, port, bytes, start)
         local own = own_of(client)
         if own.list and own.list[server .. ":" .. port] then return end
         if own.direct == 0 then own.direct_first = start end
         own.direct, own.direct_bytes, own.direct_last = own.direct + 1, own.direct_bytes + bytes, start
+        return own
     end
 
     --- The proxy that the host used most before this one; nil if there was none.

@@ -9,6 +9,13 @@ local figures = require "figures"
 
 local judge = {}
 
+-- Of who gave it, for a card's line.
+local function given_text(given)
+    if given == "allowed" or given == "against the settings" then return given end
+    if given == "not known" then return "not known who gave it" end
+    return "given by " .. given
+end
+
 local LOUDNESS = { info = 1, low = 2, medium = 3, high = 4 }
 local ASKED_BY_HAND = { dig = true, nslookup = true, host = true, drill = true, delv = true, kdig = true, q = true }
 
@@ -157,10 +164,22 @@ function judge.new(tunables)
             }
         end
 
+        -- The settings name an encrypted resolver for everything, and names are asked in clear all the same.
+        local function tell_clear(one)
+            lunette.alert {
+                title = "DNS in clear though the settings encrypt it", severity = "low", score = 3, confidence = 0.4, who = one.host, where = one.resolver, attack = "T1562,T1557",
+                why = ("the Mac's settings name %s for all its questions, but %s got %s in clear in %s"):format(one.encrypted, one.resolver,
+                    figures.count(one.queries, "question"), figures.duration(one.last - one.first)),
+                evidence = { questions = one.queries, resolver = one.resolver, set = one.encrypted, domains = one.domains, program = one.program }, next = NEXT.given,
+                key = "clear " .. one.host, cooldown = tunables.cooldown,
+            }
+        end
+
         function receivers.use(one)
             note_serving(one)
             if one.queries < tunables.queries or not one.judged then return end
             local _, known = given_by(book, one.host, one.resolver, one)
+            if one.encrypted and one.domains > tunables.some_domains and not has_tunnel(one) then tell_clear(one) end
             if known then return end
             if serving:get(one.host) then return end -- it is a resolver itself, and asks for others
             local lease = book.lease(one.host)
@@ -273,8 +292,8 @@ function judge.new(tunables)
                 rows[i] = { card.host, one.resolver .. (one.owner and " (" .. one.owner .. ")" or ""), os.date("!%Y-%m-%d %H:%M", one.first), tostring(one.queries),
                     figures.percent(one.queries, card.queries) .. " %", tostring(one.answers), given }
                 if i <= 4 then
-                    lines[i] = ("%s%s: %s, %d %%, given by %s"):format(one.resolver, one.owner and " (" .. one.owner .. ")" or "",
-                        figures.count(one.queries, "question"), figures.percent(one.queries, card.queries), given)
+                    lines[i] = ("%s%s: %s, %d %%, %s"):format(one.resolver, one.owner and " (" .. one.owner .. ")" or "",
+                        figures.count(one.queries, "question"), figures.percent(one.queries, card.queries), given_text(given))
                 end
             end
             if #card.rows > 4 then lines[#lines + 1] = ("%d more"):format(#card.rows - 4) end

@@ -32,7 +32,7 @@ t.case("a Mac that went direct goes through a public proxy", function(c)
     connect(c, mac, "185.220.70.9", 8080, 5)
     c:expect { title = "Proxy that was not there before", severity = "medium", who = MAC, where = "185.220.70.9:8080", attack = "T1090",
         why = t.contains "before: direct, 30 connections in 2.5 h", evidence = { points = 5, kind = "http", requests = 3 } }
-    c:fact { host = MAC, topic = "proxies", text = t.like "^185%.220%.70%.9:8080 %(HTTP%) since .-: 5 requests, .* of the bytes, given by not known$" }
+    c:fact { host = MAC, topic = "proxies", text = t.like "^185%.220%.70%.9:8080 %(HTTP%) since .-: 5 requests, .* of the bytes, not known who gave it$" }
     c:report { title = "Proxies", rows = { { MAC, "185.220.70.9:8080", "HTTP", t.like "^%d+%-%d+%-%d+ ", "5", "0", t.like "kB$", t.like "%%$", "not known" } } }
 end)
 
@@ -246,4 +246,45 @@ t.case("a company's own names are one domain", function(c)
     local mac = c:host(MAC)
     for i = 1, 12 do page(mac, ("app%d.corp.example.com"):format(i), "Corp Root") end
     c:expect_none()
+end)
+
+-- ---------------------------------------------------------------- what the Mac's own settings say (--audit)
+
+local function settings(proxies) return { version = 1, name = "mac", proxies = proxies, resolvers = {}, services = {}, interfaces = {}, vpns = {} } end
+
+t.case("the settings say direct, but a proxy is used", function(c)
+    c:configuration(MAC, settings {})
+    connect(c, c:host(MAC), "185.220.70.9", 8080, 5)
+    c:expect { title = "Proxy against the Mac's settings", severity = "medium", where = "185.220.70.9:8080", evidence = { configured = false, points = 5 } }
+    c:fact { host = MAC, topic = "proxies", text = t.contains "against the settings" }
+end)
+
+t.case("the proxy that the settings name", function(c)
+    c:configuration(MAC, settings { { kind = "https", host = "185.220.70.9", port = 8080 } })
+    local mac = c:host(MAC)
+    direct(c, mac, 15, 600)
+    connect(c, mac, "185.220.70.9", 8080, 5)
+    c:expect_none()
+    c:fact { host = MAC, topic = "proxies", text = t.contains "given by settings" }
+end)
+
+t.case("a proxy that they name by a name", function(c)
+    c:configuration(MAC, settings { { kind = "https", host = "proxy.example.com", port = 8080 } })
+    connect(c, c:host(MAC), "185.220.70.9", 8080, 5)
+    c:expect_none()
+end)
+
+t.case("they name a proxy, and the Mac goes direct", function(c)
+    c:configuration(MAC, settings { { kind = "https", host = "10.0.0.8", port = 8080 } })
+    direct(c, c:host(MAC), 25, 60)
+    c:expect { title = "Traffic goes past the configured proxy", severity = "low", where = "10.0.0.8:8080", evidence = { direct_connections = 20 } }
+end)
+
+t.case("a script decides", function(c)
+    c:configuration(MAC, settings { { kind = "pac", url = "http://pac.example.com/proxy.pac" } })
+    local mac = c:host(MAC)
+    mac:http { to = "185.220.70.20", host = "pac.example.com", path = "/proxy.pac", response = 400, response_type = "application/x-ns-proxy-autoconfig" }
+    direct(c, mac, 25, 60)
+    connect(c, mac, "10.0.0.8", 8080, 5)
+    c:expect { title = "Proxy script from outside, in clear", severity = "low", evidence = { given = true } }
 end)

@@ -82,7 +82,7 @@ t.case("allowed, by address, by network", function(c)
     ask(c, mac, STRANGER, 15)
     ask(c, mac, "9.9.9.9", 15)
     c:expect_none()
-    c:fact { host = MAC, topic = "resolvers", text = t.contains "given by allowed" }
+    c:fact { host = MAC, topic = "resolvers", text = t.contains "allowed" }
 end)
 
 t.case("roaming: another network brings another resolver", function(c)
@@ -299,4 +299,56 @@ end)
 t.case("a browser's visit to a page there has a name", function(c)
     c:host(MAC):tls { to = "1.1.1.1", sni = "one.one.one.one.example", version = "1.3" }
     c:expect_none()
+end)
+
+-- ---------------------------------------------------------------- what the Mac's own settings say (--audit)
+
+local function settings(fields)
+    local audit = { version = 1, name = "mac", proxies = {}, resolvers = {}, services = {}, interfaces = {}, vpns = {}, scoped = {}, encrypted_dns = {} }
+    for key, value in pairs(fields) do audit[key] = value end
+    return audit
+end
+
+t.case("the settings name another resolver, even than DHCP's", function(c)
+    c:configuration(MAC, settings { resolvers = { "9.9.9.9" } })
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, "9.9.9.9", 15)
+    ask(c, mac, STRANGER, 15)
+    c:expect { title = "Resolver against the Mac's settings", severity = "medium", where = STRANGER, why = t.contains "the Mac's settings name other resolvers" }
+    c:fact { host = MAC, topic = "resolvers", text = { STRANGER .. ": 15 questions, 50 %, against the settings",
+        "9.9.9.9 (Quad9): 15 questions, 50 %, given by settings" } }
+end)
+
+t.case("a resolver of their own choice, and one for a domain", function(c)
+    c:configuration(MAC, settings { resolvers = { STRANGER }, scoped = { { domain = "corp.example", resolvers = { "10.0.0.53" } } } })
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, ROUTER, 2)
+    ask(c, mac, STRANGER, 30)
+    ask(c, mac, "10.0.0.53", 15, { names = { "a.corp.example", "b.corp.example" } })
+    c:expect_none()
+end)
+
+t.case("no resolvers in the settings: DHCP is asked", function(c)
+    c:configuration(MAC, settings {})
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, ROUTER, 30)
+    c:expect_none()
+end)
+
+t.case("an encrypted resolver is set, and names are asked in clear", function(c)
+    c:configuration(MAC, settings { encrypted_dns = { { protocol = "HTTPS", server = "https://dns.example/q", addresses = {}, domains = {} } } })
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, ROUTER, 15)
+    doh(c, { resolver = "dns.example" })
+    c:expect { title = "DNS in clear though the settings encrypt it", severity = "low", where = ROUTER, evidence = { set = "https://dns.example/q" } }
+end)
+
+t.case("an encrypted resolver that they do not name", function(c)
+    c:configuration(MAC, settings { encrypted_dns = { { protocol = "TLS", server = "dns.example", addresses = {}, domains = { "corp.example" } } } })
+    doh(c, { kind = "dot", server = STRANGER, port = 853, resolver = "dns.sample.net" })
+    c:expect { title = "Encrypted DNS past the given resolver", severity = "low", why = t.contains "the Mac's settings do not name it" }
 end)
