@@ -66,6 +66,16 @@ do
     public, owners = lunette.set.prefixes(list), names
 end
 
+-- Names of Apple's: that they alone go to another resolver is told by apple_allowlist.
+local apples
+do
+    local names = {}
+    for _, row in ipairs(lunette.tsv("apple_domains.tsv")) do
+        if row.owner == "apple" then names[#names + 1] = row.match == "exact" and "=" .. row.name or row.name end
+    end
+    apples = lunette.set.domains(names)
+end
+
 local resolvers = resolver_table.new {
     hosts = lunette.state("resolvers", { max = 20000, ttl = 30 * DAY }),
     remembered = lunette.state("answers", { max = 20000, ttl = 3600, keep = false }),
@@ -107,7 +117,7 @@ local function send_use(e, one, own)
     local class = e.program and programs.class(e.program, e.path)
     lunette.send("use", {
         host = client, resolver = server, port = e.server_port, queries = one.queries, answers = one.answers, first = one.first, last = one.last,
-        share = one.queries / math.max(own.queries - one.before, 1), domains = one.domains, example = e.rrname and lunette.registrable(e.rrname) or e.rrname,
+        share = one.queries / math.max(own.queries - one.before, 1), domains = one.domains, apples = not one.others, example = e.rrname and lunette.registrable(e.rrname) or e.rrname,
         usual = usual, usual_queries = before and before.queries, usual_first = before and before.first, usual_last = before and before.last,
         allowed = is_allowed(e), configured = configuration.resolver_given(client, server), judged = hosts.may_be_mac(client), mac = hosts.is_mac(client),
         owner = owner and owners[owner], global = address.is_global(server), tunnel = in_tunnel(e), process = process, encrypted = set_for_all(client),
@@ -128,6 +138,7 @@ lunette.on("dns", { type = "query", client_local = true }, function(e)
             upgrades:set(e.client_ip, true)
         else
             resolvers.note_domain(one, name and lunette.registrable(name))
+            if not one.others and not apples:has(e, "rrname") then one.others = true end
         end
     end
     if queries == 1 or queries == tunables.queries or queries == tunables.queries * 10 then

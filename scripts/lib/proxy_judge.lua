@@ -261,7 +261,7 @@ function judge.new(tunables)
                 end
             end
             if #rows == 0 then return end
-            lunette.report { title = "Proxies", columns = { "host", "proxy", "kind", "since", ">requests", ">refused", ">bytes", ">share", "given by" }, rows = rows,
+            lunette.report { title = "Proxies by host", columns = { "host", "proxy", "kind", "since", ">requests", ">refused", ">bytes", ">share", "given by" }, rows = rows,
                 note = more > 0 and figures.count(more, "row") .. " more" or nil }
         end)
     end

@@ -136,6 +136,7 @@ function judge.new(tunables)
         local function tell_use(one, known, lease)
             local points, words, attack, switched, tool = signs_of(one, known, lease)
             local some = not switched and one.domains <= tunables.some_domains
+            if some and one.apples then return end
             local by_hand = ASKED_BY_HAND[one.process or ""] or ASKED_BY_HAND[one.program or ""]
             local severity = severity_of(points)
             if has_tunnel(one) then

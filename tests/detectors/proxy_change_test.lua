@@ -33,7 +33,7 @@ t.case("a Mac that went direct goes through a public proxy", function(c)
     c:expect { title = "Proxy that was not there before", severity = "medium", who = MAC, where = "185.220.70.9:8080", attack = "T1090",
         why = t.contains "before: direct, 30 connections in 2.5 h", evidence = { points = 5, kind = "http", requests = 3 } }
     c:fact { host = MAC, topic = "proxies", text = t.like "^185%.220%.70%.9:8080 %(HTTP%) since .-: 5 requests, .* of the bytes, not known who gave it$" }
-    c:report { title = "Proxies", rows = { { MAC, "185.220.70.9:8080", "HTTP", t.like "^%d+%-%d+%-%d+ ", "5", "0", t.like "kB$", t.like "%%$", "not known" } } }
+    c:report { title = "Proxies by host", rows = { { MAC, "185.220.70.9:8080", "HTTP", t.like "^%d+%-%d+%-%d+ ", "5", "0", t.like "kB$", t.like "%%$", "not known" } } }
 end)
 
 t.case("through a neighbour", function(c)

@@ -134,6 +134,15 @@ t.case("for one domain only, beside the usual one", function(c)
     c:expect { title = "Some names are asked of another resolver", severity = "low", attack = t.contains "T1071.004", evidence = { domains = 1 } }
 end)
 
+t.case("Apple's names alone are apple_allowlist's", function(c)
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, ROUTER, 40, { every = 120 })
+    c:meanwhile(function() ask(c, mac, ROUTER, 40, { every = 30 }) end)
+    ask(c, mac, STRANGER, 12, { every = 60, names = { "swscan.apple.com", "mesu.apple.com" } })
+    c:expect_none()
+end)
+
 t.case("a resolver asks resolvers", function(c)
     local box, mac = c:host "192.168.1.2", c:host(MAC)
     ask(c, box, "198.41.0.4", 30, { every = 240 })
