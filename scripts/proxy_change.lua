@@ -147,7 +147,6 @@ local news = false -- was a proxy used since the cards were told?
 
 local function used(e, kind, granted, host, port)
     local one, own = proxies.request(e.client_ip, e.server_ip, e.server_port, kind, e.time, granted)
-    if not one then return end
     news = true
     if host then one.target = host end
     if granted and (one.requests == tunables.requests or one.requests == tunables.requests * 30) then send_use(e, one, own) end

@@ -23,21 +23,32 @@ function proxy_table.new(hosts)
         return one and one.label
     end
 
-    --- A request that was granted or refused; gives the proxy and the host. nil if the host has too many proxies for this one to be kept.
+    -- The proxy that gives way when there are many.
+    local function place_of_oldest(own)
+        local place, oldest = 1, math.huge
+        for i = 1, own.count do
+            local last = own.list[own.order[i]].last
+            if last < oldest then place, oldest = i, last end
+        end
+        return place
+    end
+
+    --- A request that was granted or refused; gives the proxy and the host.
     function object.request(client, server, port, kind, time, granted)
         local own = own_of(client)
         if not own.list then own.list, own.order = {}, {} end
         local key = server .. ":" .. port
         local one = own.list[key]
         if not one then
-            if own.count >= PROXIES then return nil end
+            local place = own.count < PROXIES and own.count + 1 or place_of_oldest(own)
+            if place <= own.count then own.list[own.order[place]] = nil else own.count = place end
             one = { label = server:find(":", 1, true) and ("[%s]:%d"):format(server, port) or key, server = server, port = port, kind = kind, first = time, last = time,
                 requests = 0, refused = 0, bytes = 0 }
-            own.count = own.count + 1
-            own.list[key], own.order[own.count] = one, key
+            own.list[key], own.order[place] = one, key
         end
         if granted then one.requests = one.requests + 1 else one.refused = one.refused + 1 end
         one.last, own.turns = time, own.turns + 1
+        if own.turns % 64 == 0 then hosts:set(client, own) end
         return one, own
     end
 
@@ -53,6 +64,7 @@ function proxy_table.new(hosts)
         if own.list and own.list[server .. ":" .. port] then return end
         if own.direct == 0 then own.direct_first = start end
         own.direct, own.direct_bytes, own.direct_last = own.direct + 1, own.direct_bytes + bytes, start
+        if own.direct % 64 == 0 then hosts:set(client, own) end -- it is in use: keep it
         return own
     end
 

@@ -1,17 +1,28 @@
 -- Which resolvers a host asks, as seen by the worker that has its packets: counts, when each began, how many names, and whose answers are odd.
 --
 -- One table a host, in a lunette.state: { queries, count, more, list = { address → one }, order = { addresses } }, and for each resolver { first, last, queries,
--- answers, before (the host's questions up to its first one), domains, names, sent }. A host address has one family, so an IPv6 resolver never
+-- answers, before (the host's questions up to its first one), domains, names }. A host address has one family, so an IPv6 resolver never
 -- counts against an IPv4 one.
 local resolver_table = {}
 
 local RESOLVERS = 12 -- that are kept of a host
 local NAMES = 4      -- domains that are told apart of a resolver
+local WEEK = 7 * 86400
 local PLACES = 24    -- addresses, and domains behind them, that are kept of one
 
 function resolver_table.new(states)
     local hosts, remembered = states.hosts, states.remembered
     local object = {}
+
+    -- The resolver that gives way when there are many: the one asked longest ago, if that was a week ago or hardly ever.
+    local function place_of_least(own, time)
+        local place, oldest
+        for i = 1, own.count do
+            local one = own.list[own.order[i]]
+            if (one.queries < 10 or time - one.last > WEEK) and (not oldest or one.last < oldest) then place, oldest = i, one.last end
+        end
+        return place
+    end
 
     --- Counts a question; gives what is known of the resolver and the host. nil if the host has too many resolvers for this one to be kept.
     function object.asked(client, server, time)
@@ -22,15 +33,17 @@ function resolver_table.new(states)
         end
         local one = own.list[server]
         if not one then
-            if own.count >= RESOLVERS then
+            local place = own.count < RESOLVERS and own.count + 1 or place_of_least(own, time)
+            if not place then
                 own.more = own.more + 1
                 return nil
             end
-            one = { first = time, last = time, queries = 0, answers = 0, before = own.queries, domains = 0, names = {}, sent = 0 }
-            own.count = own.count + 1
-            own.list[server], own.order[own.count] = one, server
+            if place <= own.count then own.list[own.order[place]] = nil else own.count = place end
+            one = { first = time, last = time, queries = 0, answers = 0, before = own.queries, domains = 0, names = {} }
+            own.list[server], own.order[place] = one, server
         end
         own.queries, one.queries, one.last = own.queries + 1, one.queries + 1, time
+        if own.queries % 64 == 0 then hosts:set(client, own) end -- it is in use: keep it
         return one, own
     end
 

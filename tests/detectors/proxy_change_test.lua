@@ -83,6 +83,27 @@ t.case("networksetup set it", function(c)
     c:expect { severity = "high", attack = "T1090,T1557,T1562", why = t.contains "12 s after networksetup < sh < Painter < launchd set it", evidence = { tool = "networksetup < sh < Painter < launchd" } }
 end)
 
+t.case("a proxy on the Mac itself, seen on lo0", function(c)
+    c:event("process", { action = "exec", path = "/usr/sbin/networksetup", program = "networksetup", client_ip = MAC, host = "mac",
+        arguments = { "networksetup", "-setsecurewebproxy", "Wi-Fi", "127.0.0.1", "8080" } })
+    c:wait(30)
+    connect(c, c:host "127.0.0.1", "127.0.0.1", 8080, 5)
+    c:expect { title = "Odd proxy in use", severity = "medium", where = "127.0.0.1:8080", why = t.contains "it is on the Mac itself; 30 s after networksetup set it" }
+end)
+
+t.case("and without anybody who set it", function(c)
+    connect(c, c:host "127.0.0.1", "127.0.0.1", 8080, 5)
+    c:expect_none()
+end)
+
+t.case("more proxies than are kept", function(c)
+    local mac = c:host(MAC)
+    direct(c, mac, 30, 300)
+    for i = 1, 12 do connect(c, mac, "185.220.70." .. i, 8080, 2) end
+    connect(c, mac, "185.220.70.99", 8080, 3)
+    c:expect { where = "185.220.70.99:8080" }
+end)
+
 t.case("what was refused is none in use", function(c)
     local mac = c:host(MAC)
     direct(c, mac, 30, 300)

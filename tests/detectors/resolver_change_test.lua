@@ -85,6 +85,15 @@ t.case("allowed, by address, by network", function(c)
     c:fact { host = MAC, topic = "resolvers", text = t.contains "allowed" }
 end)
 
+t.case("a walk over resolvers does not hide one", function(c)
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, ROUTER, 30)
+    for i = 1, 40 do ask(c, mac, "185.220.71." .. i, 1) end
+    ask(c, mac, STRANGER, 12)
+    c:expect { title = "Resolver that nobody gave", where = STRANGER }
+end)
+
 t.case("roaming: another network brings another resolver", function(c)
     local mac = c:host(MAC)
     lease(c, MAC)
