@@ -68,7 +68,7 @@ end
 local usual_ports = set_of(tunables.ports)
 local target_ports = set_of(tunables.target_ports)
 
-local proxies = proxy_table.new(lunette.state("proxies", { max = 20000, ttl = 90 * DAY }))
+local proxies = proxy_table.new(lunette.state("proxies", { max = 12000, ttl = 90 * DAY }))
 local changed = lunette.state("changed", { max = 20000, ttl = DAY, keep = "reload" })
 local targets = lunette.state("targets", { max = 20000, ttl = tunables.cooldown })        -- "client target" → true
 local issuers = lunette.state("issuers", { max = 10000, ttl = DAY })                     -- "client issuer" → { count, names, certificates, before }

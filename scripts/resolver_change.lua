@@ -77,8 +77,9 @@ do
 end
 
 local resolvers = resolver_table.new {
-    hosts = lunette.state("resolvers", { max = 20000, ttl = 30 * DAY }),
+    hosts = lunette.state("resolvers", { max = 12000, ttl = 30 * DAY }),
     remembered = lunette.state("answers", { max = 20000, ttl = 3600, keep = false }),
+    placed = lunette.state("placed", { max = 2000, ttl = 7 * DAY }),
 }
 local changed = lunette.state("changed", { max = 20000, ttl = DAY, keep = "reload" }) -- hosts whose card is to be told anew
 local upgrades = lunette.state("upgrades", { max = 20000, ttl = DAY })                -- "host" → true: it asked for designated resolvers
@@ -121,7 +122,7 @@ local function send_use(e, one, own)
         usual = usual, usual_queries = before and before.queries, usual_first = before and before.first, usual_last = before and before.last,
         allowed = is_allowed(e), configured = configuration.resolver_given(client, server), judged = hosts.may_be_mac(client), mac = hosts.is_mac(client),
         owner = owner and owners[owner], global = address.is_global(server), tunnel = in_tunnel(e), process = process, encrypted = set_for_all(client),
-        program = e.program and programs.known_as(e.program, e.path), class = class, ancestry = e.ancestry, odd = resolvers.oddness(one),
+        program = e.program and programs.known_as(e.program, e.path), class = class, ancestry = e.ancestry, odd = resolvers.oddness(client, server, one),
     })
 end
 

@@ -124,7 +124,8 @@ function judge.new(tunables)
                 add(1, ("%s asks it, past mDNSResponder"):format(one.program or one.process))
             end
             if one.odd then
-                add(2, ("%d of %d domains are at %s by its answers"):format(one.odd.at_one, one.odd.domains, one.odd.common))
+                add(one.odd.weight, one.odd.common and ("%d of %d domains are at %s by its answers"):format(one.odd.at_one, one.odd.domains, one.odd.common)
+                    or ("%d of %d names have addresses there that are unlike those of another resolver"):format(one.odd.apart, one.odd.compared))
                 attack = attack .. ",T1565.002"
             end
             local others = serving:get(one.resolver) or 0

@@ -10,8 +10,10 @@ local NAMES = 4      -- domains that are told apart of a resolver
 local WEEK = 7 * 86400
 local PLACES = 24    -- addresses, and domains behind them, that are kept of one
 
+-- states: hosts (the tables above), remembered ("client name" → the latest answer of a host that asks more than one resolver), placed ("client resolver" → where it
+-- places domains).
 function resolver_table.new(states)
-    local hosts, remembered = states.hosts, states.remembered
+    local hosts, remembered, placed = states.hosts, states.remembered, states.placed
     local object = {}
 
     -- The resolver that gives way when there are many: the one asked longest ago, if that was a week ago or hardly ever.
@@ -93,8 +95,12 @@ function resolver_table.new(states)
     --- a resolver places at one address.
     function object.compare(client, server, one, name, domain, list, time)
         if not domain then return end
-        local places = one.places or { count = 0, most = 0, domains = 0, seen = {}, at = {} }
-        one.places = places
+        local pair = client .. " " .. server
+        local places = placed:get(pair)
+        if not places then
+            places = { most = 0, domains = 0, seen = {}, at = {} }
+            placed:set(pair, places)
+        end
         local first = list[1]
         if not places.seen[domain] and places.domains < PLACES then
             places.seen[domain], places.domains = true, places.domains + 1
@@ -117,13 +123,17 @@ function resolver_table.new(states)
         end
     end
 
-    --- What is odd about a resolver's answers: nil, or { share, common, domains, compared, apart, example }. Many domains at one address are what a
-    --- resolver makes that leads people elsewhere; or most of the names compared have other addresses there than with the other resolver,
-    --- and few addresses for them.
-    function object.oddness(one)
-        local places = one.places
-        if not places or places.most < 4 or places.most < places.domains * 0.5 then return nil end
-        return { common = places.common, at_one = places.most, domains = places.domains, compared = one.compared or 0, apart = one.apart or 0, example = one.example }
+    --- What is odd about a resolver's answers: nil, or { weight, common, at_one, domains, compared, apart, example }. Many domains at one address (weight 2)
+    --- are what a resolver makes that leads people elsewhere, unless another one says the same. That most names have other addresses there than with
+    --- another resolver (weight 1) is less: content networks do that too, if mostly within a block.
+    function object.oddness(client, server, one)
+        local places = placed:get(client .. " " .. server)
+        if not places then return nil end
+        local compared, apart = one.compared or 0, one.apart or 0
+        local at_one = places.most >= 4 and places.most >= places.domains * 0.5 and (compared < 3 or apart >= compared * 0.5)
+        if not at_one and (apart < 5 or apart < compared * 0.8) then return nil end
+        return { weight = at_one and 2 or 1, common = at_one and places.common or nil, at_one = places.most, domains = places.domains, compared = compared, apart = apart,
+            example = one.example }
     end
 
     return object

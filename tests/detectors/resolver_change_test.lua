@@ -207,6 +207,35 @@ t.case("the old one still answers, and says otherwise", function(c)
         differs = { here = "185.220.70.80", other = ROUTER } } }
 end)
 
+local function both(c, mac, first, second)
+    c:times(15, 10, function(i)
+        local name = NAMES[i % #NAMES + 1]
+        mac:dns { name = name, a = first(i % #NAMES), server = ROUTER, rtt = 0.01 }
+        mac:dns { name = name, a = second(i % #NAMES), server = STRANGER, rtt = 0.01 }
+    end)
+end
+
+t.case("both say that many names are at one address", function(c)
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    both(c, mac, function() return "104.16.7.9" end, function() return "104.16.7.9" end)
+    c:expect { severity = "low", where = STRANGER, evidence = { points = 3 } }
+end)
+
+t.case("a content network's addresses by resolver", function(c)
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    both(c, mac, function(i) return "23.10.7." .. i end, function(i) return "23.10.99." .. i end)
+    c:expect { severity = "low", where = STRANGER, evidence = { points = 3 } }
+end)
+
+t.case("other addresses for all names", function(c)
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    both(c, mac, function(i) return ("23.%d.7.9"):format(i + 1) end, function(i) return ("45.%d.7.9"):format(i + 1) end)
+    c:expect { severity = "medium", where = STRANGER, why = t.contains "unlike those of another resolver", evidence = { points = 4 } }
+end)
+
 t.case("the router that does so is a captive portal", function(c)
     local mac = c:host(MAC)
     lease(c, MAC)
