@@ -11,6 +11,7 @@
 --                 networksetup or scutil ran just before; not mDNSResponder asks; it places many domains at one address; the settings say otherwise.
 --   some names    the same, but for one or two domains only, beside the usual one: a file in /etc/resolver, a company's VPN, or data in DNS.
 --   DHCP          a second server in the network that names other resolvers (a rogue one wins if it is quicker), or one that changed its mind.
+--   in clear      names are asked in clear though the settings (`--audit`) name an encrypted resolver for all.
 --   encrypted     DoH, DoT or DoQ to one that is not allowed nor in the settings, by program where known: browsers bring their own, which is news
 --                 and no more; other programs have the system's. A TLS connection without a name to a public resolver's address is DoH by address.
 --
@@ -48,6 +49,7 @@ local tunables = lunette.tunables {
     tunnel = 3600,       -- seconds after a VPN was seen in which a new resolver is its
     neighbour_bits = 24, -- without a lease: addresses of the same block are neighbours
     low = 2, medium = 4, high = 6, -- points from which on an alert has that severity
+    many = 4,            -- encrypted resolvers of one host that are told one by one
     rows = 40,           -- of the report
     cooldown = 86400,
 }
@@ -64,13 +66,26 @@ do
     public, owners = lunette.set.prefixes(list), names
 end
 
+-- Names of Apple's: that they alone go to another resolver is told by apple_allowlist.
+local apples
+do
+    local names = {}
+    for _, row in ipairs(lunette.tsv("apple_domains.tsv")) do
+        if row.owner == "apple" then names[#names + 1] = row.match == "exact" and "=" .. row.name or row.name end
+    end
+    apples = lunette.set.domains(names)
+end
+
 local resolvers = resolver_table.new {
-    hosts = lunette.state("resolvers", { max = 20000, ttl = 30 * DAY }),
+    hosts = lunette.state("resolvers", { max = 12000, ttl = 30 * DAY }),
     remembered = lunette.state("answers", { max = 20000, ttl = 3600, keep = false }),
+    placed = lunette.state("placed", { max = 2000, ttl = 7 * DAY }),
 }
 local changed = lunette.state("changed", { max = 20000, ttl = DAY, keep = "reload" }) -- hosts whose card is to be told anew
 local upgrades = lunette.state("upgrades", { max = 20000, ttl = DAY })                -- "host" → true: it asked for designated resolvers
 local hidden = lunette.state("hidden", { max = 20000, ttl = DAY })                   -- "host resolver" of encrypted DNS → flows
+
+local news = false -- was anything asked since the cards were told?
 
 local function in_tunnel(e)
     local iface = e.iface
@@ -83,6 +98,17 @@ end
 
 -- ---------------------------------------------------------------- plain DNS
 
+-- The encrypted resolver that the Mac's settings name for all its questions, if they name one.
+local function set_for_all(client)
+    local own = configuration.of(client)
+    local list = own and own.encrypted_dns
+    if not list then return nil end
+    for i = 1, #list do
+        local one = list[i]
+        if not one.domains or #one.domains == 0 then return one.server end
+    end
+end
+
 -- What the part that knows the leases needs to judge a resolver.
 local function send_use(e, one, own)
     local client, server = e.client_ip, e.server_ip
@@ -92,11 +118,11 @@ local function send_use(e, one, own)
     local class = e.program and programs.class(e.program, e.path)
     lunette.send("use", {
         host = client, resolver = server, port = e.server_port, queries = one.queries, answers = one.answers, first = one.first, last = one.last,
-        share = one.queries / math.max(own.queries - one.before, 1), domains = one.domains, example = e.rrname and lunette.registrable(e.rrname) or e.rrname,
+        share = one.queries / math.max(own.queries - one.before, 1), domains = one.domains, apples = not one.others, example = e.rrname and lunette.registrable(e.rrname) or e.rrname,
         usual = usual, usual_queries = before and before.queries, usual_first = before and before.first, usual_last = before and before.last,
         allowed = is_allowed(e), configured = configuration.resolver_given(client, server), judged = hosts.may_be_mac(client), mac = hosts.is_mac(client),
-        owner = owner and owners[owner], global = address.is_global(server), tunnel = in_tunnel(e), process = process,
-        program = e.program and programs.known_as(e.program, e.path), class = class, ancestry = e.ancestry, odd = resolvers.oddness(one),
+        owner = owner and owners[owner], global = address.is_global(server), tunnel = in_tunnel(e), process = process, encrypted = set_for_all(client),
+        program = e.program and programs.known_as(e.program, e.path), class = class, ancestry = e.ancestry, odd = resolvers.oddness(client, server, one),
     })
 end
 
@@ -104,6 +130,7 @@ lunette.on("dns", { type = "query", client_local = true }, function(e)
     if e.flags % 512 < 256 then return end -- RD (RFC 1035 4.1.1): who does not ask for recursion is a resolver himself
     local one, own = resolvers.asked(e.client_ip, e.server_ip, e.time)
     if not one then return end
+    news = true
     local queries = one.queries
     if queries > tunables.queries and queries ~= tunables.queries * 10 then return end
     if one.domains < 4 then
@@ -112,6 +139,7 @@ lunette.on("dns", { type = "query", client_local = true }, function(e)
             upgrades:set(e.client_ip, true)
         else
             resolvers.note_domain(one, name and lunette.registrable(name))
+            if not one.others and not apples:has(e, "rrname") then one.others = true end
         end
     end
     if queries == 1 or queries == tunables.queries or queries == tunables.queries * 10 then
@@ -168,9 +196,10 @@ local function encrypted(e, kind, name, provider, how)
     if known.proxy then -- it acts for somebody who is not known here
         program, known = nil, {}
     end
+    -- A name-less connection is odd on any system; which resolver phones and lamps bring along is their makers' business.
     lunette.send("encrypted", {
         host = client, resolver = label, server = server, port = e.server_port, kind = kind, words = KINDS[kind], provider = provider, literal = name == nil, how = how,
-        allowed = is_allowed(e, name) or allow.word(kind) or allow.word(word_of(provider)), judged = hosts.may_be_mac(client),
+        allowed = is_allowed(e, name) or allow.word(kind) or allow.word(word_of(provider)), judged = (kind == "doh" and name == nil) or hosts.may_be_mac(client),
         configured = configuration.encrypted_dns_given(client, name or server), upgrade = upgrades:get(client) ~= nil, program = program and known.known_as,
         class = known.class, points = program and (CLASSES[known.class or ""] or 2), ancestry = e.ancestry, tunnel = in_tunnel(e), time = e.time, mac = hosts.is_mac(client),
     })
@@ -193,6 +222,8 @@ end)
 
 -- Each host whose resolvers did something since the last time: one message.
 local function send_cards()
+    if not news then return end
+    news = false
     for host, own in resolvers.each() do
         if changed:get(host) ~= own.queries then
             changed:set(host, own.queries)

@@ -1,5 +1,7 @@
 -- Commands that change a Mac's resolvers or proxies: what a command line of networksetup or scutil sets, for detectors that look for what changes
 -- on the wire behind it. That the command was run at all is lolbin's to tell.
+local address = require "lunette.address"
+
 local network_tools = {}
 
 network_tools.PATHS = { "/usr/sbin/networksetup", "/usr/sbin/scutil" }
@@ -28,15 +30,20 @@ function network_tools.change(arguments)
     return kind, values
 end
 
---- Keeps changes by host for those who gather. `state`: lunette.state. A log without an address is the capturing Mac's, and counts for any host.
+--- Keeps changes by host for those who gather. `state`: lunette.state. A log without an address is the capturing Mac's, and counts for any host; what
+--- is seen on a loopback interface is of a Mac whose address is not told.
 function network_tools.memory(state, seconds)
     local object = {}
 
-    function object.add(host, kind, values, by, time) state:set(host, { kind = kind, values = values, by = by, time = time }) end
+    function object.add(host, kind, values, by, time)
+        local one = { kind = kind, values = values, by = by, time = time }
+        state:set(host, one)
+        state:set("latest", one)
+    end
 
     -- The change of this kind that came at most so long before `time`: { values, by, ago, exact }; exact: it names the value.
     function object.before(host, kind, time, value)
-        local one = state:get(host) or state:get("::")
+        local one = state:get(host) or state:get("::") or (address.is_loopback(host) and state:get("latest") or nil)
         if not one or (one.kind ~= kind and one.kind ~= "any") then return nil end
         local ago = time - one.time
         if ago < -2 or ago > seconds then return nil end

@@ -9,6 +9,13 @@ local figures = require "figures"
 
 local judge = {}
 
+-- Of who gave it, for a card's line.
+local function given_text(given)
+    if given == "allowed" or given == "against the settings" then return given end
+    if given == "not known" then return "not known who gave it" end
+    return "given by " .. given
+end
+
 local LOUDNESS = { info = 1, low = 2, medium = 3, high = 4 }
 local ASKED_BY_HAND = { dig = true, nslookup = true, host = true, drill = true, delv = true, kdig = true, q = true }
 
@@ -117,7 +124,8 @@ function judge.new(tunables)
                 add(1, ("%s asks it, past mDNSResponder"):format(one.program or one.process))
             end
             if one.odd then
-                add(2, ("%d of %d domains are at %s by its answers"):format(one.odd.at_one, one.odd.domains, one.odd.common))
+                add(one.odd.weight, one.odd.common and ("%d of %d domains are at %s by its answers"):format(one.odd.at_one, one.odd.domains, one.odd.common)
+                    or ("%d of %d names have addresses there that are unlike those of another resolver"):format(one.odd.apart, one.odd.compared))
                 attack = attack .. ",T1565.002"
             end
             local others = serving:get(one.resolver) or 0
@@ -129,6 +137,7 @@ function judge.new(tunables)
         local function tell_use(one, known, lease)
             local points, words, attack, switched, tool = signs_of(one, known, lease)
             local some = not switched and one.domains <= tunables.some_domains
+            if some and one.apples then return end
             local by_hand = ASKED_BY_HAND[one.process or ""] or ASKED_BY_HAND[one.program or ""]
             local severity = severity_of(points)
             if has_tunnel(one) then
@@ -157,10 +166,22 @@ function judge.new(tunables)
             }
         end
 
+        -- The settings name an encrypted resolver for everything, and names are asked in clear all the same.
+        local function tell_clear(one)
+            lunette.alert {
+                title = "DNS in clear though the settings encrypt it", severity = "low", score = 3, confidence = 0.4, who = one.host, where = one.resolver, attack = "T1562,T1557",
+                why = ("the Mac's settings name %s for all its questions, but %s got %s in clear in %s"):format(one.encrypted, one.resolver,
+                    figures.count(one.queries, "question"), figures.duration(one.last - one.first)),
+                evidence = { questions = one.queries, resolver = one.resolver, set = one.encrypted, domains = one.domains, program = one.program }, next = NEXT.given,
+                key = "clear " .. one.host, cooldown = tunables.cooldown,
+            }
+        end
+
         function receivers.use(one)
             note_serving(one)
             if one.queries < tunables.queries or not one.judged then return end
             local _, known = given_by(book, one.host, one.resolver, one)
+            if one.encrypted and one.domains > tunables.some_domains and not has_tunnel(one) then tell_clear(one) end
             if known then return end
             if serving:get(one.host) then return end -- it is a resolver itself, and asks for others
             local lease = book.lease(one.host)
@@ -210,11 +231,24 @@ function judge.new(tunables)
 
         -- ------------------------------------------------------------ encrypted DNS
 
+        -- A program that spreads its questions over a list of resolvers, as dnscrypt-proxy does: said once.
+        local function tell_many(one, list)
+            if list.count > tunables.many + 1 then return end
+            lunette.alert {
+                title = "Many encrypted resolvers", severity = "low", score = 3, confidence = 0.5, who = one.host, where = one.resolver, attack = "T1071.004,T1572",
+                why = ("%s calls more than %d resolvers over HTTPS, TLS or QUIC, the last one %s"):format(one.host, tunables.many, one.resolver),
+                evidence = { resolvers = list.count, last = one.resolver, kind = one.kind, program = one.program }, next = NEXT.encrypted,
+                key = "many " .. one.host, cooldown = tunables.cooldown,
+            }
+        end
+
         function receivers.encrypted(one)
-            local list = secret:get(one.host) or {}
+            local list = secret:get(one.host) or { count = 0 }
+            list.count = list.count + 1
             if #list < 8 then list[#list + 1] = { resolver = one.resolver, kind = one.kind, time = one.time, program = one.program, given = one.configured } end
             secret:set(one.host, list)
-            if one.allowed or one.configured or not one.judged then return end
+            if one.allowed or one.configured or not one.judged or address.is_loopback(one.server) then return end
+            if list.count > tunables.many then return tell_many(one, list) end
             local plain = book.gave(one.host, one.server)
             if plain and plain ~= "others" or one.upgrade and plain then return end -- the given resolver itself, in a better coat
 
@@ -260,8 +294,8 @@ function judge.new(tunables)
                 rows[i] = { card.host, one.resolver .. (one.owner and " (" .. one.owner .. ")" or ""), os.date("!%Y-%m-%d %H:%M", one.first), tostring(one.queries),
                     figures.percent(one.queries, card.queries) .. " %", tostring(one.answers), given }
                 if i <= 4 then
-                    lines[i] = ("%s%s: %s, %d %%, given by %s"):format(one.resolver, one.owner and " (" .. one.owner .. ")" or "",
-                        figures.count(one.queries, "question"), figures.percent(one.queries, card.queries), given)
+                    lines[i] = ("%s%s: %s, %d %%, %s"):format(one.resolver, one.owner and " (" .. one.owner .. ")" or "",
+                        figures.count(one.queries, "question"), figures.percent(one.queries, card.queries), given_text(given))
                 end
             end
             if #card.rows > 4 then lines[#lines + 1] = ("%d more"):format(#card.rows - 4) end

@@ -1,17 +1,30 @@
 -- Which resolvers a host asks, as seen by the worker that has its packets: counts, when each began, how many names, and whose answers are odd.
 --
 -- One table a host, in a lunette.state: { queries, count, more, list = { address → one }, order = { addresses } }, and for each resolver { first, last, queries,
--- answers, before (the host's questions up to its first one), domains, names, sent }. A host address has one family, so an IPv6 resolver never
+-- answers, before (the host's questions up to its first one), domains, names }. A host address has one family, so an IPv6 resolver never
 -- counts against an IPv4 one.
 local resolver_table = {}
 
 local RESOLVERS = 12 -- that are kept of a host
 local NAMES = 4      -- domains that are told apart of a resolver
+local WEEK = 7 * 86400
 local PLACES = 24    -- addresses, and domains behind them, that are kept of one
 
+-- states: hosts (the tables above), remembered ("client name" → the latest answer of a host that asks more than one resolver), placed ("client resolver" → where it
+-- places domains).
 function resolver_table.new(states)
-    local hosts, remembered = states.hosts, states.remembered
+    local hosts, remembered, placed = states.hosts, states.remembered, states.placed
     local object = {}
+
+    -- The resolver that gives way when there are many: the one asked longest ago, if that was a week ago or hardly ever.
+    local function place_of_least(own, time)
+        local place, oldest
+        for i = 1, own.count do
+            local one = own.list[own.order[i]]
+            if (one.queries < 10 or time - one.last > WEEK) and (not oldest or one.last < oldest) then place, oldest = i, one.last end
+        end
+        return place
+    end
 
     --- Counts a question; gives what is known of the resolver and the host. nil if the host has too many resolvers for this one to be kept.
     function object.asked(client, server, time)
@@ -22,15 +35,17 @@ function resolver_table.new(states)
         end
         local one = own.list[server]
         if not one then
-            if own.count >= RESOLVERS then
+            local place = own.count < RESOLVERS and own.count + 1 or place_of_least(own, time)
+            if not place then
                 own.more = own.more + 1
                 return nil
             end
-            one = { first = time, last = time, queries = 0, answers = 0, before = own.queries, domains = 0, names = {}, sent = 0 }
-            own.count = own.count + 1
-            own.list[server], own.order[own.count] = one, server
+            if place <= own.count then own.list[own.order[place]] = nil else own.count = place end
+            one = { first = time, last = time, queries = 0, answers = 0, before = own.queries, domains = 0, names = {} }
+            own.list[server], own.order[place] = one, server
         end
         own.queries, one.queries, one.last = own.queries + 1, one.queries + 1, time
+        if own.queries % 64 == 0 then hosts:set(client, own) end -- it is in use: keep it
         return one, own
     end
 
@@ -80,8 +95,12 @@ function resolver_table.new(states)
     --- a resolver places at one address.
     function object.compare(client, server, one, name, domain, list, time)
         if not domain then return end
-        local places = one.places or { count = 0, most = 0, domains = 0, seen = {}, at = {} }
-        one.places = places
+        local pair = client .. " " .. server
+        local places = placed:get(pair)
+        if not places then
+            places = { most = 0, domains = 0, seen = {}, at = {} }
+            placed:set(pair, places)
+        end
         local first = list[1]
         if not places.seen[domain] and places.domains < PLACES then
             places.seen[domain], places.domains = true, places.domains + 1
@@ -104,13 +123,17 @@ function resolver_table.new(states)
         end
     end
 
-    --- What is odd about a resolver's answers: nil, or { share, common, domains, compared, apart, example }. Many domains at one address are what a
-    --- resolver makes that leads people elsewhere; or most of the names compared have other addresses there than with the other resolver,
-    --- and few addresses for them.
-    function object.oddness(one)
-        local places = one.places
-        if not places or places.most < 4 or places.most < places.domains * 0.5 then return nil end
-        return { common = places.common, at_one = places.most, domains = places.domains, compared = one.compared or 0, apart = one.apart or 0, example = one.example }
+    --- What is odd about a resolver's answers: nil, or { weight, common, at_one, domains, compared, apart, example }. Many domains at one address (weight 2)
+    --- are what a resolver makes that leads people elsewhere, unless another one says the same. That most names have other addresses there than with
+    --- another resolver (weight 1) is less: content networks do that too, if mostly within a block.
+    function object.oddness(client, server, one)
+        local places = placed:get(client .. " " .. server)
+        if not places then return nil end
+        local compared, apart = one.compared or 0, one.apart or 0
+        local at_one = places.most >= 4 and places.most >= places.domains * 0.5 and (compared < 3 or apart >= compared * 0.5)
+        if not at_one and (apart < 5 or apart < compared * 0.8) then return nil end
+        return { weight = at_one and 2 or 1, common = at_one and places.common or nil, at_one = places.most, domains = places.domains, compared = compared, apart = apart,
+            example = one.example }
     end
 
     return object

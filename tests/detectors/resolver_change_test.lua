@@ -82,7 +82,16 @@ t.case("allowed, by address, by network", function(c)
     ask(c, mac, STRANGER, 15)
     ask(c, mac, "9.9.9.9", 15)
     c:expect_none()
-    c:fact { host = MAC, topic = "resolvers", text = t.contains "given by allowed" }
+    c:fact { host = MAC, topic = "resolvers", text = t.contains "allowed" }
+end)
+
+t.case("a walk over resolvers does not hide one", function(c)
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, ROUTER, 30)
+    for i = 1, 40 do ask(c, mac, "185.220.71." .. i, 1) end
+    ask(c, mac, STRANGER, 12)
+    c:expect { title = "Resolver that nobody gave", where = STRANGER }
 end)
 
 t.case("roaming: another network brings another resolver", function(c)
@@ -132,6 +141,15 @@ t.case("for one domain only, beside the usual one", function(c)
     c:meanwhile(function() ask(c, mac, ROUTER, 40, { every = 30 }) end)
     ask(c, mac, STRANGER, 12, { every = 60, names = { "a.updates.test", "b.updates.test" } })
     c:expect { title = "Some names are asked of another resolver", severity = "low", attack = t.contains "T1071.004", evidence = { domains = 1 } }
+end)
+
+t.case("Apple's names alone are apple_allowlist's", function(c)
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, ROUTER, 40, { every = 120 })
+    c:meanwhile(function() ask(c, mac, ROUTER, 40, { every = 30 }) end)
+    ask(c, mac, STRANGER, 12, { every = 60, names = { "swscan.apple.com", "mesu.apple.com" } })
+    c:expect_none()
 end)
 
 t.case("a resolver asks resolvers", function(c)
@@ -187,6 +205,35 @@ t.case("the old one still answers, and says otherwise", function(c)
     end)
     c:expect { severity = "medium", where = STRANGER, evidence = { share = t.near(0.5, 0.1), common_address = "185.220.70.80",
         differs = { here = "185.220.70.80", other = ROUTER } } }
+end)
+
+local function both(c, mac, first, second)
+    c:times(15, 10, function(i)
+        local name = NAMES[i % #NAMES + 1]
+        mac:dns { name = name, a = first(i % #NAMES), server = ROUTER, rtt = 0.01 }
+        mac:dns { name = name, a = second(i % #NAMES), server = STRANGER, rtt = 0.01 }
+    end)
+end
+
+t.case("both say that many names are at one address", function(c)
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    both(c, mac, function() return "104.16.7.9" end, function() return "104.16.7.9" end)
+    c:expect { severity = "low", where = STRANGER, evidence = { points = 3 } }
+end)
+
+t.case("a content network's addresses by resolver", function(c)
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    both(c, mac, function(i) return "23.10.7." .. i end, function(i) return "23.10.99." .. i end)
+    c:expect { severity = "low", where = STRANGER, evidence = { points = 3 } }
+end)
+
+t.case("other addresses for all names", function(c)
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    both(c, mac, function(i) return ("23.%d.7.9"):format(i + 1) end, function(i) return ("45.%d.7.9"):format(i + 1) end)
+    c:expect { severity = "medium", where = STRANGER, why = t.contains "unlike those of another resolver", evidence = { points = 4 } }
 end)
 
 t.case("the router that does so is a captive portal", function(c)
@@ -299,4 +346,56 @@ end)
 t.case("a browser's visit to a page there has a name", function(c)
     c:host(MAC):tls { to = "1.1.1.1", sni = "one.one.one.one.example", version = "1.3" }
     c:expect_none()
+end)
+
+-- ---------------------------------------------------------------- what the Mac's own settings say (--audit)
+
+local function settings(fields)
+    local audit = { version = 1, name = "mac", proxies = {}, resolvers = {}, services = {}, interfaces = {}, vpns = {}, scoped = {}, encrypted_dns = {} }
+    for key, value in pairs(fields) do audit[key] = value end
+    return audit
+end
+
+t.case("the settings name another resolver, even than DHCP's", function(c)
+    c:configuration(MAC, settings { resolvers = { "9.9.9.9" } })
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, "9.9.9.9", 15)
+    ask(c, mac, STRANGER, 15)
+    c:expect { title = "Resolver against the Mac's settings", severity = "medium", where = STRANGER, why = t.contains "the Mac's settings name other resolvers" }
+    c:fact { host = MAC, topic = "resolvers", text = { STRANGER .. ": 15 questions, 50 %, against the settings",
+        "9.9.9.9 (Quad9): 15 questions, 50 %, given by settings" } }
+end)
+
+t.case("a resolver of their own choice, and one for a domain", function(c)
+    c:configuration(MAC, settings { resolvers = { STRANGER }, scoped = { { domain = "corp.example", resolvers = { "10.0.0.53" } } } })
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, ROUTER, 2)
+    ask(c, mac, STRANGER, 30)
+    ask(c, mac, "10.0.0.53", 15, { names = { "a.corp.example", "b.corp.example" } })
+    c:expect_none()
+end)
+
+t.case("no resolvers in the settings: DHCP is asked", function(c)
+    c:configuration(MAC, settings {})
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, ROUTER, 30)
+    c:expect_none()
+end)
+
+t.case("an encrypted resolver is set, and names are asked in clear", function(c)
+    c:configuration(MAC, settings { encrypted_dns = { { protocol = "HTTPS", server = "https://dns.example/q", addresses = {}, domains = {} } } })
+    local mac = c:host(MAC)
+    lease(c, MAC)
+    ask(c, mac, ROUTER, 15)
+    doh(c, { resolver = "dns.example" })
+    c:expect { title = "DNS in clear though the settings encrypt it", severity = "low", where = ROUTER, evidence = { set = "https://dns.example/q" } }
+end)
+
+t.case("an encrypted resolver that they do not name", function(c)
+    c:configuration(MAC, settings { encrypted_dns = { { protocol = "TLS", server = "dns.example", addresses = {}, domains = { "corp.example" } } } })
+    doh(c, { kind = "dot", server = STRANGER, port = 853, resolver = "dns.sample.net" })
+    c:expect { title = "Encrypted DNS past the given resolver", severity = "low", why = t.contains "the Mac's settings do not name it" }
 end)
