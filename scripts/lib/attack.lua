@@ -23,11 +23,17 @@ function attack.ids(text)
     return list
 end
 
---- The tactic that an alert stands for: the foremost of its first technique (or of what that is a part of); nil if it names none.
-function attack.tactic(techniques, text)
-    local id = attack.ids(text)[1]
-    local row = id and (techniques[id] or techniques[id:sub(1, 5)])
-    return row and row.tactics[1]
+local UPLOADS = { T1041 = true, T1048 = true, T1567 = true }
+
+--- The tactics that an alert stands for: the foremost of its first technique (or of what that is a part of), and exfiltration where an upload is among the
+--- others. What else they could be used for is not what was seen.
+function attack.tactics(techniques, ids)
+    local row = ids[1] and (techniques[ids[1]] or techniques[ids[1]:sub(1, 5)])
+    local list = { row and row.tactics[1] }
+    for i = 2, #ids do
+        if UPLOADS[ids[i]:sub(1, 5)] and list[1] ~= "Exfiltration" and #list < 2 then list[#list + 1] = "Exfiltration" end
+    end
+    return list
 end
 
 return attack

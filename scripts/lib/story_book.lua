@@ -108,13 +108,17 @@ function book.new(lunette, address, techniques, options)
         return { time = a.time, since = span and span > 0 and span < 3 * DAY and a.time - span or a.time, count = 1, kind = a.detector .. "|" .. a.title,
             detector = a.detector, title = a.title:sub(1, 120), rank = weigh.RANK[a.severity] or weigh.LOW, confidence = a.confidence or 0.7,
             where = a.where:sub(1, 200), server = server, address = outside, program = program, path = path, ancestry = ancestry, lineage = lineage, tool = tool,
-            tactic = attack.tactic(techniques, a.attack), ids = ids, why = a.why:sub(1, 300), next = a.next:sub(1, 300), host = ip,
+            files = weigh.files(evidence.arguments),
+            tactics = attack.tactics(techniques, ids), ids = ids, why = a.why:sub(1, 300), next = a.next:sub(1, 300), host = ip,
             phase = machine(ip).phase ~= "" and machine(ip).phase or machine(machine(ip).of).phase }
     end
 
     -- Has the finding to do with what is in the case, whenever that was?
     local function belongs(case, lead)
         for _, other in ipairs(case.leads) do
+            for _, file in ipairs(other.files) do
+                if file == lead.path then return true end
+            end
             if lead.server and lead.server == other.server then return true end
             if lead.address and lead.address == other.address then return true end
             for _, mine in ipairs(lead.lineage) do
@@ -176,12 +180,11 @@ function book.new(lunette, address, techniques, options)
             case = nil
         end
         if not case then
-            case = { host = key, leads = {}, first = lead.since, last = a.time, more = 0, numbers = 0, addresses = {} }
+            case = { host = key, leads = {}, first = a.time, last = a.time, more = 0, numbers = 0, addresses = {} }
         end
         cases:set(key, case) -- which also says that it is in use
         case.addresses[ip] = true
         case.last = math.max(case.last, a.time)
-        case.first = math.min(case.first, lead.since)
         case.dirty = true
         if counted(case, lead) then return end
         if not has_room(case, lead) then

@@ -48,7 +48,7 @@ local function line(lead)
     local who = by(lead)
     if who then text = text .. ", by " .. who end
     if lead.phase ~= "" and lead.phase ~= "steady" then text = text .. ", while the Mac was in its phase " .. lead.phase end
-    text = ("%s [%s, %s%s]"):format(text, lead.detector, weigh.SEVERITY[lead.rank], lead.tactic and ", " .. lead.tactic or "")
+    text = ("%s [%s, %s%s]"):format(text, lead.detector, weigh.SEVERITY[lead.rank], lead.tactics[1] and ", " .. table.concat(lead.tactics, ", ") or "")
     if lead.count > 1 then
         text = text .. (" %d times"):format(lead.count)
         if lead.time - lead.since >= 1 then text = text .. " until " .. clock(lead.time) end
@@ -97,7 +97,6 @@ end
 function tell.story(case, judged)
     local list, more = beats(case, judged)
     local words = {}
-    local first = list[1]
     for i, lead in ipairs(list) do
         local what = lead.title
         if lead.where ~= "" then what = what .. " (" .. lead.where .. ")" end
@@ -106,7 +105,8 @@ function tell.story(case, judged)
         if i == 1 then
             words[1] = ("It began at %s with: %s"):format(moment(lead.since), what)
         else
-            words[#words + 1] = ("%s later: %s"):format(figures.duration(lead.since - first.since), what)
+            local after = lead.since - list[i - 1].since
+            words[#words + 1] = after < 2 and "at the same time: " .. what or ("%s later: %s"):format(figures.duration(after), what)
         end
     end
     if more > 0 then words[#words + 1] = figures.count(more, "further finding") end

@@ -2,8 +2,8 @@
 --
 --   weight   by severity (high 4, medium 2.5, low 1, info 0.25), times 0.6 to 1 by confidence. Of one kind (detector and title) the second
 --            counts half, the third a quarter …: forty alerts of one sort are hardly more than one.
---   ties     a finding that shares something with one of another kind: a program that is no common tool, or a parent of both (1); a
---            registrable domain or an outside address (1); the same common tool (0.5); ten minutes (0.5). Half as much between findings of one
+--   ties     a finding that shares something with one of another kind: a program that is no common tool, or a parent of both (1); one's command
+--            line names the file that the other's program is (1); a registrable domain or an outside address (1); the same common tool (0.5); ten minutes (0.5). Half as much between findings of one
 --            detector, which looks at the same thing twice. Each finding counts its best tie.
 --   tactics  0.75 for each beyond the first.
 --
@@ -17,6 +17,7 @@ local BASE = { 4, 2.5, 1, 0.25 }
 local HIGH, MEDIUM, LOW, INFO = 1, 2, 3, 4
 local NEAR = 600
 local TACTIC, TIES_MOST = 0.75, 5
+local NOTHING = {}
 
 weigh.HIGH, weigh.MEDIUM, weigh.LOW, weigh.INFO = HIGH, MEDIUM, LOW, INFO
 weigh.SEVERITY = { "high", "medium", "low", "info" }
@@ -65,12 +66,30 @@ local function shared(a, b)
     end
 end
 
+--- Places that anybody may write to, as a command line names them: what a tool put there may be what runs later.
+function weigh.files(text)
+    local list = {}
+    for path in (type(text) == "string" and text or ""):gmatch("/[^%s'\";&|<>]+") do
+        if #list < 4 and programs.is_user_writable(path) then list[#list + 1] = path end
+    end
+    return list
+end
+
+local function wrote(a, b)
+    for i = 1, b.path and #a.files or 0 do
+        if a.files[i] == b.path then return (a.program or "a command") .. " wrote " .. b.path end
+    end
+end
+
 -- What ties two findings of different kinds: points, is it of substance, words; nil if nothing does.
 local function tie(a, b)
     local points, words
     local by = shared(a.lineage, b.lineage)
+    local written = not by and (wrote(a, b) or wrote(b, a))
     if by then
         points, words = 1, "both by " .. by
+    elseif written then
+        points, words = 1, written
     elseif a.server and a.server == b.server then
         points, words = 1, "both about " .. a.server
     elseif a.address and a.address == b.address then
@@ -173,9 +192,9 @@ function weigh.judge(leads, least)
         else
             findings = findings + lead.count
             worst = math.min(worst, lead.rank)
-            if lead.tactic and share[i] == 1 and not walked[lead.tactic] then
-                walked[lead.tactic] = true
-                tactics[#tactics + 1] = lead.tactic
+            for _, tactic in ipairs(share[i] == 1 and lead.tactics or NOTHING) do
+                if not walked[tactic] then tactics[#tactics + 1] = tactic end
+                walked[tactic] = true
             end
             local own = ties[i]
             if own and own.solid then solid = solid + 1 end
@@ -210,7 +229,7 @@ function weigh.judge(leads, least)
     local of_tactics = math.max(#tactics - 1, 0) * TACTIC
     if of_tactics > 0 then parts[#parts + 1] = { points = of_tactics, text = ("%d tactics %.1f"):format(#tactics, of_tactics) } end
     sum = sum + of_ties + of_tactics
-    if core == 0 or (telling < 2 and #tactics < 2) or sum < least then return nil end
+    if core == 0 or telling < 2 or sum < least then return nil end
     -- Leads alone make a story only if they are many and hang together.
     if worst >= LOW and (telling < 3 or #tactics < 2 or solid == 0) then return nil end
     local rank = math.min(worst, sum >= 8 and HIGH or sum >= 4.5 and MEDIUM or LOW)
