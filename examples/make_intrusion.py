@@ -5,7 +5,7 @@
 The Mac starts each morning at about half past eight (address, captive probe, push, clock, iCloud), its owner reads pages and mail, and it sleeps in the evening.
 On the third day, at 16:40, a document in Word runs a shell; curl fetches a program and a LaunchAgent's list, in clear. Nothing runs yet. On the fourth day launchd starts
 the program with the login: it calls home within the minute and then every three minutes, give or take a fifth; at 11:05 it sends 1.2 MB to Dropbox's
-API; at 11:40 it opens a WireGuard tunnel to an address and keeps it for a quarter of an hour. The capture names processes as Apple's tcpdump does, the log is what
+API; at 11:40 it opens a WireGuard tunnel to an address and keeps it for twelve minutes. The capture names processes as Apple's tcpdump does, the log is what
 `eslogger exec fork exit` prints; the program lies in a hidden folder of /Users/Shared and has no signature.
 
 All from one seed: the same bytes each time. Long streams are cut to their headers, true lengths kept.
@@ -191,7 +191,7 @@ def tunnel(mac, at):
     line.who = IMPLANT
     datagram(mac, at, True, TUNNEL, port, 51820, b"\1\0\0\0" + ours + dice.randbytes(124) + bytes(16))
     datagram(mac, at + host.rtt, False, TUNNEL, port, 51820, b"\2\0\0\0" + theirs + ours + dice.randbytes(64) + bytes(16), ttl=host.ttl)
-    for i in range(120):
+    for i in range(100):
         sent = at + host.rtt + 0.01 + i * 7.3
         datagram(mac, sent, True, TUNNEL, port, 51820, b"\4\0\0\0" + theirs + struct.pack("<Q", i) + dice.randbytes(48))
         datagram(mac, sent + host.rtt, False, TUNNEL, port, 51820, b"\4\0\0\0" + ours + struct.pack("<Q", i) + dice.randbytes(128), ttl=host.ttl)

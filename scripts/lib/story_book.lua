@@ -96,7 +96,7 @@ function book.new(lunette, address, techniques, options)
 
     local function lead_of(a, ip)
         local evidence = a.evidence or {}
-        local span = tonumber(evidence.span_s)
+        local span = tonumber(evidence.span_s) or (type(evidence.since) == "number" and a.time - evidence.since)
         local server, outside = server_of(lunette, a.where)
         if not outside and not server and a.server_ip then outside = a.server_ip end
         if outside and not address.is_global(outside) then outside = nil end
