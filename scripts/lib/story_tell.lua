@@ -98,10 +98,10 @@ function tell.story(case, judged)
     local list, more = beats(case, judged)
     local words = {}
     for i, lead in ipairs(list) do
-        local what = lead.title
-        if lead.where ~= "" then what = what .. " (" .. lead.where .. ")" end
+        local what, before = lead.title, list[i - 1]
+        if lead.where ~= "" and not (before and before.where == lead.where) then what = what .. " (" .. lead.where .. ")" end
         local who = by(lead)
-        if who then what = what .. " by " .. who end
+        if who then what = what .. (before and by(before) == who and " by the same" or " by " .. who) end
         if i == 1 then
             words[1] = ("It began at %s with: %s"):format(moment(lead.since), what)
         else

@@ -1,10 +1,12 @@
 """story on captures: a staged intrusion is one story, told right; healthy Macs have none; neither workers nor batches show. And every ATT&CK
 technique that a detector names is in the table."""
+import gzip
 import json
 import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -47,6 +49,14 @@ def test_the_intrusion_is_one_story(intrusion):
     assert {"lolbin", "after_login", "beacon", "cloud_c2"} <= set(evidence["detectors"])
     assert {"/usr/bin/curl", IMPLANT} <= set(evidence["programs"])
     assert "Microsoft Word" in last["lunette"]["why"] and IMPLANT in last["lunette"]["why"]
+
+
+def test_the_sample_made_anew_is_the_same(tmp_path):
+    done = subprocess.run([sys.executable, EXAMPLES / "make_intrusion.py", tmp_path], capture_output=True, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 0, done.stderr
+    with gzip.open(tmp_path / "intrusion.pcapng.gz") as again, gzip.open(EXAMPLES / "intrusion.pcapng.gz") as shipped:
+        assert again.read() == shipped.read()
+    assert (tmp_path / "intrusion.eslogger.jsonl").read_bytes() == (EXAMPLES / "intrusion.eslogger.jsonl").read_bytes()
 
 
 def test_the_timeline_is_in_the_order_of_what_was_done(intrusion):
