@@ -10,7 +10,7 @@
 --
 -- A story takes two kinds of findings at least, one of them of medium severity or more, or three weak ones that hang together; and `points`. Unrelated
 -- leads on the same host (a VPN in use, a mail server that is polled) are left out and counted. The incident is told once the findings of a minute are in,
--- and again, with the same id, when its severity or the number of its tactics grows. Its severity is never below that of its worst finding. The explanation of the
+-- and again, with the same id, when its severity grows, and within an hour when a tactic or another kind of high severity came. Its severity is never below that of its worst finding. The explanation of the
 -- score names each part. At the end of a capture there is a table with the timelines; the host's card says the story in a line.
 --
 -- Time in a timeline is when a finding began where its evidence says so (a beacon is told of half an hour after its first check-in), else when it was told.
@@ -32,7 +32,7 @@ lunette.detector { title = "Incident: several findings tell one story", category
 local tunables = lunette.tunables {
     window = 21600,   -- seconds without a finding after which a host's story is over, unless the next one is tied to it
     points = 4,       -- that a story must weigh
-    cooldown = 600,   -- seconds between two tellings of one incident, unless it became worse
+    cooldown = 3600,  -- seconds between two tellings of one incident, unless it became worse
     hosts = 10000,    -- with findings, of which is known at a time
     leads = 50000,    -- findings of all of them together, some 1 KiB each
     shown = 20,       -- incidents in the table
@@ -115,7 +115,7 @@ lunette.gather(function()
         if not judged then return end
         local told = case.told
         local is_worse = not told or judged.rank < told.rank
-        local has_grown = told and #judged.tactics > told.tactics
+        local has_grown = told and (#judged.tactics > told.tactics or judged.highs > told.highs)
         if told then show(case, judged) end
         if not is_worse and not has_grown then return judged end
         if not is_worse and not at_last and now - told.at < tunables.cooldown then
@@ -125,7 +125,7 @@ lunette.gather(function()
         case.id = case.id or id_of(case, judged)
         say(case, judged)
         if not told then show(case, judged) end
-        case.told = { rank = math.min(judged.rank, told and told.rank or judged.rank), tactics = #judged.tactics, at = now, times = told and told.times + 1 or 1 }
+        case.told = { rank = math.min(judged.rank, told and told.rank or judged.rank), tactics = #judged.tactics, highs = judged.highs, at = now, times = told and told.times + 1 or 1 }
         return judged
     end
 

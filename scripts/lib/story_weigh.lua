@@ -207,8 +207,9 @@ function weigh.judge(leads, least)
             end
         end
     end
-    local telling = 0
+    local telling, highs = 0, 0
     for _, kind in ipairs(kinds) do
+        if kind.rank == HIGH then highs = highs + 1 end
         if kind.rank <= LOW then telling = telling + 1 end
         sum = sum + kind.points
         parts[#parts + 1] = { points = kind.points, text = ("%s: %s %.1f (%s, %s%s)"):format(kind.detector, kind.title, kind.points,
@@ -234,7 +235,7 @@ function weigh.judge(leads, least)
     if worst >= LOW and (telling < 3 or #tactics < 2 or solid == 0) then return nil end
     local rank = math.min(worst, sum >= 8 and HIGH or sum >= 4.5 and MEDIUM or LOW)
     return { share = share, ties = ties, kinds = kinds, tactics = tactics, points = sum, parts = parts, rank = rank, left_out = left_out,
-        findings = findings, tied = tied }
+        findings = findings, tied = tied, highs = highs }
 end
 
 return weigh
