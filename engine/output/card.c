@@ -43,8 +43,8 @@ static const char *put_text(char **at, const char *text, size_t length) {
 
 /* The shipped detectors' topics, in the order in which an analyst asks; others follow by name. */
 static uint32_t topic_rank(const char *topic) {
-    static const char *const first[] = {"identity",  "phase", "apple",    "third parties",
-                                        "elsewhere", "tools", "gui apps", "visibility"};
+    static const char *const first[] = {"story",     "identity", "phase",    "apple",     "third parties",
+                                        "elsewhere", "tools",    "gui apps", "visibility"};
     uint32_t rank = 0;
     while (rank < sizeof first / sizeof first[0] && strcmp(topic, first[rank]) != 0) rank++;
     return rank;

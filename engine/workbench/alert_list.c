@@ -38,6 +38,19 @@ int alert_list_add(struct alert_list *list, const struct alert *alert) {
     return 0;
 }
 
+size_t alert_list_settle(struct alert_list *list) {
+    size_t at = list->count - 1;
+    const struct alert last = list->alerts[at];
+    for (; at > 0; at--) {
+        const struct alert *before = &list->alerts[at - 1];
+        if (before->time < last.time) break;
+        if (before->time == last.time && strcmp(before->detector, last.detector) <= 0) break;
+        list->alerts[at] = *before;
+    }
+    list->alerts[at] = last;
+    return at;
+}
+
 size_t alert_list_count(const struct alert_list *list) {
     return list->count;
 }

@@ -17,6 +17,8 @@ void alert_list_free(struct alert_list *list);
 
 /* Copies the alert. -1 without memory. */
 int alert_list_add(struct alert_list *list, const struct alert *alert);
+/* Moves the one that was added last to its place by time and detector; returns where that is. */
+size_t alert_list_settle(struct alert_list *list);
 
 size_t alert_list_count(const struct alert_list *list);
 /* In the order in which they were added; valid until the list is freed. */

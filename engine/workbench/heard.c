@@ -7,6 +7,7 @@
 #include <lauxlib.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct heard_report {
     nanoseconds time;
@@ -34,7 +35,10 @@ void heard_alert(struct heard *heard, const struct alert *alert) {
         heard->failed = true;
         return;
     }
-    grown[count] = json_loads(alert->evidence, JSON_ALLOW_NUL, NULL);
+    /* Workers' alerts and those of what gathers come in two streams: where they meet depends on batches. */
+    size_t at = alert_list_settle(heard->alerts);
+    memmove(grown + at + 1, grown + at, (count - at) * sizeof(json_t *));
+    grown[at] = json_loads(alert->evidence, JSON_ALLOW_NUL, NULL);
 }
 
 static char *copy(struct heard *heard, const char *text) {

@@ -69,7 +69,7 @@ function book.gather(lunette, tunables)
             score = math.min(points + 1, 10), confidence = hosts >= tunables.fleet and 0.5 or 0.3,
             attack = news.kind == "new" and "T1547.015,T1543.001" or "T1543.001,T1547.015,T1037", who = news.host, where = name,
             why = what .. (#words > 0 and ": " .. table.concat(words, "; ") or ""),
-            evidence = { starts = news.when, start_known_by = news.how, quiet_before = figures.round(news.quiet, 0), delay = figures.round(news.delay, 1),
+            evidence = { since = math.floor(news.begin + news.delay), starts = news.when, start_known_by = news.how, quiet_before = figures.round(news.quiet, 0), delay = figures.round(news.delay, 1),
                 delays = series.spark(news.delays), delay_median = figures.round(book.middle(news.delays), 1),
                 delay_spread = figures.round(#news.delays > 1 and series.mad(news.delays) or 0, 1), in_starts = news.in_starts, of_starts = news.since,
                 at_other_times = news.outside, starts_seen = news.starts, other_hosts = others, fleet = hosts, program = news.program, path = news.path, signs = signs },

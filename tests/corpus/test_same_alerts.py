@@ -20,7 +20,8 @@ REAL = """ja4/ssh2.pcapng ja4/ssh2-malformed.pcap ja4/http1-with-cookies.pcapng 
 
 
 DOCUMENT = EXAMPLES / "document.pcapng.gz"
-WITH_LOG = {DOCUMENT: ("--host-log", "192.168.7.23=" + str(EXAMPLES / "document.eslogger.jsonl"))}
+WITH_LOG = {DOCUMENT: ("--host-log", "192.168.7.23=" + str(EXAMPLES / "document.eslogger.jsonl")),
+            EXAMPLES / "intrusion.pcapng.gz": ("--host-log", "192.168.7.31=" + str(EXAMPLES / "intrusion.eslogger.jsonl"))}
 OWN_EVENTS = ["mac_identity.host", "lifecycle.phase"]
 
 
