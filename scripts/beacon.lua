@@ -172,15 +172,15 @@ local function tell(key, id, pair, client, name, stack, least)
     })
 end
 
--- Looks when there is twice as much to see, or every hour.
+-- Looks when there is twice as much to see, or every hour if there is an eighth more.
 local function due(pair)
-    local now = lunette.now()
-    if pair.n >= pair.due then
+    local now, n = lunette.now(), pair.n
+    if n >= pair.due then
         pair.due = pair.due * 2
-    elseif now - pair.looked < HOUR then
+    elseif n < pair.more or now - pair.looked < HOUR then
         return false
     end
-    pair.looked = now
+    pair.looked, pair.more = now, n + n / 8
     return pair.tl - pair.t0 >= tunables.span
 end
 

@@ -6,7 +6,7 @@
 local pairs_of = {}
 
 local STUB = { n = "u8", starts = "u8", last = "f64", t = "f64[3]", awake = "f64[3]", out = "u32[3]", back = "u32[3]" }
-local MORE = { looked = "f64", due = "u32", flows = "u32", bursts = "u32", port = "u16" }
+local MORE = { looked = "f64", due = "u32", more = "u32", flows = "u32", bursts = "u32", port = "u16" }
 
 --- Opens the two kinds of records under `name` and `name stubs`; `max` of each.
 function pairs_of.open(lunette, beat, name, max, ttl)

@@ -1,12 +1,13 @@
 """beacon: what it finds in made-up networks of Macs. Of real captures see corpus/test_false_alarms.py."""
 
+import json
 import random
 import re
 import subprocess
 
 import pytest
 
-from pcap_builder import GO_CIPHERS, Capture, application_data, client_hello, server_hello
+from pcap_builder import GO_CIPHERS, Capture, application_data, client_hello, http_request, server_hello
 from run_lunette import BINARY, ROOT, replay
 
 MAC, RESOLVER, C2, NAME = "192.168.1.20", "192.168.1.1", "203.0.113.7", "cdn-metrics.example"
@@ -233,3 +234,63 @@ def test_long_flow_to_a_rare_name(tmp_path, hours, found):
     alerts, _ = replay("beacon", capture.write(tmp_path / "x.pcap"))
     assert [(a["title"], a["severity"], a["where"]) for a in alerts] == (
         [("Long flow to a rare new server", "low", NAME)] if found else [])
+
+
+# ---------------------------------------------------------------------------------- check-ins that the engine must see
+def told(path, **how):
+    alerts, _ = replay("beacon", path, **how)
+    return [a for a in beacons(alerts) if a["severity"] == "medium"]
+
+
+def test_messages_in_a_web_socket(tmp_path):
+    """RFC 6455: a request for upgrade, then frames both ways. The client's pings are masked."""
+    r, capture = random.Random(21), Capture()
+    session = capture.tcp(10, MAC, C2, 80)
+    session.send(http_request(NAME, "/socket", headers=[("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"),
+                                                        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]))
+    session.reply(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                  b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+    for t in timer(r, 30, 3 * HOUR, 50, 0.3):
+        session.at(t).send(b"\x82\x90" + bytes(4) + bytes(16)).reply(b"\x82\x10" + bytes(16))
+    session.close()
+    (alert,) = told(capture.write(tmp_path / "x.pcap"))
+    assert alert["where"] == NAME and alert["evidence"]["flows"] == 1 and alert["evidence"]["bursts_in_flows"] > 100
+
+
+def test_requests_in_one_quic_connection(tmp_path):
+    """The Initial that RFC 9001 prints (example.com), then protected packets both ways."""
+    text = (ROOT / "tests" / "unit" / "quic_vectors.h").read_text()
+    found = {name: bytes.fromhex("".join(re.findall(r"[0-9a-f]{2,}", body)))
+             for name, body in re.findall(r"char (\w+)\[\] =\s*((?:\"[0-9a-f]+\"\s*)+);", text)}
+    r, capture = random.Random(22), Capture()
+    capture.udp(5, MAC, 51001, C2, 443, found["rfc9001_client"])
+    capture.udp(5.02, C2, 443, MAC, 51001, found["rfc9001_server"])
+    for t in timer(r, 30, 3 * HOUR, 40, 0.3):
+        capture.udp(t, MAC, 51001, C2, 443, b"\x41" + bytes.fromhex("f067a5502a4262b5") + bytes(60))
+        capture.udp(t + 0.03, C2, 443, MAC, 51001, b"\x41" + bytes(80))
+    (alert,) = told(capture.write(tmp_path / "x.pcap"))
+    assert alert["where"] == "example.com" and alert["evidence"]["flows"] == 1 and alert["evidence"]["bursts_in_flows"] > 100
+
+
+# ------------------------------------------------------------------------------------------------------------ restarts
+MEDIUM = 2  # in EVE
+
+
+def test_a_beacon_over_a_restart(tmp_path):
+    """Two halves that say too little each: with the state of the first, the second tells of both."""
+    r = random.Random(23)
+    times = timer(r, 100, 4 * HOUR, 420, 0.2)
+    state, found = tmp_path / "state", []
+    state.mkdir()
+    for half, part in enumerate((times[:13], times[13:26])):
+        capture = Capture()
+        beacon(capture, part)
+        path = capture.write(tmp_path / ("%d.pcap" % half))
+        assert told(path) == []
+        done = subprocess.run([str(word) for word in [
+            BINARY, "replay", "--pace", "100000x", "--control", "none", "--stats-every", 0, "--state", state, "-q", "-o", "-", "--record", "alert",
+            "-s", ROOT / "scripts" / "beacon.lua", path]], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+    (medium,) = [a["lunette"] for a in found if a["alert"]["severity"] == MEDIUM]
+    assert medium["where"] == NAME and medium["evidence"]["check_ins"] > 13 and medium["evidence"]["span_s"] > 2 * HOUR

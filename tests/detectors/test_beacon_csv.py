@@ -1,27 +1,29 @@
-"""lunette.beat on labelled connection logs, judged: does it find the timers, and what does it say about healthy ones?
+"""The detector on labelled connection logs, judged: does it find the timers, and what does it say about healthy ones?
 
 The logs are synthetic and shared (LUNETTE_BEACON, else ../shared/beacon beside the repository): a small ready set, and a generator
-for fresh ones that needs numpy. What is asserted are the bars set for 300 clients, where a smaller set can bear them: with 52 malicious
-pairs one scenario is 4 %, with few clients a handful of benign twins is more than 1 % of all."""
+for fresh ones that needs numpy. They are played as records to scripts/beacon.lua itself: see beacon_events.py. What is asserted are the
+bars set for 300 clients, where a smaller set can bear them: with 52 malicious pairs one scenario is 4 %, with few clients a handful
+of benign twins is more than 1 % of all."""
 
 import importlib.util
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import beacon_events
+from run_lunette import BINARY, ROOT
+
 SHARED = pathlib.Path(os.environ.get("LUNETTE_BEACON", ROOT.parent / "shared" / "beacon"))
 HUMAN_AND_TWINS = re.compile(r"Task (\w[^(]*?)(?: \(\w+\))?: AUC (\S+)\s+recall@1% (\S+)\s+recall@0.1% (\S+)")
 
 pytestmark = [
     pytest.mark.skipif(not (SHARED / "judge.py").exists(), reason="the shared logs are not at hand"),
-    pytest.mark.skipif(not shutil.which("luajit"), reason="the luajit program is not installed"),
-    pytest.mark.skipif(os.environ.get("LUNETTE_SANITIZE") == "1", reason="nothing of the build is in it: the other build judges"),
+    pytest.mark.skipif(not BINARY.exists(), reason="lunette is not built"),
+    pytest.mark.skipif(os.environ.get("LUNETTE_SANITIZE") == "1", reason="half a million events: the other build judges"),
 ]
 
 
@@ -36,17 +38,15 @@ class Verdict:
         self.scenarios = {name: float(one) for name, one, _ in re.findall(r"^\s+(\w+)\s+(\S+) / (\S+)$", part, re.M)}
 
 
-def judge(stem, suffix, folder, *options):
-    """Scores a set, and what the driver said about itself."""
+def judge(stem, suffix, folder, **how):
     flows, presence, labels = ("%s%s%s" % (stem, part, suffix) for part in (".csv", ".presence.csv", ".labels.csv"))
+    best, _ = beacon_events.run(flows, presence, labels, binary=BINARY, **how)
     scores = folder / "scores.csv"
     with open(scores, "w", encoding="ascii") as out:
-        run = subprocess.run(["luajit", "tests/detectors/beacon_csv.lua", flows, presence, labels, *options], stdout=out,
-                             stderr=subprocess.PIPE, text=True, cwd=ROOT, check=True, timeout=250)
+        out.write("src,fqdn,auto,score\n")
+        out.writelines("%s,%s,%.9g,%.9g\n" % (*pair, *verdict) for pair, verdict in best.items())
     said = subprocess.run([sys.executable, str(SHARED / "judge.py"), labels, str(scores)], capture_output=True, text=True,
                           check=True, timeout=100)
-    size = int(re.search(r"pairs of (\d+) bytes", run.stderr).group(1))
-    assert size <= 1024
     return Verdict(said.stdout)
 
 
@@ -63,7 +63,7 @@ def slow_ones(verdict):
 
 
 def test_small_set(small, tmp_path):
-    v = judge(small, ".gz", tmp_path, "--by-name")
+    v = judge(small, ".gz", tmp_path, by_name=True)
     assert v.a[0] >= 0.96 and v.a[1] >= 0.94
     assert v.b[0] >= 0.92 and v.b_no_twins[0] >= 0.94
     assert len(slow_ones(v)) == 6 and min(slow_ones(v).values()) >= 0.95
@@ -78,7 +78,7 @@ def test_small_set_with_tls_stacks(small, tmp_path):
 
 
 def test_small_set_flow_starts_only(small, tmp_path):
-    v = judge(small, ".gz", tmp_path, "--flows-only")
+    v = judge(small, ".gz", tmp_path, flows_only=True)
     assert v.a[0] >= 0.86 and v.b[0] >= 0.85
 
 
@@ -93,6 +93,6 @@ def test_fresh_set(tmp_path):
     assert v.a[0] >= 0.96 and v.a[1] >= 0.94
     assert min(slow_ones(v).values()) >= 0.95
     assert v.b[0] >= 0.85 and v.b_no_twins[0] >= 0.92
-    v = judge(stem, "", tmp_path, "--flows-only")
+    v = judge(stem, "", tmp_path, flows_only=True)
     assert v.a[0] >= 0.92 and v.a[1] >= 0.88
     assert v.b[0] >= 0.85
