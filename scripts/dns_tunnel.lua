@@ -22,6 +22,7 @@
 -- ATT&CK: T1071.004 DNS as C2, T1572 protocol tunneling, T1048.003 exfiltration over unencrypted protocol; T1059.004 commands, T1571 port.
 
 local lunette = require "lunette"
+local allowed = require "allowed"
 local figures = require "figures"
 local pairs_of = require "tunnel_pairs"
 local query_names = require "query_names"
@@ -36,7 +37,7 @@ local tunables = lunette.tunables {
     answers = 30,               -- large answers with different names …
     answer_bytes = 20000,       -- … and their bytes, from which on they are told
     foreign_bytes = 200,        -- bytes each way on port 53 that are no DNS
-    allowed = { "" },           -- domains that may (a list)
+    allowed = "",               -- domains that may, divided by commas or blanks
     keep = 30,                  -- days
     cooldown = 7 * 86400,       -- the same again at the same severity
     max_pairs = 100000,         -- some 300 bytes each
@@ -49,13 +50,11 @@ for i = 1, 3 do limits.names[i] = tonumber(tunables.names[i]) or error("dns_tunn
 local pairs_seen = lunette.records("pairs", { max = tunables.max_pairs, ttl = tunables.keep * DAY, fields = pairs_of.FIELDS })
 local known = query_names.new(lunette.state("names", { max = 20000, keep = false }))
 
+local allow = allowed.list(lunette, tunables.allowed)
 local quiet
 do
     local list = {}
     for _, row in ipairs(lunette.tsv("dns_unique_names.tsv")) do list[#list + 1] = row.domain end
-    for _, domain in ipairs(tunables.allowed) do
-        if domain ~= "" then list[#list + 1] = domain end
-    end
     quiet = lunette.set.domains(list)
 end
 
@@ -87,7 +86,7 @@ end
 local function say(pair, e, domain, title, severity, score, confidence, why, next, attack)
     local level = LEVELS[severity]
     local now = e.time
-    if level <= pair.told and now - pair.told_at < tunables.cooldown then return end
+    if level <= pair.told and now - pair.told_at < tunables.cooldown or allow.name(domain) or allow.address(e.server_ip) then return end
     pair.told, pair.told_at = level, now
     lunette.alert {
         title = title, severity = severity, score = score, confidence = confidence, attack = attack,
@@ -134,7 +133,7 @@ local function judge_marks(pair, e, about)
     local title, reason = tool_of(pair)
     if title then
         say(pair, e, domain == "dnscat" and e.server_ip or domain, title, "high", 9, 0.95,
-            ("%s; %d characters have gone out in %s"):format(reason, pair.characters, figures.count(pairs_of.names(pair), "name")), NEXT_TOOL)
+            ("%s; %s asked so far"):format(reason, figures.count(pairs_of.names(pair), "name")), NEXT_TOOL)
     elseif marks.packed then
         pair.packed = pair.packed + 1
         say(pair, e, domain, "Packed file in DNS names", "medium", 7, 0.8,
@@ -265,7 +264,7 @@ lunette.stream {
 }
 
 lunette.on("flow", { server_port = 53, client_local = true, server_local = false }, function(e)
-    if e.app_proto or e.midstream or e.client_payload < tunables.foreign_bytes or e.server_payload < tunables.foreign_bytes then return end
+    if e.app_proto or e.midstream or allow.address(e.server_ip) or e.client_payload < tunables.foreign_bytes or e.server_payload < tunables.foreign_bytes then return end
     lunette.alert {
         title = "Something else than DNS on port 53", severity = "medium", score = 6, confidence = 0.6, attack = "T1571, T1572",
         who = e.client_ip, where = e.server_ip,
