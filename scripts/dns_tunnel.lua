@@ -31,7 +31,7 @@ lunette.detector { title = "Data in DNS names", category = "Command and Control"
 
 local tunables = lunette.tunables {
     few = 20,                   -- different names that look like data, below which the general rule says nothing
-    names = { "100", "500", "800" }, -- … and those from which they count 2, 3, 4 points: RITA's low, medium and high (default_config.hjson)
+    names_low = 100, names_medium = 500, names_high = 800, -- and those from which they count 2, 3, 4 points: RITA's (default_config.hjson)
     low = 4, medium = 6, high = 8, -- points of the general rule
     session = 3,                -- names in a row that must fit dnscat2's or Cobalt Strike's form with one id
     answers = 30,               -- large answers with different names …
@@ -44,8 +44,7 @@ local tunables = lunette.tunables {
 }
 
 local DAY = 86400
-local limits = { few = tunables.few, names = {} }
-for i = 1, 3 do limits.names[i] = tonumber(tunables.names[i]) or error("dns_tunnel.names: three numbers are expected, such as 100,500,800") end
+local limits = { few = tunables.few, low = tunables.names_low, medium = tunables.names_medium, high = tunables.names_high }
 
 local pairs_seen = lunette.records("pairs", { max = tunables.max_pairs, ttl = tunables.keep * DAY, fields = pairs_of.FIELDS })
 local known = query_names.new(lunette.state("names", { max = 20000, keep = false }))
@@ -141,13 +140,18 @@ local function judge_marks(pair, e, about)
     end
 end
 
-local function judge(pair, e, about)
-    local points, reasons = pairs_of.judge(pair, limits)
-    if points < tunables.low then return end
-    local severity = points >= tunables.high and "high" or points >= tunables.medium and "medium" or "low"
-    if LEVELS[severity] <= pair.told and e.time - pair.told_at < tunables.cooldown then return end
+local function tell(pair, e, about, points, severity)
     say(pair, e, about.domain, "Data in DNS names", severity, math.min(points, 10), math.min(0.3 + points * 0.06, 0.9),
-        ("below %s: %s, in %s"):format(about.domain, table.concat(reasons, ", "), figures.duration(pair.last - pair.first)), NEXT_DATA)
+        ("below %s: %s, in %s"):format(about.domain, pairs_of.reasons(pair, limits), figures.duration(pair.last - pair.first)), NEXT_DATA)
+end
+
+local function judge(pair, e, about)
+    if pair.told == 3 and e.time - pair.told_at < tunables.cooldown then return end
+    local points = pairs_of.points(pair, limits)
+    if points < tunables.low then return end
+    local level = points >= tunables.high and 3 or points >= tunables.medium and 2 or 1
+    if level <= pair.told and e.time - pair.told_at < tunables.cooldown then return end
+    tell(pair, e, about, points, level == 3 and "high" or level == 2 and "medium" or "low")
 end
 
 -- ---------------------------------------------------------------- questions and answers

@@ -56,32 +56,42 @@ end
 
 function pairs_of.questions(pair) return pair.a + pair.aaaa + pair.txt + pair.https + pair.other end
 
---- Points for the general case, and the reasons in words.
---- limits: few, names (a list of four counts).
-function pairs_of.judge(pair, limits)
-    local points, reasons = 0, {}
-    local function add(count, words)
-        points = points + count
-        reasons[#reasons + 1] = words
-    end
-    local names, questions = pairs_of.names(pair), pairs_of.questions(pair)
-    local encoded = math.min(pair.encoded, names)
-    local mean = pair.encoded > 0 and pair.characters / pair.encoded or 0
-    local counts = encoded >= limits.names[3] and 4 or encoded >= limits.names[2] and 3 or encoded >= limits.names[1] and 2 or encoded >= limits.few and 1 or 0
-    if counts > 0 then add(counts, ("%d different names that look like data"):format(encoded)) end
-    local size = mean >= 100 and 3 or mean >= 60 and 2 or mean >= 30 and 1 or 0
-    if size > 0 then add(size, ("%d characters in each"):format(mean)) end
-    local volume = pair.characters >= 40000 and 2 or pair.characters >= 4000 and 1 or 0
-    if volume > 0 then add(volume, "much in all") end
-    if names / pairs_of.rounds(pair) >= 0.8 then add(1, "hardly one asked for twice") end
-    if pair.odd >= 3 and pair.odd >= questions * 0.1 then
-        add(3, ("%d questions of record types that nobody asks for"):format(pair.odd))
-    elseif (pair.txt + pair.other) >= questions * 0.5 then
-        add(1, "most of types other than addresses")
-    end
-    if pair.answers >= 10 and pair.short >= pair.answers * 0.9 then add(1, "answers that may not be kept") end
-    if pair.answers >= 10 and pair.down / pair.answers >= 200 then add(1, "large answers") end
-    return points, reasons
+-- ---------------------------------------------------------------- points: numbers alone, since this runs for each new name
+
+local function mean_length(pair) return pair.encoded > 0 and pair.characters / pair.encoded or 0 end
+local function count_points(encoded, limits)
+    return encoded >= limits.high and 4 or encoded >= limits.medium and 3 or encoded >= limits.low and 2 or encoded >= limits.few and 1 or 0
+end
+local function length_points(mean) return mean >= 100 and 3 or mean >= 60 and 2 or mean >= 30 and 1 or 0 end
+local function volume_points(characters) return characters >= 40000 and 2 or characters >= 4000 and 1 or 0 end
+local function once_point(pair) return pairs_of.names(pair) / pairs_of.rounds(pair) >= 0.8 and 1 or 0 end
+local function type_points(pair)
+    local questions = pairs_of.questions(pair)
+    if pair.odd >= 3 and pair.odd >= questions * 0.1 then return 3 end
+    return pair.txt + pair.other >= questions * 0.5 and 1 or 0
+end
+local function short_point(pair) return pair.answers >= 10 and pair.short >= pair.answers * 0.9 and 1 or 0 end
+local function large_point(pair) return pair.answers >= 10 and pair.down / pair.answers >= 200 and 1 or 0 end
+
+--- Points of the general case. limits: few, low, medium, high, counts of names that look like data.
+function pairs_of.points(pair, limits)
+    return count_points(pair.encoded, limits) + length_points(mean_length(pair)) + volume_points(pair.characters) + once_point(pair) + type_points(pair)
+        + short_point(pair) + large_point(pair)
+end
+
+--- What the points are for, in words.
+function pairs_of.reasons(pair, limits)
+    local words = {}
+    if count_points(pair.encoded, limits) > 0 then words[#words + 1] = ("%d different names that look like data"):format(pair.encoded) end
+    if length_points(mean_length(pair)) > 0 then words[#words + 1] = ("%.0f characters in each"):format(mean_length(pair)) end
+    if volume_points(pair.characters) > 0 then words[#words + 1] = ("%d in all"):format(pair.characters) end
+    if once_point(pair) > 0 then words[#words + 1] = "hardly one asked for twice" end
+    local kind = type_points(pair)
+    if kind == 3 then words[#words + 1] = ("%d questions of record types that nobody asks for"):format(pair.odd) end
+    if kind == 1 then words[#words + 1] = "most of types other than addresses" end
+    if short_point(pair) > 0 then words[#words + 1] = "answers that may not be kept" end
+    if large_point(pair) > 0 then words[#words + 1] = ("answers of %.0f bytes"):format(pair.down / pair.answers) end
+    return table.concat(words, ", ")
 end
 
 return pairs_of
