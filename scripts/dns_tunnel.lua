@@ -40,14 +40,15 @@ local tunables = lunette.tunables {
     allowed = "",               -- domains that may, divided by commas or blanks
     keep = 30,                  -- days
     cooldown = 7 * 86400,       -- the same again at the same severity
-    max_pairs = 100000,         -- some 300 bytes each
+    max_pairs = 100000,         -- some 190 bytes each
 }
 
 local DAY = 86400
 local limits = { few = tunables.few, low = tunables.names_low, medium = tunables.names_medium, high = tunables.names_high }
 
 local pairs_seen = lunette.records("pairs", { max = tunables.max_pairs, ttl = tunables.keep * DAY, fields = pairs_of.FIELDS })
-local known = query_names.new(lunette.state("names", { max = 20000, keep = false }))
+local large = lunette.records("large", { max = 10000, ttl = tunables.keep * DAY, fields = pairs_of.LARGE_FIELDS })
+local known = query_names.new(lunette.state("names", { max = 10000, keep = false }))
 
 local allow = allowed.list(lunette, tunables.allowed)
 local quiet
@@ -134,7 +135,6 @@ local function judge_marks(pair, e, about)
         say(pair, e, domain == "dnscat" and e.server_ip or domain, title, "high", 9, 0.95,
             ("%s; %s asked so far"):format(reason, figures.count(pairs_of.names(pair), "name")), NEXT_TOOL)
     elseif marks.packed then
-        pair.packed = pair.packed + 1
         say(pair, e, domain, "Packed file in DNS names", "medium", 7, 0.8,
             ("a name begins as a packed file does (%s), %d characters"):format(marks.packed, about.carried), NEXT_DATA, "T1048.003")
     end
@@ -218,18 +218,20 @@ end
 local function bring(e, name)
     local domain = lunette.registrable(name)
     if not domain then return end
-    local pair = pairs_seen:make(e.client_ip .. "\t" .. domain)
-    if pair.first == 0 then pair.first = e.time end
-    pair.last = math.max(pair.last, e.time)
-    local code = 0
-    for i = 1, #name do code = (code * 263 + name:byte(i)) % 4294967291 end
-    pair.big, pair.big_bytes = pair.big + 1, pair.big_bytes + e.length
-    if not pairs_of.is_new_answer(pair, code) then return end
-    if pair.big_different < tunables.answers or pair.big_bytes < tunables.answer_bytes then return end
-    say(pair, e, domain, "Data in DNS answers", "medium", 6, 0.6,
-        ("%d large answers brought %s by different names below %s in %s"):format(pair.big, figures.bytes(pair.big_bytes), domain,
-            figures.duration(pair.last - pair.first)),
-        "What do the answers hold, put together in the order of the names? A program that is fetched so passes every proxy.")
+    local key = e.client_ip .. "\t" .. domain
+    local own = large:make(key)
+    if own.first == 0 then own.first = e.time end
+    own.count, own.bytes = own.count + 1, own.bytes + e.length
+    if not pairs_of.is_new_answer(own, query_names.hash(name)) then return end
+    if own.different < tunables.answers or own.bytes < tunables.answer_bytes or allow.name(domain) or allow.address(e.server_ip) then return end
+    lunette.alert {
+        title = "Data in DNS answers", severity = "medium", score = 6, confidence = 0.6, who = e.client_ip, where = domain,
+        why = ("%d large answers, to different names below %s, brought %s in %s"):format(own.count, domain, figures.bytes(own.bytes),
+            figures.duration(e.time - own.first)) .. by_program(e),
+        evidence = { answers = own.count, names_at_least = own.different, bytes_in = own.bytes, span = e.time - own.first, example = name, resolver = e.server_ip },
+        next = "What do the answers hold, put together in the order of the names? A program that is fetched so passes every proxy.",
+        key = key .. " answers", cooldown = tunables.cooldown,
+    }
 end
 
 local function brought(e)

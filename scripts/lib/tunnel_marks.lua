@@ -27,17 +27,17 @@ local CAT_TYPES = { ["00"] = true, ["01"] = true, ["02"] = true, ["03"] = true, 
 local CAT_LEAST = 14 -- digits: FIN with an empty reason has six bytes, all others more
 
 local function iodine(name)
-    if name:find(VERSION) then return "handshake" end
-    local head = name:sub(1, 1)
-    if head == "z" and name:find("^zi") then
-        for i = 1, #IODINE_TESTS do
-            if name:find(IODINE_TESTS[i], 1, true) then return "handshake" end
-        end
+    local head = name:byte(1)
+    if head == 118 then return name:find(VERSION) and "handshake" or nil end -- v
+    if head == 112 then return name:find(PING) and "ping" or nil end -- p
+    if head ~= 122 or name:byte(2) ~= 105 then return nil end -- zi
+    for i = 1, #IODINE_TESTS do
+        if name:find(IODINE_TESTS[i], 1, true) then return "handshake" end
     end
-    return head == "p" and name:find(PING) and "ping" or nil
 end
 
 local function dns2tcp(name)
+    if not name:find("=", 1, true) then return nil end
     for i = 1, #DNS2TCP do
         if name:find(DNS2TCP[i], 1, true) then return DNS2TCP[i]:sub(2, -2) end
     end

@@ -1,45 +1,39 @@
 -- What is kept of one client and one registrable domain, and how many points it makes.
 --
--- Different names are counted in a bitmap of 1,024 bits, one for each hash (linear counting, Whang, Vander-Zanden and Taylor 1990): right within 3 % up
--- to a thousand names, and good to some five thousand. A record has a fixed size, some 270 bytes, so 100,000 pairs are 27 MB; it outlives
--- quiet days, so that few names an hour count as much as many a second.
+-- Different names are counted in a bitmap of 512 bits, one for each hash (linear counting, Whang, Vander-Zanden and Taylor 1990): right within 4 % up
+-- to eight hundred names, and good to some two thousand; beyond, `encoded` counts on too low. A record has a fixed size, some 190 bytes; it outlives quiet
+-- days, so that few names an hour count as much as many a second.
 
 local bit = bit
 local band, rshift, lshift, bor = bit.band, bit.rshift, bit.lshift, bit.bor
 
 local pairs_of = {}
 
-local BITS = 1024
+local BITS = 512
 
 pairs_of.FIELDS = {
-    first = "time", last = "time", a = "u32", aaaa = "u32", txt = "u32", https = "u32", other = "u32", odd = "u32",
-    different = "u16", encoded = "u32", characters = "f64", longest = "u16", answers = "u32", down = "f64", short = "u32", missing = "u32",
-    hours = "u32", hour = "u32", told = "u8", told_at = "time",
-    handshakes = "u16", pings = "u16", session = "u32", run = "u16", beacon = "u32", beacon_run = "u16", forwards = "u16", packed = "u16",
-    big = "u32", big_bytes = "f64", big_different = "u16", map = "u32[32]", big_map = "u32[8]",
+    first = "time", last = "time", a = "u32", aaaa = "u16", txt = "u32", https = "u16", other = "u32", odd = "u16",
+    different = "u16", encoded = "u32", characters = "f64", longest = "u16", answers = "u32", down = "f64", short = "u32", missing = "u16",
+    hours = "u16", hour = "u32", told = "u8", told_at = "time",
+    handshakes = "u16", pings = "u16", session = "u32", run = "u16", beacon = "u32", beacon_run = "u16", forwards = "u16", map = "u32[16]",
 }
 
--- Sets the bit of a hash; true if it was not set.
-local function mark(pair, field, words, code)
+-- Large answers, of the same client and domain.
+pairs_of.LARGE_FIELDS = { first = "time", count = "u32", bytes = "f64", different = "u16", map = "u32[8]" }
+
+-- Sets the bit of a hash in a map of so many words; true if it was not set.
+local function mark(record, words, code)
     local place = code % (words * 32)
     local word, flag = rshift(place, 5), lshift(1, band(place, 31))
-    local before = pair:at(field, word)
+    local before = record:at("map", word)
     if band(before, flag) ~= 0 then return false end
-    pair:put(field, word, bor(before, flag) % 4294967296)
+    record:put("map", word, bor(before, flag) % 4294967296)
+    record.different = record.different + 1
     return true
 end
 
-function pairs_of.is_new(pair, code)
-    if not mark(pair, "map", 32, code) then return false end
-    pair.different = pair.different + 1
-    return true
-end
-
-function pairs_of.is_new_answer(pair, code)
-    if not mark(pair, "big_map", 8, code) then return false end
-    pair.big_different = pair.big_different + 1
-    return true
-end
+function pairs_of.is_new(pair, code) return mark(pair, BITS / 32, code) end
+function pairs_of.is_new_answer(large, code) return mark(large, 8, code) end
 
 -- About how many, of whose hashes so many different bits were set.
 local function estimate(set, bits)
