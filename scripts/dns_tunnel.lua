@@ -7,7 +7,7 @@
 --   tools     iodine, dnscat2, dns2tcp and Cobalt Strike's beacon write marks into their names (lib/tunnel_marks.lua); iodine's raw mode has its own magic.
 --             High: nothing else looks so.
 --   files     a label that begins as a packed file does.
---   general   names that look like data (lib/query_names.lua) and add up: how many different ones (RITA's thresholds: 100, 500, 800), how long, whether they
+--   general   names that look like data (lib/query_names.lua) and add up: how many different ones, shorter made-up ones too (RITA's thresholds: 100, 500, 800), how long, whether they
 --             are ever asked for again, record types, short-lived or large answers (points in lib/tunnel_pairs.lua). What is counted is kept for
 --             `keep` days: five questions an hour show after a day, as do five hundred a minute.
 --   answers   many large TXT answers of one domain: data that comes in by short names, such as 1.p.example, 2.p.example. Shell commands in a TXT answer.
@@ -30,8 +30,8 @@ local query_names = require "query_names"
 lunette.detector { title = "Data in DNS names", category = "Command and Control", attack = "T1071.004, T1572, T1048.003" }
 
 local tunables = lunette.tunables {
-    few = 20,                   -- different names that look like data, below which the general rule says nothing
-    names_low = 100, names_medium = 500, names_high = 800, -- and those from which they count 2, 3, 4 points: RITA's (default_config.hjson)
+    few = 20,                   -- different made-up names, below which the general rule says nothing …
+    names_low = 100, names_medium = 500, names_high = 800, -- … and from which they make 2, 3, 4 points: RITA's (default_config.hjson)
     low = 4, medium = 6, high = 8, -- points of the general rule
     session = 3,                -- names in a row that must fit dnscat2's or Cobalt Strike's form with one id
     answers = 30,               -- large answers with different names …
@@ -185,7 +185,7 @@ lunette.on("dns", { type = "query", client_local = true }, function(e)
         if about.carried > pair.longest then pair.longest = about.carried end
     end
     if about.marks then judge_marks(pair, e, about) end
-    if pair.encoded >= tunables.few or pair.odd >= 10 then judge(pair, e, about) end
+    if pair.different >= tunables.few or pair.odd >= 10 then judge(pair, e, about) end
 end)
 
 -- What the answers to such names weigh. 16: the header and the question's type and class, and two bytes of its name's form.

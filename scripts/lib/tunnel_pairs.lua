@@ -52,9 +52,10 @@ function pairs_of.questions(pair) return pair.a + pair.aaaa + pair.txt + pair.ht
 
 -- ---------------------------------------------------------------- points: numbers alone, since this runs for each new name
 
-local function mean_length(pair) return pair.encoded > 0 and pair.characters / pair.encoded or 0 end
-local function count_points(encoded, limits)
-    return encoded >= limits.high and 4 or encoded >= limits.medium and 3 or encoded >= limits.low and 2 or encoded >= limits.few and 1 or 0
+-- Names that look like data are long; short ones (a tunnel's pings, an id) are counted, and say nothing of the length.
+local function mean_length(pair) return pair.encoded >= 10 and pair.characters / pair.encoded or 0 end
+local function count_points(names, limits)
+    return names >= limits.high and 4 or names >= limits.medium and 3 or names >= limits.low and 2 or names >= limits.few and 1 or 0
 end
 local function length_points(mean) return mean >= 100 and 3 or mean >= 60 and 2 or mean >= 30 and 1 or 0 end
 local function volume_points(characters) return characters >= 40000 and 2 or characters >= 4000 and 1 or 0 end
@@ -67,17 +68,18 @@ end
 local function short_point(pair) return pair.answers >= 10 and pair.short >= pair.answers * 0.9 and 1 or 0 end
 local function large_point(pair) return pair.answers >= 10 and pair.down / pair.answers >= 200 and 1 or 0 end
 
---- Points of the general case. limits: few, low, medium, high, counts of names that look like data.
+--- Points of the general case. limits: few, low, medium, high, counts of names.
 function pairs_of.points(pair, limits)
-    return count_points(pair.encoded, limits) + length_points(mean_length(pair)) + volume_points(pair.characters) + once_point(pair) + type_points(pair)
+    return count_points(pairs_of.names(pair), limits) + length_points(mean_length(pair)) + volume_points(pair.characters) + once_point(pair) + type_points(pair)
         + short_point(pair) + large_point(pair)
 end
 
 --- What the points are for, in words.
 function pairs_of.reasons(pair, limits)
     local words = {}
-    if count_points(pair.encoded, limits) > 0 then words[#words + 1] = ("%d different names that look like data"):format(pair.encoded) end
-    if length_points(mean_length(pair)) > 0 then words[#words + 1] = ("%.0f characters in each"):format(mean_length(pair)) end
+    local names = pairs_of.names(pair)
+    if count_points(names, limits) > 0 then words[#words + 1] = ("%d different made-up names"):format(names) end
+    if pair.encoded > 0 then words[#words + 1] = ("%d of them look like data, %.0f characters in each"):format(pair.encoded, pair.characters / pair.encoded) end
     if volume_points(pair.characters) > 0 then words[#words + 1] = ("%d in all"):format(pair.characters) end
     if once_point(pair) > 0 then words[#words + 1] = "hardly one asked for twice" end
     local kind = type_points(pair)
