@@ -121,9 +121,9 @@ local function judge_marks(pair, e, about)
     if marks.iodine == "ping" and is_odd(e.qtype) then pair.pings = pair.pings + 1 end
     if marks.dns2tcp then pair.forwards = pair.forwards + 1 end
     local session = marks.session
-    if session then
-        pair.run = session == pair.session and pair.run + 1 or 1
-        pair.session = session
+    if session then -- ids that begin with a time share their first digits as well: a packet's id is new each time
+        if session ~= pair.session then pair.run = 1 elseif marks.packet ~= pair.packet then pair.run = pair.run + 1 end
+        pair.session, pair.packet = session, marks.packet
     end
     local beacon = marks.beacon
     if beacon then

@@ -43,7 +43,7 @@ local function dns2tcp(name)
     end
 end
 
--- The session in the hexadecimal digits at the head of a name, and what stands behind them.
+-- Session and packet id in the hexadecimal digits at the head of a name, and what stands behind them.
 local function dnscat(name)
     local digits, rest
     if name:sub(1, 7) == "dnscat." then
@@ -57,7 +57,7 @@ local function dnscat(name)
         digits, rest = name:sub(1, behind - 1):gsub("%.", ""), name:sub(behind + 1)
     end
     if #digits < CAT_LEAST or #digits % 2 == 1 or not CAT_TYPES[digits:sub(5, 6)] then return nil end
-    return tonumber(digits:sub(7, 10), 16), rest
+    return tonumber(digits:sub(7, 10), 16), tonumber(digits:sub(1, 4), 16), rest
 end
 
 local function cobalt(name)
@@ -83,7 +83,7 @@ local function packed(name)
     return PACKED[label:sub(1, 4)] or PACKED[label:sub(1, 5)] or PACKED[label:sub(1, 6)] or PACKED[label:sub(1, 8)]
 end
 
---- What the name shows, or nil: { iodine = "handshake"|"ping", dns2tcp = "auth"…, session = number, cobalt = "stage"|"post"|"order", beacon = number,
+--- What the name shows, or nil: { iodine = "handshake"|"ping", dns2tcp = "auth"…, session = number, packet = number, cobalt = "stage"|"post"|"order", beacon = number,
 --- packed = words, domain = the domain where it is none that can be registered }.
 function marks.of(name)
     local found
@@ -91,10 +91,10 @@ function marks.of(name)
     if io then found = { iodine = io } end
     local d2t = dns2tcp(name)
     if d2t then found = found or {}; found.dns2tcp = d2t end
-    local session, rest = dnscat(name)
+    local session, packet, rest = dnscat(name)
     if session then
         found = found or {}
-        found.session = session
+        found.session, found.packet = session, packet
         if rest == "" then found.domain = "dnscat" end
     end
     local form, beacon = cobalt(name)

@@ -15,7 +15,7 @@ pairs_of.FIELDS = {
     first = "time", last = "time", a = "u32", aaaa = "u16", txt = "u32", https = "u16", other = "u32", odd = "u16",
     different = "u16", encoded = "u32", characters = "f64", longest = "u16", answers = "u32", down = "f64", short = "u32", missing = "u16",
     hours = "u16", hour = "u32", told = "u8", told_at = "time",
-    handshakes = "u16", pings = "u16", session = "u32", run = "u16", beacon = "u32", beacon_run = "u16", forwards = "u16", map = "u32[16]",
+    handshakes = "u16", pings = "u16", session = "u32", packet = "u32", run = "u16", beacon = "u32", beacon_run = "u16", forwards = "u16", map = "u32[16]",
 }
 
 -- Large answers, of the same client and domain.

@@ -77,9 +77,10 @@ t.case("dnscat2 straight to its server, without a domain", function(c)
     c:expect { title = "DNS tunnel: dnscat2", where = "203.0.113.50", evidence = { resolver = "203.0.113.50" } }
 end)
 
-t.case("hashes in names are no sessions", function(c)
+t.case("hashes in names are no sessions, nor are ids that begin with the time", function(c)
     local roll = dice(7)
     for _ = 1, 15 do ask(c, text(roll, HEX, 32) .. ".files.example.com") end
+    for _ = 1, 15 do ask(c, "65f101a2b3" .. text(roll, HEX, 14) .. ".files.example.net") end
     c:expect_none()
 end)
 
@@ -161,6 +162,29 @@ t.case("a name asked again and again carries nothing new", function(c)
         c:wait(60)
     end
     c:expect_none()
+end)
+
+t.case("ids of telemetry: a lead, and no more within a day", function(c)
+    local roll = dice(41)
+    for _ = 1, 200 do
+        local id = table.concat({ text(roll, HEX, 8), text(roll, HEX, 4), text(roll, HEX, 4), text(roll, HEX, 4), text(roll, HEX, 12) }, "-")
+        for _, type in ipairs { "A", "AAAA", "HTTPS" } do ask(c, id .. ".events.example.com", type) end
+        answer(c, id .. ".events.example.com")
+        c:wait(400)
+    end
+    c:expect { title = "Data in DNS names", severity = "low" }
+end)
+
+t.case("over TCP and straight to a stranger's server it is the same", function(c)
+    local mac, roll = c:host(MAC), dice(43)
+    for _ = 1, 40 do
+        mac:dns { name = text(roll, BASE32, 60) .. "." .. text(roll, BASE32, 50) .. ".t.example.com", txt = text(roll, BASE32, 200), ttl = 0, over = "tcp", server = "203.0.113.53" }
+        c:wait(1)
+    end
+    c:ignore { title = "Data in DNS answers" }
+    c:ignore { title = "Data in DNS names", severity = "low" }
+    c:ignore { title = "Data in DNS names", severity = "medium" }
+    c:expect { title = "Data in DNS names", severity = "high", evidence = { resolver = "203.0.113.53" } }
 end)
 
 t.case("an allowed domain", function(c)
