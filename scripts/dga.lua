@@ -15,7 +15,8 @@
 -- labels (Chrome's three probes at each change of network), names below one search domain, block lists below one domain: one registrable domain or none.
 -- False alarms: mail servers that look up senders' domains, crawlers, security scanners; a filter that answers "not found" for advertising whose names are
 -- drawn. A resolver that asks for many clients is one client here.
--- Misses: names made of words or syllables (Suppobox, Matsnu; Pushdo half), a fixed name with a few letters changed (Banjori), encrypted DNS, names as punycode, below CDNs;
+-- Misses: names made of words or syllables (Suppobox, Matsnu; Pushdo half), a fixed name with a few letters changed (Banjori), encrypted DNS, names as punycode,
+-- below CDNs;
 -- generators that ask for fewer than ten names a day; resolvers that answer with a page of their own instead of "not found".
 -- ATT&CK: T1568.002 domain generation algorithms, T1071.004.
 

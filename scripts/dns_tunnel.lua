@@ -7,8 +7,8 @@
 --   tools     iodine, dnscat2, dns2tcp and Cobalt Strike's beacon write marks into their names (lib/tunnel_marks.lua); iodine's raw mode has its own magic.
 --             High: nothing else looks so.
 --   files     a label that begins as a packed file does.
---   general   names that look like data (lib/query_names.lua) and add up: how many different ones, shorter made-up ones too (RITA's thresholds: 100, 500, 800), how long, whether they
---             are ever asked for again, record types, short-lived or large answers (points in lib/tunnel_pairs.lua). What is counted is kept for
+--   general   names that look like data (lib/query_names.lua) and add up: how many different ones, shorter made-up ones too (RITA's thresholds:
+--             100, 500, 800), how long, whether they are ever asked for again, record types, short-lived or large answers (points in lib/tunnel_pairs.lua). What is counted is kept for
 --             `keep` days: five questions an hour show after a day, as do five hundred a minute.
 --   answers   many large TXT answers of one domain: data that comes in by short names, such as 1.p.example, 2.p.example. Shell commands in a TXT answer.
 --   port 53   bytes that are no DNS to somebody outside.
@@ -96,7 +96,8 @@ local function say(pair, e, domain, title, severity, score, confidence, why, nex
 end
 
 local NEXT_TOOL = "Cut the host off. Who owns the domain, who else here asks below it, and which process asks? The names are the data: keep the capture."
-local NEXT_DATA = "Who owns the domain, and what program asks? Names that carry a hash or an id of an honest service belong into dns_tunnel.allowed; else keep the capture, the names are the data."
+local NEXT_DATA = "Who owns the domain, and what program asks? Names that carry a hash or an id of an honest service belong into "
+    .. "dns_tunnel.allowed; else keep the capture, the names are the data."
 
 -- The tool that the pair's marks amount to: title, reason; nil if they do not.
 local function tool_of(pair)
@@ -111,7 +112,8 @@ local function tool_of(pair)
         return "DNS tunnel: dns2tcp", ("%s of dns2tcp's =auth, =connect, =resource"):format(figures.count(pair.forwards, "name"))
     end
     if pair.beacon_run >= tunables.session then
-        return "Cobalt Strike's DNS beacon", ("%d names in a row have the form of Cobalt Strike's DNS beacon with the id %x"):format(pair.beacon_run, pair.beacon)
+        return "Cobalt Strike's DNS beacon",
+            ("%d names in a row have the form of Cobalt Strike's DNS beacon with the id %x"):format(pair.beacon_run, pair.beacon)
     end
 end
 
@@ -130,6 +132,7 @@ local function judge_marks(pair, e, about)
         pair.beacon_run = beacon == pair.beacon and pair.beacon_run + 1 or 1
         pair.beacon = beacon
     end
+    if pair.told == 3 and e.time - pair.told_at < tunables.cooldown then return end
     local title, reason = tool_of(pair)
     if title then
         say(pair, e, domain == "dnscat" and e.server_ip or domain, title, "high", 9, 0.95,
@@ -206,8 +209,8 @@ end)
 
 -- ---------------------------------------------------------------- answers that bring something
 
-local COMMANDS = { "/dev/tcp/", "| sh", "|sh", "| bash", "|bash", "| zsh", "|zsh", "bash -c", "bash -i", "sh -c", "osascript -", "python3 -c", "python -c", "base64 -d",
-    "base64 --decode", "curl -", "curl http", "wget http", "nohup ", "powershell" }
+local COMMANDS = { "/dev/tcp/", "| sh", "|sh", "| bash", "|bash", "| zsh", "|zsh", "bash -c", "bash -i", "sh -c", "osascript -", "python3 -c",
+    "python -c", "base64 -d", "base64 --decode", "curl -", "curl http", "wget http", "nohup ", "powershell" }
 
 local function command_in(text)
     for i = 1, #COMMANDS do
@@ -228,7 +231,8 @@ local function bring(e, name)
         title = "Data in DNS answers", severity = "medium", score = 6, confidence = 0.6, who = e.client_ip, where = domain,
         why = ("%d large answers, to different names below %s, brought %s in %s"):format(own.count, domain, figures.bytes(own.bytes),
             figures.duration(e.time - own.first)) .. by_program(e),
-        evidence = { answers = own.count, names_at_least = own.different, bytes_in = own.bytes, span = e.time - own.first, example = name, resolver = e.server_ip },
+        evidence = { answers = own.count, names_at_least = own.different, bytes_in = own.bytes, span = e.time - own.first, example = name,
+            resolver = e.server_ip },
         next = "What do the answers hold, put together in the order of the names? A program that is fetched so passes every proxy.",
         key = key .. " answers", cooldown = tunables.cooldown,
     }
@@ -270,7 +274,8 @@ lunette.stream {
 }
 
 lunette.on("flow", { server_port = 53, client_local = true, server_local = false }, function(e)
-    if e.app_proto or e.midstream or allow.address(e.server_ip) or e.client_payload < tunables.foreign_bytes or e.server_payload < tunables.foreign_bytes then return end
+    if e.app_proto or e.midstream or e.client_payload < tunables.foreign_bytes or e.server_payload < tunables.foreign_bytes then return end
+    if allow.address(e.server_ip) then return end
     lunette.alert {
         title = "Something else than DNS on port 53", severity = "medium", score = 6, confidence = 0.6, attack = "T1571, T1572",
         who = e.client_ip, where = e.server_ip,
