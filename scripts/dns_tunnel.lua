@@ -38,7 +38,7 @@ local tunables = lunette.tunables {
     answer_bytes = 20000,       -- … and their bytes, from which on they are told
     foreign_bytes = 200,        -- bytes each way on port 53 that are no DNS
     allowed = "",               -- domains that may, divided by commas or blanks
-    keep = 30,                  -- days
+    keep = 30,                  -- days that names are counted, then from the beginning
     cooldown = 7 * 86400,       -- the same again at the same severity
     max_pairs = 100000,         -- some 190 bytes each
 }
@@ -170,14 +170,25 @@ local function count_type(pair, qtype)
     end
 end
 
+-- A service that is in use for months would reach any count: after `keep` days it begins again, and what was told stays told.
+local function begin_anew(key, pair, now)
+    local told, told_at = pair.told, pair.told_at
+    pairs_seen:delete(key)
+    pair = pairs_seen:make(key)
+    pair.first, pair.told, pair.told_at = now, told, told_at
+    return pair
+end
+
 lunette.on("dns", { type = "query", client_local = true }, function(e)
     local name = e.rrname
     if not name then return end
     local about = known.of(name)
     if not about or quiet:has(e, "rrname") then return end
-    local pair = pairs_seen:make(e.client_ip .. "\t" .. about.domain)
+    local key = e.client_ip .. "\t" .. about.domain
+    local pair = pairs_seen:make(key)
     local now = e.time
     if pair.first == 0 then pair.first = now end
+    if now - pair.first > tunables.keep * DAY then pair = begin_anew(key, pair, now) end
     if now > pair.last then pair.last = now end
     local hour = math.floor(now / 3600)
     if hour ~= pair.hour then pair.hours, pair.hour = pair.hours + 1, hour end

@@ -175,6 +175,15 @@ t.case("ids of telemetry: a lead, and no more within a day", function(c)
     c:expect { title = "Data in DNS names", severity = "low" }
 end)
 
+t.case("two made-up names a day for a year are no tunnel", function(c)
+    local roll = dice(47)
+    for _ = 1, 730 do
+        ask(c, text(roll, HEX, 32) .. ".id.example.com")
+        c:wait(43200)
+    end
+    c:expect_none()
+end)
+
 t.case("over TCP and straight to a stranger's server it is the same", function(c)
     local mac, roll = c:host(MAC), dice(43)
     for _ = 1, 40 do
