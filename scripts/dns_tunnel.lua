@@ -7,8 +7,8 @@
 --   tools     iodine, dnscat2, dns2tcp and Cobalt Strike's beacon write marks into their names (lib/tunnel_marks.lua); iodine's raw mode has its own magic.
 --             High: nothing else looks so.
 --   files     a label that begins as a packed file does.
---   general   names that look like data (lib/query_names.lua) and add up: how many different ones (RITA's thresholds: 100, 500, 800), how long, whether they
---             are ever asked for again, record types, short-lived or large answers (points in lib/tunnel_pairs.lua). What is counted is kept for
+--   general   names that look like data (lib/query_names.lua) and add up: how many different ones, shorter made-up ones too (RITA's thresholds:
+--             100, 500, 800), how long, whether they are ever asked for again, record types, short-lived or large answers (points in lib/tunnel_pairs.lua). What is counted is kept for
 --             `keep` days: five questions an hour show after a day, as do five hundred a minute.
 --   answers   many large TXT answers of one domain: data that comes in by short names, such as 1.p.example, 2.p.example. Shell commands in a TXT answer.
 --   port 53   bytes that are no DNS to somebody outside.
@@ -22,6 +22,7 @@
 -- ATT&CK: T1071.004 DNS as C2, T1572 protocol tunneling, T1048.003 exfiltration over unencrypted protocol; T1059.004 commands, T1571 port.
 
 local lunette = require "lunette"
+local allowed = require "allowed"
 local figures = require "figures"
 local pairs_of = require "tunnel_pairs"
 local query_names = require "query_names"
@@ -29,33 +30,31 @@ local query_names = require "query_names"
 lunette.detector { title = "Data in DNS names", category = "Command and Control", attack = "T1071.004, T1572, T1048.003" }
 
 local tunables = lunette.tunables {
-    few = 20,                   -- different names that look like data, below which the general rule says nothing
-    names = { "100", "500", "800" }, -- … and those from which they count 2, 3, 4 points: RITA's low, medium and high (default_config.hjson)
+    few = 20,                   -- different made-up names, below which the general rule says nothing …
+    names_low = 100, names_medium = 500, names_high = 800, -- … and from which they make 2, 3, 4 points: RITA's (default_config.hjson)
     low = 4, medium = 6, high = 8, -- points of the general rule
     session = 3,                -- names in a row that must fit dnscat2's or Cobalt Strike's form with one id
     answers = 30,               -- large answers with different names …
     answer_bytes = 20000,       -- … and their bytes, from which on they are told
     foreign_bytes = 200,        -- bytes each way on port 53 that are no DNS
-    allowed = { "" },           -- domains that may (a list)
-    keep = 30,                  -- days
+    allowed = "",               -- domains that may, divided by commas or blanks
+    keep = 30,                  -- days that names are counted, then from the beginning
     cooldown = 7 * 86400,       -- the same again at the same severity
-    max_pairs = 100000,         -- some 300 bytes each
+    max_pairs = 100000,         -- some 190 bytes each
 }
 
 local DAY = 86400
-local limits = { few = tunables.few, names = {} }
-for i = 1, 3 do limits.names[i] = tonumber(tunables.names[i]) or error("dns_tunnel.names: three numbers are expected, such as 100,500,800") end
+local limits = { few = tunables.few, low = tunables.names_low, medium = tunables.names_medium, high = tunables.names_high }
 
 local pairs_seen = lunette.records("pairs", { max = tunables.max_pairs, ttl = tunables.keep * DAY, fields = pairs_of.FIELDS })
-local known = query_names.new(lunette.state("names", { max = 20000, keep = false }))
+local large = lunette.records("large", { max = 10000, ttl = tunables.keep * DAY, fields = pairs_of.LARGE_FIELDS })
+local known = query_names.new(lunette.state("names", { max = 10000, keep = false }))
 
+local allow = allowed.list(lunette, tunables.allowed)
 local quiet
 do
     local list = {}
     for _, row in ipairs(lunette.tsv("dns_unique_names.tsv")) do list[#list + 1] = row.domain end
-    for _, domain in ipairs(tunables.allowed) do
-        if domain ~= "" then list[#list + 1] = domain end
-    end
     quiet = lunette.set.domains(list)
 end
 
@@ -87,7 +86,7 @@ end
 local function say(pair, e, domain, title, severity, score, confidence, why, next, attack)
     local level = LEVELS[severity]
     local now = e.time
-    if level <= pair.told and now - pair.told_at < tunables.cooldown then return end
+    if level <= pair.told and now - pair.told_at < tunables.cooldown or allow.name(domain) or allow.address(e.server_ip) then return end
     pair.told, pair.told_at = level, now
     lunette.alert {
         title = title, severity = severity, score = score, confidence = confidence, attack = attack,
@@ -97,7 +96,8 @@ local function say(pair, e, domain, title, severity, score, confidence, why, nex
 end
 
 local NEXT_TOOL = "Cut the host off. Who owns the domain, who else here asks below it, and which process asks? The names are the data: keep the capture."
-local NEXT_DATA = "Who owns the domain, and what program asks? Names that carry a hash or an id of an honest service belong into dns_tunnel.allowed; else keep the capture, the names are the data."
+local NEXT_DATA = "Who owns the domain, and what program asks? Names that carry a hash or an id of an honest service belong into "
+    .. "dns_tunnel.allowed; else keep the capture, the names are the data."
 
 -- The tool that the pair's marks amount to: title, reason; nil if they do not.
 local function tool_of(pair)
@@ -112,7 +112,8 @@ local function tool_of(pair)
         return "DNS tunnel: dns2tcp", ("%s of dns2tcp's =auth, =connect, =resource"):format(figures.count(pair.forwards, "name"))
     end
     if pair.beacon_run >= tunables.session then
-        return "Cobalt Strike's DNS beacon", ("%d names in a row have the form of Cobalt Strike's DNS beacon with the id %x"):format(pair.beacon_run, pair.beacon)
+        return "Cobalt Strike's DNS beacon",
+            ("%d names in a row have the form of Cobalt Strike's DNS beacon with the id %x"):format(pair.beacon_run, pair.beacon)
     end
 end
 
@@ -122,33 +123,38 @@ local function judge_marks(pair, e, about)
     if marks.iodine == "ping" and is_odd(e.qtype) then pair.pings = pair.pings + 1 end
     if marks.dns2tcp then pair.forwards = pair.forwards + 1 end
     local session = marks.session
-    if session then
-        pair.run = session == pair.session and pair.run + 1 or 1
-        pair.session = session
+    if session then -- ids that begin with a time share their first digits as well: a packet's id is new each time
+        if session ~= pair.session then pair.run = 1 elseif marks.packet ~= pair.packet then pair.run = pair.run + 1 end
+        pair.session, pair.packet = session, marks.packet
     end
     local beacon = marks.beacon
     if beacon then
         pair.beacon_run = beacon == pair.beacon and pair.beacon_run + 1 or 1
         pair.beacon = beacon
     end
+    if pair.told == 3 and e.time - pair.told_at < tunables.cooldown then return end
     local title, reason = tool_of(pair)
     if title then
         say(pair, e, domain == "dnscat" and e.server_ip or domain, title, "high", 9, 0.95,
-            ("%s; %d characters have gone out in %s"):format(reason, pair.characters, figures.count(pairs_of.names(pair), "name")), NEXT_TOOL)
+            ("%s; %s asked so far"):format(reason, figures.count(pairs_of.names(pair), "name")), NEXT_TOOL)
     elseif marks.packed then
-        pair.packed = pair.packed + 1
         say(pair, e, domain, "Packed file in DNS names", "medium", 7, 0.8,
             ("a name begins as a packed file does (%s), %d characters"):format(marks.packed, about.carried), NEXT_DATA, "T1048.003")
     end
 end
 
-local function judge(pair, e, about)
-    local points, reasons = pairs_of.judge(pair, limits)
-    if points < tunables.low then return end
-    local severity = points >= tunables.high and "high" or points >= tunables.medium and "medium" or "low"
-    if LEVELS[severity] <= pair.told and e.time - pair.told_at < tunables.cooldown then return end
+local function tell(pair, e, about, points, severity)
     say(pair, e, about.domain, "Data in DNS names", severity, math.min(points, 10), math.min(0.3 + points * 0.06, 0.9),
-        ("below %s: %s, in %s"):format(about.domain, table.concat(reasons, ", "), figures.duration(pair.last - pair.first)), NEXT_DATA)
+        ("below %s: %s, in %s"):format(about.domain, pairs_of.reasons(pair, limits), figures.duration(pair.last - pair.first)), NEXT_DATA)
+end
+
+local function judge(pair, e, about)
+    if pair.told == 3 and e.time - pair.told_at < tunables.cooldown then return end
+    local points = pairs_of.points(pair, limits)
+    if points < tunables.low then return end
+    local level = points >= tunables.high and 3 or points >= tunables.medium and 2 or 1
+    if level <= pair.told and e.time - pair.told_at < tunables.cooldown then return end
+    tell(pair, e, about, points, level == 3 and "high" or level == 2 and "medium" or "low")
 end
 
 -- ---------------------------------------------------------------- questions and answers
@@ -164,14 +170,25 @@ local function count_type(pair, qtype)
     end
 end
 
+-- A service that is in use for months would reach any count: after `keep` days it begins again, and what was told stays told.
+local function begin_anew(key, pair, now)
+    local told, told_at = pair.told, pair.told_at
+    pairs_seen:delete(key)
+    pair = pairs_seen:make(key)
+    pair.first, pair.told, pair.told_at = now, told, told_at
+    return pair
+end
+
 lunette.on("dns", { type = "query", client_local = true }, function(e)
     local name = e.rrname
     if not name then return end
     local about = known.of(name)
     if not about or quiet:has(e, "rrname") then return end
-    local pair = pairs_seen:make(e.client_ip .. "\t" .. about.domain)
+    local key = e.client_ip .. "\t" .. about.domain
+    local pair = pairs_seen:make(key)
     local now = e.time
     if pair.first == 0 then pair.first = now end
+    if now - pair.first > tunables.keep * DAY then pair = begin_anew(key, pair, now) end
     if now > pair.last then pair.last = now end
     local hour = math.floor(now / 3600)
     if hour ~= pair.hour then pair.hours, pair.hour = pair.hours + 1, hour end
@@ -182,7 +199,7 @@ lunette.on("dns", { type = "query", client_local = true }, function(e)
         if about.carried > pair.longest then pair.longest = about.carried end
     end
     if about.marks then judge_marks(pair, e, about) end
-    if pair.encoded >= tunables.few or pair.odd >= 10 then judge(pair, e, about) end
+    if pair.different >= tunables.few or pair.odd >= 10 then judge(pair, e, about) end
 end)
 
 -- What the answers to such names weigh. 16: the header and the question's type and class, and two bytes of its name's form.
@@ -203,8 +220,8 @@ end)
 
 -- ---------------------------------------------------------------- answers that bring something
 
-local COMMANDS = { "/dev/tcp/", "| sh", "|sh", "| bash", "|bash", "| zsh", "|zsh", "bash -c", "bash -i", "sh -c", "osascript -", "python3 -c", "python -c", "base64 -d",
-    "base64 --decode", "curl -", "curl http", "wget http", "nohup ", "powershell" }
+local COMMANDS = { "/dev/tcp/", "| sh", "|sh", "| bash", "|bash", "| zsh", "|zsh", "bash -c", "bash -i", "sh -c", "osascript -", "python3 -c",
+    "python -c", "base64 -d", "base64 --decode", "curl -", "curl http", "wget http", "nohup ", "powershell" }
 
 local function command_in(text)
     for i = 1, #COMMANDS do
@@ -215,18 +232,21 @@ end
 local function bring(e, name)
     local domain = lunette.registrable(name)
     if not domain then return end
-    local pair = pairs_seen:make(e.client_ip .. "\t" .. domain)
-    if pair.first == 0 then pair.first = e.time end
-    pair.last = math.max(pair.last, e.time)
-    local code = 0
-    for i = 1, #name do code = (code * 263 + name:byte(i)) % 4294967291 end
-    pair.big, pair.big_bytes = pair.big + 1, pair.big_bytes + e.length
-    if not pairs_of.is_new_answer(pair, code) then return end
-    if pair.big_different < tunables.answers or pair.big_bytes < tunables.answer_bytes then return end
-    say(pair, e, domain, "Data in DNS answers", "medium", 6, 0.6,
-        ("%d large answers brought %s by different names below %s in %s"):format(pair.big, figures.bytes(pair.big_bytes), domain,
-            figures.duration(pair.last - pair.first)),
-        "What do the answers hold, put together in the order of the names? A program that is fetched so passes every proxy.")
+    local key = e.client_ip .. "\t" .. domain
+    local own = large:make(key)
+    if own.first == 0 then own.first = e.time end
+    own.count, own.bytes = own.count + 1, own.bytes + e.length
+    if not pairs_of.is_new_answer(own, query_names.hash(name)) then return end
+    if own.different < tunables.answers or own.bytes < tunables.answer_bytes or allow.name(domain) or allow.address(e.server_ip) then return end
+    lunette.alert {
+        title = "Data in DNS answers", severity = "medium", score = 6, confidence = 0.6, who = e.client_ip, where = domain,
+        why = ("%d large answers, to different names below %s, brought %s in %s"):format(own.count, domain, figures.bytes(own.bytes),
+            figures.duration(e.time - own.first)) .. by_program(e),
+        evidence = { answers = own.count, names_at_least = own.different, bytes_in = own.bytes, span = e.time - own.first, example = name,
+            resolver = e.server_ip },
+        next = "What do the answers hold, put together in the order of the names? A program that is fetched so passes every proxy.",
+        key = key .. " answers", cooldown = tunables.cooldown,
+    }
 end
 
 local function brought(e)
@@ -266,6 +286,7 @@ lunette.stream {
 
 lunette.on("flow", { server_port = 53, client_local = true, server_local = false }, function(e)
     if e.app_proto or e.midstream or e.client_payload < tunables.foreign_bytes or e.server_payload < tunables.foreign_bytes then return end
+    if allow.address(e.server_ip) then return end
     lunette.alert {
         title = "Something else than DNS on port 53", severity = "medium", score = 6, confidence = 0.6, attack = "T1571, T1572",
         who = e.client_ip, where = e.server_ip,

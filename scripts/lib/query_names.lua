@@ -2,11 +2,11 @@
 -- what is asked for the first time is what costs, and what is never asked for again is what a tunnel is made of.
 --
 --   local query_names = require "query_names"
---   local known = query_names.new(lunette.state("names", { max = 20000, keep = false }))
+--   local known = query_names.new(lunette.state("names", { max = 10000, keep = false }))
 --   local about = known.of(e.rrname)       -- nil: nothing that could carry anything
 --
--- `about` has: domain, the registrable domain; carried, how many characters stand before it, dots and labels that begin with "_" left out; bits, how
--- much better they are explained as drawn at random than as words (lunette.names.random); encoded, whether that and their number look like data;
+-- `about` has: domain, the registrable domain; carried, how many characters stand before it, dots and labels that begin with "_" left out;
+-- encoded, whether their number, and how much better they are explained as drawn at random than as words (lunette.names.random), look like data;
 -- code, 32 bits of the whole name; and what lib/tunnel_marks.lua says of it, marks (nil if it says nothing).
 --
 -- "Looks like data": twelve characters or more that are 10 bits more likely a draw, or two bytes that no host name has, or 48 characters whatever
@@ -26,18 +26,20 @@ local ENCODED_ANYWAY = 48 -- names that people give their hosts are shorter
 local THIN_BITS = 3
 
 -- 32 bits of a text (FNV-1a's idea with a factor that keeps numbers exact).
-local function hash(text)
+function query_names.hash(text)
     local sum = 2166136261
     for i = 1, #text do sum = (sum * 263 + text:byte(i)) % 4294967291 end
     return sum
 end
+
+local NIBBLES = "^" .. ("%x%."):rep(31) .. "%x"
 
 -- 4.3.2.1.list.example: four numbers below 256 and nothing before them; or 32 single hexadecimal digits, of IPv6.
 local function is_reversed_address(sub)
     local a, b, c, d = sub:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$")
     if not a then a, b, c, d = sub:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)%.[%a%-]+$") end
     if a and tonumber(a) < 256 and tonumber(b) < 256 and tonumber(c) < 256 and tonumber(d) < 256 then return true end
-    return #sub >= 63 and sub:find("^" .. ("%x%."):rep(31) .. "%x") ~= nil
+    return #sub >= 63 and sub:find(NIBBLES) ~= nil
 end
 
 local function look(name)
@@ -55,7 +57,9 @@ local function look(name)
     local bits = names.random(text)
     local encoded = carried >= ENCODED_LEAST and (bits >= ENCODED_BITS or binary >= 2) or carried >= ENCODED_ANYWAY
     if not encoded and bits < THIN_BITS and not marks then return false end
-    return { domain = domain, carried = carried, bits = bits, encoded = encoded, code = hash(name), marks = marks or nil }
+    local about = { domain = domain, carried = carried, encoded = encoded, code = query_names.hash(name) }
+    if marks then about.marks = marks end
+    return about
 end
 
 --- known: a lunette.state that may forget.

@@ -27,23 +27,23 @@ local CAT_TYPES = { ["00"] = true, ["01"] = true, ["02"] = true, ["03"] = true, 
 local CAT_LEAST = 14 -- digits: FIN with an empty reason has six bytes, all others more
 
 local function iodine(name)
-    if name:find(VERSION) then return "handshake" end
-    local head = name:sub(1, 1)
-    if head == "z" and name:find("^zi") then
-        for i = 1, #IODINE_TESTS do
-            if name:find(IODINE_TESTS[i], 1, true) then return "handshake" end
-        end
+    local head = name:byte(1)
+    if head == 118 then return name:find(VERSION) and "handshake" or nil end -- v
+    if head == 112 then return name:find(PING) and "ping" or nil end -- p
+    if head ~= 122 or name:byte(2) ~= 105 then return nil end -- zi
+    for i = 1, #IODINE_TESTS do
+        if name:find(IODINE_TESTS[i], 1, true) then return "handshake" end
     end
-    return head == "p" and name:find(PING) and "ping" or nil
 end
 
 local function dns2tcp(name)
+    if not name:find("=", 1, true) then return nil end
     for i = 1, #DNS2TCP do
         if name:find(DNS2TCP[i], 1, true) then return DNS2TCP[i]:sub(2, -2) end
     end
 end
 
--- The session in the hexadecimal digits at the head of a name, and what stands behind them.
+-- Session and packet id in the hexadecimal digits at the head of a name, and what stands behind them.
 local function dnscat(name)
     local digits, rest
     if name:sub(1, 7) == "dnscat." then
@@ -57,7 +57,7 @@ local function dnscat(name)
         digits, rest = name:sub(1, behind - 1):gsub("%.", ""), name:sub(behind + 1)
     end
     if #digits < CAT_LEAST or #digits % 2 == 1 or not CAT_TYPES[digits:sub(5, 6)] then return nil end
-    return tonumber(digits:sub(7, 10), 16), rest
+    return tonumber(digits:sub(7, 10), 16), tonumber(digits:sub(1, 4), 16), rest
 end
 
 local function cobalt(name)
@@ -83,7 +83,7 @@ local function packed(name)
     return PACKED[label:sub(1, 4)] or PACKED[label:sub(1, 5)] or PACKED[label:sub(1, 6)] or PACKED[label:sub(1, 8)]
 end
 
---- What the name shows, or nil: { iodine = "handshake"|"ping", dns2tcp = "auth"…, session = number, cobalt = "stage"|"post"|"order", beacon = number,
+--- What the name shows, or nil: { iodine = "handshake"|"ping", dns2tcp = "auth"…, session = number, packet = number, cobalt = "stage"|"post"|"order", beacon = number,
 --- packed = words, domain = the domain where it is none that can be registered }.
 function marks.of(name)
     local found
@@ -91,10 +91,10 @@ function marks.of(name)
     if io then found = { iodine = io } end
     local d2t = dns2tcp(name)
     if d2t then found = found or {}; found.dns2tcp = d2t end
-    local session, rest = dnscat(name)
+    local session, packet, rest = dnscat(name)
     if session then
         found = found or {}
-        found.session = session
+        found.session, found.packet = session, packet
         if rest == "" then found.domain = "dnscat" end
     end
     local form, beacon = cobalt(name)
