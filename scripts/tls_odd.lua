@@ -83,8 +83,6 @@ end
 local dns = dns_memory.new {
     answers = set_of(answers), asked = set_of(asked),
     clients = lunette.records("clients", { max = 10000, fields = dns_memory.CLIENT_FIELDS }),
-    resolvers = lunette.records("resolvers", { max = 20000, ttl = 86400, fields = dns_memory.RESOLVER_FIELDS }),
-    usual = lunette.state("usual", { max = 10000 }),
 }
 -- "client domain" → what browser called it in clear.
 local agents = lunette.state("agents", { max = 10000, ttl = 86400 })
@@ -337,8 +335,10 @@ end)
 
 local any_ports = { [80] = true, [443] = true, [8000] = true, [8080] = true, [8888] = true }
 
--- Browsers send Accept and Accept-Language with each request, and so does CFNetwork. Who only borrows the agent mostly sends neither.
+-- Browsers send Accept and Accept-Language with each request, and so does CFNetwork. Who only borrows the agent mostly sends neither. (A browser of
+-- another system on a Mac is lolbin's.)
 local function borrowed_agent(e, browser, host)
+    if not e.user_agent:find("(Macintosh;", 1, true) then return end
     local headers = e.request_headers
     if not headers or #headers == 0 then return end
     local text = (" " .. table.concat(headers, " ") .. " "):lower()
