@@ -79,27 +79,47 @@ local function is_said(key)
     return false
 end
 
--- The ciphers of a JA4, with TCP's or QUIC's letter; with the extensions where the ciphers are several programs'.
-local function stack_of(ja4)
-    if not ja4 or #ja4 ~= 36 then return nil end
-    local ciphers = ja4:sub(12, 23)
-    return ja4:sub(1, 1) .. (ambiguous[ciphers] and ja4:sub(12, 36) or ciphers)
+-- What is asked at each handshake is worked out once: fingerprints and names are few. Forgotten all at once when there are many.
+local REMEMBERED = 8192
+local function remembering(work)
+    local known, count = {}, 0
+    return function(text)
+        local result = known[text]
+        if result then return result end
+        result = work(text)
+        if count >= REMEMBERED then known, count = {}, 0 end
+        known[text], count = result, count + 1
+        return result
+    end
 end
 
-lunette.on("tls", { client_local = true, server_local = false, has_client_hello = true }, function(e)
-    if near:has(e, "server_ip") then return end
-    local client, ja4 = e.client_ip, e.ja4
-    local stack = stack_of(ja4)
-    if not stack then return end
-    local domain = not apples_names:has(e, "sni") and e.sni
-    domain = domain and lunette.registrable(domain) or ""
-    local pair = client .. " " .. stack
-    if is_said(pair .. " " .. domain) or not hosts.may_be_mac(client) then return end
-    local record, is_new = host_stacks:make(pair)
+-- The ciphers of a JA4, with TCP's or QUIC's letter; with the extensions where the ciphers are several programs'. "" if it is none.
+local stack_of = remembering(function(ja4)
+    if #ja4 ~= 36 then return "" end
+    local ciphers = ja4:sub(12, 23)
+    return ja4:sub(1, 1) .. (ambiguous[ciphers] and ja4:sub(12, 36) or ciphers)
+end)
+local domain_of = remembering(function(name) return lunette.registrable(name) or "" end)
+
+local function say_stack(e, client, stack, domain)
+    if not hosts.may_be_mac(client) then return end
+    local record, is_new = host_stacks:make(client .. " " .. stack)
     if is_new then record.first = e.time end
+    local ja4 = e.ja4
     local what, kind = find_stack(ja4)
     lunette.send(domain, { kind = STACK, host = client, thing = stack, ja4 = ja4, since = record.first, what = what, library = kind ~= nil, name = e.sni,
         port = e.server_port, program = e.program })
+end
+
+lunette.on("tls", { client_local = true, server_local = false, has_client_hello = true }, function(e)
+    local ja4, name = e.ja4, e.sni
+    if not ja4 or near:has(e, "server_ip") then return end
+    local stack = stack_of(ja4)
+    if stack == "" then return end
+    local domain = name and not apples_names:has(e, "sni") and domain_of(name) or ""
+    local client = e.client_ip
+    if is_said(client .. " " .. stack .. " " .. domain) then return end
+    say_stack(e, client, stack, domain)
 end)
 
 lunette.on("ssh", { client_local = true }, function(e)

@@ -13,7 +13,7 @@
 --   port          none of those that TLS is used on.
 --   stack         a library's or tool's (data/stack_ja4.tsv): one point. Under a browser's agent it is a disguise: a CONNECT whose agent says Chrome and
 --                 whose ClientHello says Go; a process called Google Chrome with curl's stack; a host whose browser called a name in clear, and
---                 then Go calls it.
+--                 then Go calls it. In clear HTTP: a browser's agent on a request without the headers that browsers send.
 --   age           TLS 1.1 and before, broken ciphers, those that protect nothing, the withdrawn ESNI.
 --   no TLS        bytes of no known protocol on TCP port 443 (OceanLotus, many shells and proxies), more so at an address that DNS never named, and
 --                 if each connection begins alike, as a protocol of one's own does.
@@ -74,13 +74,15 @@ do
     apples_names, apples_blocks, shared_blocks = lunette.set.domains(names), lunette.set.prefixes(blocks), lunette.set.prefixes(shared)
 end
 
-local answers = lunette.state("answers", { max = 60000, ttl = 86400 }) -- "client address" → true: DNS gave it
-local asked = lunette.state("asked", { max = 60000, ttl = 86400 })     -- "client family name" → true: it was answered
+-- Keys and no values, as records: a third of what a state takes. "client address": DNS gave it; "client family name": it was answered.
+local answers = lunette.records("answers", { max = 120000, ttl = 86400, fields = { there = "bool" } })
+local asked = lunette.records("asked", { max = 120000, ttl = 86400, fields = { there = "bool" } })
+local function set_of(records)
+    return { set = function(_, key) records:make(key) end, get = function(_, key) return records:get(key) ~= nil end }
+end
 local dns = dns_memory.new {
-    answers = answers, asked = asked,
+    answers = set_of(answers), asked = set_of(asked),
     clients = lunette.records("clients", { max = 10000, fields = dns_memory.CLIENT_FIELDS }),
-    resolvers = lunette.records("resolvers", { max = 20000, ttl = 86400, fields = dns_memory.RESOLVER_FIELDS }),
-    usual = lunette.state("usual", { max = 10000 }),
 }
 -- "client domain" → what browser called it in clear.
 local agents = lunette.state("agents", { max = 10000, ttl = 86400 })
@@ -220,6 +222,7 @@ local TITLES = {
     { "c2", "Certificate of an attack tool", "T1587.003,T1573.002" },
     { "disguise", "Browser's name on another's TLS", "T1036,T1071.001" },
     { "agent", "Browser's name on another's TLS", "T1036,T1071.001" },
+    { "request", "Browser's agent, but no browser's request", "T1036,T1071.001" },
     { "raw", "Bytes on 443 that are not TLS", "T1095,T1001.003" },
     { "self-signed", "Certificate signed by itself", "T1587.003,T1573.002" },
     { "borrowed", "TLS for a name that DNS did not give", "T1090.004,T1573" },
@@ -237,6 +240,7 @@ local NEXT = {
     ["Certificate of an attack tool"] = "Which program on the host holds the connection (lsof -i, host log)? Who owns the address, and which other hosts called it?",
     ["Browser's name on another's TLS"] = "Look for the program that sent it, and where it lies. Does the browser itself call that name?",
     ["Bytes on 443 that are not TLS"] = "Look at the first bytes of both sides, and at which program holds the connection.",
+    ["Browser's agent, but no browser's request"] = "Which program sent it? Compare its headers with those of the browser on the same host.",
     ["TLS for a name that DNS did not give"] = "A line in /etc/hosts, a resolver of its own, or a relay that borrows the name? Compare the certificate with the name.",
 }
 
@@ -329,10 +333,32 @@ lunette.on("http", { client_local = true, method = "CONNECT" }, function(e)
     if browser then flow.browser = NUMBERS[browser] end
 end)
 
+local any_ports = { [80] = true, [443] = true, [8000] = true, [8080] = true, [8888] = true }
+
+-- Browsers send Accept and Accept-Language with each request, and so does CFNetwork. Who only borrows the agent mostly sends neither. (A browser of
+-- another system on a Mac is lolbin's.)
+local function borrowed_agent(e, browser, host)
+    if not e.user_agent:find("(Macintosh;", 1, true) then return end
+    local headers = e.request_headers
+    if not headers or #headers == 0 then return end
+    local text = (" " .. table.concat(headers, " ") .. " "):lower()
+    if text:find(" accept ", 1, true) or text:find(" accept-language ", 1, true) then return end
+    begin()
+    add("request", 2, ("the agent says %s, but the request has neither Accept nor Accept-Language, which browsers always send"):format(browser))
+    if lunette.is_address(host) then add("literal", 1, "the host is an address") end
+    if not any_ports[e.server_port] then add("port", 1, ("port %d is none of the web's"):format(e.server_port)) end
+    if e.method == "POST" then add("post", 1, "it sends something") end
+    local evidence = evidence_of(e)
+    evidence.agent, evidence.headers, evidence.url, evidence.method = e.user_agent, text:sub(2, -2), e.url and e.url:sub(1, 200), e.method
+    tell(e, host, evidence)
+end
+
 lunette.on("http", { client_local = true, server_local = false, method = { "GET", "POST" } }, function(e)
-    local browser = stacks.browser(e.user_agent)
-    local domain = browser and e.host and lunette.registrable(e.host)
+    local browser, host = stacks.browser(e.user_agent), e.host
+    if not browser or not host or host == "" then return end
+    local domain = lunette.registrable(host)
     if domain then agents:set(e.client_ip .. " " .. domain, browser) end
+    if not apples_names:has(e, "host") and hosts.may_be_mac(e.client_ip) then borrowed_agent(e, browser, host) end
 end)
 
 -- Through a proxy: the address is the proxy's, and so is the port; the browser's agent in its CONNECT is what can be compared.

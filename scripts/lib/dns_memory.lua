@@ -9,7 +9,7 @@ memory.CLIENT_FIELDS = { v4 = "u32", v6 = "u32", first = "time", hidden = "time"
 memory.RESOLVER_FIELDS = { answers = "u32", apples = "u32" }
 
 -- states: answers ("client address" → true), asked ("client family name" → the last name of its chain, or true), clients and resolvers (records with the fields above),
--- usual (client → the resolver that answers it most).
+-- usual (client → the resolver that answers it most). Without resolvers and usual, who answers is not kept, and `apart` is not to be asked.
 function memory.new(states)
     local answers, asked, clients, resolvers, usual = states.answers, states.asked, states.clients, states.resolvers, states.usual
     local object = {}
@@ -47,6 +47,7 @@ function memory.new(states)
         if family == "4" then own.v4 = own.v4 + 1 else own.v6 = own.v6 + 1 end
         if own.first == 0 then own.first = now end
         if name then asked:set(client .. " " .. family .. " " .. name, end_of_chain or true) else own.others = own.others + 1 end
+        if not resolvers then return end
         local theirs = resolvers:make(client .. " " .. resolver)
         theirs.answers = theirs.answers + 1
         if name then theirs.apples = theirs.apples + 1 end

@@ -195,9 +195,30 @@ t.case("a browser's process with a browser's stack, or one that is unknown", fun
     c:expect_none()
 end)
 
+local AGENT = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15"
+local BROWSERS = { { "Accept", "text/html" }, { "Accept-Language", "en-GB" }, { "Accept-Encoding", "gzip, deflate" } }
+
+-- A request with just these headers.
+local function request(mac, to, host, agent, rest, body)
+    local text = ("%s /index.php HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n%s"):format(body and "POST" or "GET", host, agent, rest)
+    if body then text = text .. ("Content-Length: %d\r\n"):format(#body) end
+    mac:tcp { to = to, port = 80, say = { { "client", text .. "\r\n" .. (body or "") }, { "server", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" } } }
+end
+
+t.case("a browser's agent, but a request of Go's", function(c)
+    local mac, go = c:host(MAC), "Accept-Encoding: gzip\r\n"
+    request(mac, SERVER, SERVER, AGENT, go, "data")
+    request(mac, OTHER, "feeds.example.com", AGENT, go)
+    request(mac, OTHER, "www.example.com", AGENT, "Accept: */*\r\nAccept-Language: en-GB\r\n")
+    request(mac, OTHER, "www.example.com", AGENT, "Accept: */*\r\n")
+    request(mac, OTHER, "www.example.com", "Go-http-client/1.1", go)
+    request(mac, "192.168.1.9", "192.168.1.9", AGENT, go)
+    c:expect { title = "Browser's agent, but no browser's request", severity = "low", who = MAC, where = SERVER, evidence = { points = 4, signs = { "request", "literal", "post" } } }
+    c:expect { title = "Browser's agent, but no browser's request", severity = "info", where = "feeds.example.com", why = t.contains "agent says Safari" }
+end)
+
 t.case("Safari called it in clear, and then Go calls it", function(c)
-    local agent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15"
-    c:host(MAC):http { to = SERVER, host = "www.example.com", path = "/", agent = agent }
+    c:host(MAC):http { to = SERVER, host = "www.example.com", path = "/", agent = AGENT, headers = BROWSERS }
     shake(c, { sni = "api.example.com", ja4 = GO })
     c:expect { title = "Browser's name on another's TLS", severity = "low", why = t.contains "Safari called example.com in clear" }
 end)
