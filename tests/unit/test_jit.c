@@ -433,6 +433,14 @@ static void mac_identity_is_compiled(void **state) {
     (void)state;
     expect_detector_compiled("scripts/mac_identity.lua");
 }
+static void tls_odd_is_compiled(void **state) {
+    (void)state;
+    expect_detector_compiled("scripts/tls_odd.lua");
+}
+static void rare_is_compiled(void **state) {
+    (void)state;
+    expect_detector_compiled("scripts/rare.lua");
+}
 static void visibility_is_compiled(void **state) {
     (void)state;
     expect_detector_compiled("scripts/visibility.lua");
@@ -453,6 +461,8 @@ int main(void) {
         cmocka_unit_test(gui_app_is_compiled),
         cmocka_unit_test(lifecycle_is_compiled),
         cmocka_unit_test(mac_identity_is_compiled),
+        cmocka_unit_test(tls_odd_is_compiled),
+        cmocka_unit_test(rare_is_compiled),
         cmocka_unit_test(visibility_is_compiled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
