@@ -71,6 +71,10 @@ static void put_at(struct made_event *event, size_t offset, const void *value, s
     memcpy(event->bytes.at + offset, value, size);
 }
 
+void made_event_u64(struct made_event *event, const struct field *field, uint64_t number) {
+    put_at(event, field->offset, &number, sizeof number);
+}
+
 void made_event_word(struct made_event *event, const struct field *field, const char *word) {
     put_at(event, field->offset, &word, sizeof word);
 }

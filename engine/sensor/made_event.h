@@ -41,7 +41,9 @@ int made_event_list(struct made_event *event, const struct field *field, const s
 int made_event_numbers(struct made_event *event, const struct field *field, const double *numbers,
                        size_t count, struct error *err);
 
-/* The same for a word that stays where it is (NULL: absent), and for a time; the field is of that type. */
+/* The same for a word that stays where it is (NULL: absent), for a time, and for a whole number that a double
+ * would not hold exactly; the field is of that type. */
+void made_event_u64(struct made_event *event, const struct field *field, uint64_t number);
 void made_event_word(struct made_event *event, const struct field *field, const char *word);
 void made_event_time(struct made_event *event, const struct field *field, nanoseconds time);
 
