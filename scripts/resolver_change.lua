@@ -23,7 +23,7 @@
 -- network whose DHCP was changed while a lease of before still holds; dig with many names and no process known.
 -- Misses: a resolver that was wrong from the first packet on, if DHCP gave it or no lease was seen; DNS on 127.0.0.1; resolvers that router advertisements give
 -- (RDNSS) are not read; DoH hidden under a name that is in no list; a resolver that lies for a few names and tells the truth for the rest.
--- ATT&CK: T1557 adversary in the middle, T1557.003 DHCP spoofing, T1565.002 transmitted data manipulation, T1584.002 and T1583.002 DNS server, T1071.004 DNS,
+-- ATT&CK: T1557 adversary in the middle, T1557.003 DHCP spoofing, T1565.002 transmitted data manipulation, T1584.002 DNS server, T1071.004 DNS,
 -- T1572 protocol tunneling.
 
 local lunette = require "lunette"
