@@ -4,6 +4,7 @@
 #include <string.h>
 
 struct lines lines_of(const char *bytes, size_t size, bool join) {
+    if (!bytes) bytes = "", size = 0;
     return (struct lines){.at = bytes, .end = bytes + size, .join = join, .next = 1};
 }
 

@@ -17,6 +17,7 @@ struct lines {
     unsigned next;
 };
 
+/* NULL: there are none. */
 struct lines lines_of(const char *bytes, size_t size, bool join);
 
 /* The next line that has something in it; false at the end. `#` begins a comment, also `;` if it comes first.
