@@ -73,6 +73,18 @@ local nowhere = lunette.set.prefixes { "224.0.0.0/3", "127.0.0.0/8", "169.254.0.
 
 -- ---------------------------------------------------------------- tunnels by protocol
 
+-- Days while a tunnel stands are not days without one, however long ago it began.
+local function stands(host)
+    local known = known_hosts:make(host)
+    known.open = known.open + 1
+end
+
+local function is_over(known, finish)
+    local day = math.floor(finish / DAY)
+    if known.open > 0 then known.open = known.open - 1 end
+    known.tunnel, known.days, known.day = math.max(known.tunnel, finish), 0, math.max(known.day, day)
+end
+
 -- A tunnel that a local host opened. What it is, who is behind it, who allowed it.
 local function opened(e)
     local host, server = e.client_ip, e.server_ip
@@ -83,16 +95,18 @@ local function opened(e)
     lunette.send("tunnel", { host = host, kind = e.kind, provider = provider, how = how, server = server, name = e.name, port = e.server_port,
         time = e.time, iface = e.iface, allowed = finding.allowed, stated = finding.stated })
     local known = known_hosts:make(host)
-    known.tunnel, known.days, known.day = e.time, 0, math.floor(e.time / DAY)
+    known.tunnel, known.days, known.day = math.max(known.tunnel, e.time), 0, math.max(known.day, math.floor(e.time / DAY))
     if not finding.allowed then judge.tell(tunnel, e, finding, hosts.is_mac(host)) end
 end
 
 lunette.on("vpn", { client_local = true }, function(e)
     if nowhere:has(e, "server_ip") and not e.server_local then return end
     local own = flows:of(e)
+    local is_new = not own or not own.tunnel
     if own then own.tunnel = true end
     if e.server_local then return end -- within the house: counted by nobody, since it leads nowhere else
     opened(e)
+    if own and is_new then stands(e.client_ip) end
 end)
 
 lunette.on("vpn", { client_local = false, server_local = true }, function(e)
@@ -104,20 +118,31 @@ lunette.on("dns", { type = "query", client_local = true, rrname = names.set }, f
     names.note(e.client_ip, names.row(e, "rrname"), e.rrname, e.time)
 end)
 
+local function in_tls(e, kind, provider, word, how)
+    local own = flows:of(e)
+    if not own or own.tunnel or e.server_local then return end
+    own.tunnel = true
+    local tunnel = { kind = kind, provider = provider, word = word, how = how, server = e.server_ip, name = e.sni, port = e.server_port }
+    local finding = judge.tunnel(tunnel, e)
+    stands(e.client_ip)
+    lunette.send("tunnel", { host = e.client_ip, kind = kind, provider = provider, how = how, server = e.server_ip, name = e.sni, port = e.server_port,
+        time = e.time, iface = e.iface, allowed = finding.allowed, stated = finding.stated })
+    if not finding.allowed then judge.tell(tunnel, e, finding, hosts.is_mac(e.client_ip)) end
+end
+
 lunette.on("tls", { client_local = true, sni = names.set }, function(e)
     local row = names.row(e, "sni")
     names.note(e.client_ip, row, e.sni, e.time)
     if row.use ~= "proxy" and row.use ~= "server" then return end
-    local own = flows:of(e)
-    if not own or own.tunnel or e.server_local then return end
-    own.tunnel = true
-    local tunnel = { kind = row.use == "proxy" and "https proxy" or "tls", provider = row.provider, word = row.word, how = "by its name " .. e.sni,
-        server = e.server_ip, name = e.sni, port = e.server_port }
-    local finding = judge.tunnel(tunnel, e)
-    lunette.send("tunnel", { host = e.client_ip, kind = tunnel.kind, provider = row.provider, how = tunnel.how, server = e.server_ip, name = e.sni,
-        port = e.server_port, time = e.time, iface = e.iface, allowed = finding.allowed, stated = finding.stated })
-    if not finding.allowed then judge.tell(tunnel, e, finding, hosts.is_mac(e.client_ip)) end
+    in_tls(e, row.use == "proxy" and "https proxy" or "tls", row.provider, row.word, "by its name " .. e.sni)
 end)
+
+-- What the operator names is a tunnel also where it looks like any HTTPS (GlobalProtect, Fortinet, SSTP): else what goes through it would be one that nobody allowed.
+local function is_named(e) in_tls(e, "tls", nil, nil, "by the list of those allowed") end
+if allow.count > 0 then
+    lunette.on("tls", { client_local = true, sni = allow.domains }, is_named)
+    lunette.on("tls", { client_local = true, server_ip = allow.prefixes }, is_named)
+end
 
 -- ---------------------------------------------------------------- volume, and what no protocol tells
 
@@ -128,10 +153,14 @@ lunette.on("flow_start", { client_local = true, server_local = false }, function
     if own then own.other = host.bytes end
 end)
 
+local apples = lunette.set.domains { "icloud.com", "icloud-content.com", "apple.com", "cdn-apple.com", "mzstatic.com", "aaplimg.com" }
+
 local function told_silence(e, own, host)
     local told = silence.judge(e, own, host)
     if not told or not hosts.may_be_mac(e.client_ip) then return end
     local where = e.server_name or e.server_ip
+    -- Private Relay, a night of iCloud's photographs, a new macOS: they take all, and tell whose they are.
+    if apples:has(where) or allow.host(where) or allow.address(e.server_ip) or configuration.vpn_given(e.client_ip, nil, where) then return end
     lunette.alert {
         title = "All traffic of the host in one connection", severity = "low", score = 3, confidence = 0.4, attack = "T1572",
         who = e.client_ip, where = where,
@@ -150,6 +179,7 @@ lunette.on("flow", { client_local = true, server_local = false }, function(e)
     local own, host = flows:of(e), known_hosts:get(e.client_ip)
     if host then
         if own and own.tunnel then
+            is_over(host, e.finish)
             lunette.send("over", { host = e.client_ip, server = e.server_ip, name = e.server_name, port = e.server_port, protocol = e.app_proto, proto = e.proto,
                 up = e.client_payload, down = e.server_payload, up_packets = e.client_packets, down_packets = e.server_packets, start = e.start, finish = e.finish,
                 bytes = bytes, other = host.bytes - own.other, iface = e.iface, program = e.program, path = e.path })
@@ -158,7 +188,8 @@ lunette.on("flow", { client_local = true, server_local = false }, function(e)
         end
         host.bytes = host.bytes + bytes
     end
-    if not e.app_proto and e.first_speaker == "client" and e.client_entropy >= 5.2 and e.server_entropy >= 4.4 and vpn_judge.is_random(e) then
+    if not e.app_proto and e.first_speaker == "client" and e.client_entropy >= 5.2 and e.server_entropy >= 4.4 and vpn_judge.is_random(e)
+        and not allow.address(e.server_ip) and not allow.name(e.server_name) then
         lunette.send("random", { host = e.client_ip, server = e.server_ip, name = e.server_name, port = e.server_port, start = e.start, bytes = bytes,
             sent = e.client_payload, received = e.server_payload, program = e.program })
     end

@@ -97,13 +97,17 @@ function book.gather(lunette, tunables, judge)
     -- A large upload through a tunnel that nobody allowed: sums of a day, told once.
     local function check_upload(account, time, news)
         if account.allowed or account.day_up < tunables.upload_mb * 1e6 or account.day_up < tunables.upload_times * account.day_down then return end
+        -- Who sends so much on other days too backs up or copies; the size of it is the news then.
+        local habit = not account.stated and (account.most_up or 0) * tunables.upload_times >= account.day_up
         lunette.alert {
-            title = "Upload through a tunnel", severity = account.stated and "high" or "medium", score = account.stated and 8 or 6, confidence = 0.6,
+            title = "Upload through a tunnel", severity = account.stated and "high" or habit and "low" or "medium",
+            score = account.stated and 8 or habit and 3 or 6, confidence = habit and 0.3 or 0.6,
             category = "Exfiltration", attack = "T1048,T1572", who = account.host, where = account.name or account.server,
             why = ("%s sent within a day by %s to %s, %s came back%s: nobody can see what it was%s"):format(figures.bytes(account.day_up), label_of(account),
                 account.name or account.server, figures.bytes(account.day_down), news.program and ", by " .. news.program or "",
-                account.stated and ", and the tunnel is none of those that are allowed here" or ""),
-            evidence = { kind = account.kind, provider = account.provider, sent = account.day_up, received = account.day_down, tunnels = account.flows,
+                account.stated and ", and the tunnel is none of those that are allowed here"
+                    or habit and (", and as much as %s on other days"):format(figures.bytes(account.most_up)) or ""),
+            evidence = { kind = account.kind, provider = account.provider, sent = account.day_up, most_before = account.most_up, received = account.day_down, tunnels = account.flows,
                 through = account.through, names = account.names, program = news.program },
             next = "Which files did the host read at that time (fs_usage, the EDR's file events)? On a capture of the Mac itself utunN shows the inside: who was called there?",
             key = ("upload %s %s"):format(account.host, account.name or account.server), cooldown = tunables.cooldown,
@@ -118,7 +122,10 @@ function book.gather(lunette, tunables, judge)
         account.own, account.other, account.last = account.own + news.bytes, account.other + news.other, math.max(account.last, news.finish)
         account.open = math.max(0, (account.open or 1) - 1)
         local day = math.floor(news.finish / DAY)
-        if day ~= account.day then account.day, account.day_up, account.day_down = day, 0, 0 end
+        if day > account.day then
+            account.most_up = math.max(account.most_up or 0, account.day_up)
+            account.day, account.day_up, account.day_down = day, 0, 0
+        end
         account.day_up, account.day_down = account.day_up + news.up, account.day_down + news.down
         tunnels:set(key, account)
         check_upload(account, time, news)
@@ -199,8 +206,9 @@ function book.gather(lunette, tunables, judge)
     end
 
     -- Programs' traffic through an interface, and no tunnel that could be its outside: told when there was time to see one.
-    local function tell_interface(through)
+    local function tell_interface(through, unsure)
         local who, stated = base_of(through.client)
+        stated = stated and not unsure
         local words = top_names(through, 5)
         local list = {}
         for program in pairs(through.programs) do list[#list + 1] = program end
@@ -239,7 +247,8 @@ function book.gather(lunette, tunables, judge)
                 through.told = true
                 inside:set(key, through)
                 local who = base_of(through.client)
-                if not tunnel_alive(through, who) and not judge.is_given_interface(who, through.iface) then tell_interface(through) end
+                local given = judge.is_given_interface(who, through.iface)
+                if not given and not tunnel_alive(through, who) then tell_interface(through, given == nil) end
             end
         end
     end

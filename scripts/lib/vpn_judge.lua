@@ -68,13 +68,18 @@ function judge.new(tunables, allow, configuration)
         return allow.count > 0 or configuration.of(host) ~= nil
     end
 
-    -- The operator named this interface, or a VPN of the Mac's settings has it.
+    -- The operator named this interface, or a VPN of the Mac's settings has it. nil if one of them may have it: macOS numbers utun as they come, and only
+    -- some settings say which one it was.
     function object.is_given_interface(host, iface)
         if allow.word(iface) then return true end
-        local mac = configuration.of(host)
+        local mac, unsure = configuration.of(host), false
         for _, vpn in ipairs(mac and mac.vpns or {}) do
-            if vpn.interface == iface and vpn.enabled ~= false then return true end
+            if vpn.enabled ~= false then
+                if vpn.interface == iface then return true end
+                unsure = unsure or not vpn.interface
+            end
         end
+        if unsure then return nil end
         return false
     end
 
@@ -108,10 +113,12 @@ function judge.new(tunables, allow, configuration)
                 add(finding, 1, "port", ("port %d is that of %s"):format(port, OTHERS[port]))
             end
         end
-        if known and known.days > tunables.fresh_days then
-            finding.new = true
-            add(finding, 2, "new", known.tunnel == 0 and ("the host was seen on %d days and had none"):format(known.days)
-                or ("the host had none for %d days"):format(known.days))
+        if known and known.days > tunables.fresh_days and known.open == 0 then
+            -- The first one ever is for today. A known provider's is mostly a journey or a purchase, and who had one before has it again: leads.
+            local first = known.tunnel == 0
+            finding.new = first
+            add(finding, first and not tunnel.provider and 2 or finding.points < 2 and 1 or 0, "new",
+                first and ("the host was seen on %d days and had none"):format(known.days) or ("the host had none for %d days"):format(known.days))
         end
         local path = e.path
         if e.program then

@@ -8,7 +8,7 @@ local silence = {}
 
 local BIN, BINS, DAY = 600, 144, 86400
 
-silence.FIELDS = { first = "f64", last = "f64", tunnel = "f64", bytes = "u64", day = "u32", days = "u16", bin = "u32", bins = "u16[144]" }
+silence.FIELDS = { first = "f64", last = "f64", tunnel = "f64", bytes = "u64", day = "u32", days = "u16", open = "u16", bin = "u32", bins = "u16[144]" }
 
 -- Bins that nothing was counted in since the last time are empty.
 local function advance(host, bin)
@@ -30,7 +30,7 @@ function silence.new(hosts, tunables)
         if bin > host.bin then advance(host, bin) end
         if host.bin - bin < BINS then host:put("bins", bin % BINS, host:at("bins", bin % BINS) + 1) end
         local day = math.floor(time / DAY)
-        if day ~= host.day then host.day, host.days = day, host.days + 1 end -- days on which it was seen since its last tunnel
+        if day > host.day then host.day, host.days = day, host.days + 1 end -- days on which it was seen since its last tunnel
         host.last = time
         return host
     end

@@ -388,3 +388,83 @@ t.case("a utun that the settings know, and one that they do not", function(c)
     end
     c:expect { title = "Programs talk through a tunnel interface", severity = "medium", where = "utun7" }
 end)
+
+-- ---------------------------------------------------------------- healthy life
+
+t.case("a tunnel that stands for days was not away when it begins anew", function(c)
+    c:set { fresh_days = 2 }
+    local mac, data = c:host(MAC), {}
+    for i = 1, 4 * 24 * 30 do data[i] = { i % 2 == 1 and "client" or "server", 32, after = 120 } end
+    c:meanwhile(function() wireguard(mac, SERVER, 51820, data) end)
+    c:times(4, DAY, function() page(c) end)
+    vpn(c, { server_ip = "203.0.113.51" })
+    c:ignore { title = PLAIN, where = SERVER }
+    c:expect { title = PLAIN, severity = "info", where = "203.0.113.51" }
+end)
+
+t.case("who had one a fortnight ago has it again, and who buys one from a provider: leads", function(c)
+    vpn(c)
+    c:times(14, DAY, function() page(c) end)
+    vpn(c, { server_port = 443, kind = "openvpn" })
+    c:ignore { where = SERVER, severity = "info" }
+    c:expect { title = PLAIN, severity = "low", why = t.contains "had none for 13 days" }
+end)
+
+t.case("a provider's before a journey", function(c)
+    c:times(10, DAY, function() page(c) end)
+    asks(c, "api.nordvpn.com")
+    c:wait(20)
+    vpn(c)
+    c:expect { title = NEW, severity = "low", evidence = { provider = "NordVPN" } }
+end)
+
+t.case("the company's tunnel in HTTPS is named: then what goes through its interface is explained", function(c)
+    c:set { allowed = "vpn.corp.example" }
+    local mac = c:host(MAC)
+    c:wait(60)
+    mac:tls { to = "203.0.113.10", sni = "vpn.corp.example", out = 40000, back = 90000 }
+    on_en0(c)
+    for _ = 1, 4 do inner(c) end
+    c:fact { host = MAC, topic = "vpn", text = t.contains "vpn.corp.example" }
+end)
+
+t.case("a settings' app may have any utun", function(c)
+    office(c, { { name = "GlobalProtect", kind = "app", app = "com.paloaltonetworks.globalprotect", enabled = true } })
+    c:wait(60)
+    on_en0(c)
+    for _ = 1, 4 do inner(c, { iface = "utun6" }) end
+    c:expect { title = "Programs talk through a tunnel interface", severity = "low", where = "utun6" }
+end)
+
+t.case("Private Relay takes all, and so does a tunnel that was allowed", function(c)
+    c:set { allowed = SERVER }
+    local mac = c:host(MAC)
+    busy(c, mac, 2)
+    everything(mac, 60)
+    c:wait(DAY)
+    busy(c, mac, 2)
+    mac:dns { name = "mask.icloud.com", a = "198.51.100.250" }
+    local say = {}
+    for _ = 1, 360 do
+        say[#say + 1] = { "client", 4000, after = 10 }
+        say[#say + 1] = { "server", 40000 }
+    end
+    mac:udp { to = "198.51.100.250", port = 443, say = say }
+    c:expect_none()
+end)
+
+t.case("a nightly backup through one's own tunnel is news once", function(c)
+    c:set { upload_mb = 2 }
+    local mac = c:host(MAC)
+    c:times(3, DAY, function() megabytes(c, mac, 3, 0.2) end)
+    c:ignore { title = PLAIN }
+    c:expect { title = "Upload through a tunnel", severity = "medium" }
+    c:expect { title = "Upload through a tunnel", severity = "low", times = 2, why = t.contains "as much as 3.0 MB on other days" }
+end)
+
+t.case("the allowed server's bytes may be as random as they like", function(c)
+    c:set { allowed = SERVER }
+    local mac = c:host(MAC)
+    c:times(5, 20, function() random_flow(mac, SERVER, 8388) end)
+    c:expect_none()
+end)
