@@ -63,11 +63,13 @@ local function with(fields, more)
 end
 
 -- A host's days, and a domain's of a host. Of today's uploads to it: how many, mean and spread of their sizes (Welford), hours of the day as bits; what was looked at.
-local by_host = lunette.records("days", { max = 20000, ttl = 30 * DAY, fields = with(history.DAILY, { first = "f64", due = "f64" }) })
-local by_name = lunette.records("names", { max = tunables.max_names, ttl = 30 * DAY, fields = with(history.DAILY, {
+local KEPT = 30 * DAY
+local by_host = lunette.records("days", { max = 20000, ttl = KEPT, fields = with(history.DAILY, { first = "f64", due = "f64" }) })
+local by_name = lunette.records("names", { max = tunables.max_names, ttl = KEPT, fields = with(history.DAILY, {
     first = "f64", due = "f64", uploads = "u32", mean = "f64", spread = "f64", hours = "u32", due_uploads = "u32" }) })
--- When a host asked for its own address.
-local asked = lunette.records("asked", { max = 20000, ttl = 3600, fields = { last = "f64" } })
+-- When a host asked for its own address, and how often before: menu-bar meters, VPN apps and dynamic DNS ask all day, and then the question says nothing.
+local asked = lunette.records("asked", { max = 20000, ttl = 7 * DAY, fields = { last = "f64", times = "u32" } })
+local ASKS_OFTEN, ONE_QUESTION = 4, 600 -- so many questions that lie so many seconds apart
 
 local apples_names, apples_blocks
 do
@@ -80,6 +82,12 @@ do
 end
 local near = lunette.set.prefixes { "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3",
     "::1/128", "fc00::/7", "fe80::/10", "ff00::/8" }
+-- Where people and their programs send much as a matter of course, and which is nobody's own: registries, mail, meetings, drawing boards, what reports to makers and owners.
+local busy = lunette.set.domains { "docker.io", "docker.com", "ghcr.io", "quay.io", "npmjs.org", "pypi.org", "crates.io", "rubygems.org", "office.com", "office.net", "office365.com",
+    "outlook.com", "skype.com", "teams.microsoft.com", "teams.live.com", "zoom.us", "webex.com", "whatsapp.net", "whatsapp.com", "signal.org", "adobe.com", "adobe.io", "figma.com", "loom.com",
+    "canva.com", "miro.com", "atlassian.net", "atlassian.com", "salesforce.com", "force.com", "zendesk.com", "linkedin.com", "licdn.com", "facebook.com", "fbcdn.net", "instagram.com",
+    "tiktok.com", "twitter.com", "x.com", "flickr.com", "smugmug.com", "soundcloud.com", "vimeo.com", "live-video.net", "twitch.tv", "idrive.com", "sentry.io", "datadoghq.com",
+    "jamfcloud.com", "kandji.io", "iru.com", "cloudsink.net", "sentinelone.net", "mail.google.com", "clients6.google.com", "gvt2.com" }
 local NO_UPLOADS = { dns = true, ntp = true, openvpn = true, wireguard = true, ike = true, stun = true, rtp = true, tor = true }
 local tools = {}
 for _, row in ipairs(lunette.tsv("tool_ja4.tsv")) do tools[row.ja4] = row.tool end
@@ -128,6 +136,12 @@ local function tell(e, rule, title, points, where, attack, confidence, words, ev
     }
 end
 
+-- Did the host ask for its own address shortly before, which it does not do all day?
+local function asked_before(e)
+    local lookup = asked:get(e.client_ip)
+    if lookup and e.time >= lookup.last and e.time - lookup.last <= tunables.after_lookup and lookup.times < ASKS_OFTEN then return lookup end
+end
+
 -- Points that the place gives or takes, with words.
 local function place(e, service, domain, words)
     local points = 0
@@ -140,6 +154,9 @@ local function place(e, service, domain, words)
             points = -2
             words[#words + 1] = service.service .. ", which people use"
         end
+    elseif busy:has(e, "server_name") then
+        points = -2
+        words[#words + 1] = "where many send much"
     elseif domain == e.server_ip and not e.partial then
         points = 2
         words[#words + 1] = "to an address without a name"
@@ -154,8 +171,8 @@ local function place(e, service, domain, words)
             words[#words + 1] = known.place == "temp" and "by a program in a temporary folder" or "by a script that runs by itself"
         end
     end
-    local lookup = asked:get(e.client_ip)
-    if lookup and e.time >= lookup.last and e.time - lookup.last <= tunables.after_lookup then
+    local lookup = asked_before(e)
+    if lookup then
         points = points + 1
         words[#words + 1] = ("%s after it asked for its own public address"):format(figures.duration(e.time - lookup.last))
     end
@@ -169,6 +186,9 @@ local function learnt(host, now) return host.days >= tunables.learn_days and now
 -- Is the domain new (of today or yesterday) to a host that is known?
 local function is_new(host, name, now) return learnt(host, now) and now - name.first < 2 * DAY and name.first - host.first >= tunables.learn_days * DAY end
 
+-- How long it had not been called: no longer than names are kept.
+local function absence(host, name) return figures.duration(math.min(name.first - host.first, KEPT)) end
+
 local function judge_amount(e, host, name, domain, service, now)
     local up, down = name.up, name.down
     if up < tunables.share * (up + down) then return end
@@ -181,7 +201,11 @@ local function judge_amount(e, host, name, domain, service, now)
         words[1] = ("%s today to %s, to which %s a day is usual"):format(figures.bytes(up), domain, figures.bytes(median))
     elseif is_new(host, name, now) then
         title, points = "Large upload to a name never called before", 4
-        words[1] = ("%s today to %s, which it had not called in %s before"):format(figures.bytes(up), domain, figures.duration(name.first - host.first))
+        words[1] = ("%s today to %s, which it had not called in %s before"):format(figures.bytes(up), domain, absence(host, name))
+        if by_name:evicted() > 0 then -- max_names is too small for these hosts: it may be forgotten, not new
+            points = points - 1
+            words[2] = "or it was forgotten, since the table of names is full"
+        end
     else
         return -- nothing is known of it
     end
@@ -209,7 +233,7 @@ local function judge_pieces(e, host, name, domain, service, now)
     local points = even and 2 or 1
     if is_new(host, name, now) then
         points = points + 2
-        words[#words + 1] = ("a name that it had not called in %s before"):format(figures.duration(name.first - host.first))
+        words[#words + 1] = ("a name that it had not called in %s before"):format(absence(host, name))
     end
     points = points + place(e, service, domain, words)
     tell(e, "pieces", even and "Data carried out in pieces of one size" or "Small uploads all day to a new name", points, domain, "T1030,T1020", 0.4, table.concat(words, "; ") .. also_told(e), {
@@ -238,8 +262,8 @@ local function judge_exchange(e, domain, service, fresh)
             table.concat(words, "; ") .. also_told(e), { service = service.service, sent = sent, received = received })
     end
     if sent < tunables.lookup_upload then return end
-    local lookup = asked:get(e.client_ip)
-    if not lookup or e.time < lookup.last or e.time - lookup.last > tunables.after_lookup then return end
+    local lookup = asked_before(e)
+    if not lookup then return end
     local bare = not service and domain == e.server_ip and not e.partial
     if not (bare or fresh or service and service.use == "api") then return end
     local points = 3 + place(e, service and service.use ~= "api" and service or nil, domain, words)
@@ -324,11 +348,15 @@ lunette.on("onset", { client_local = true, server_local = false }, function(e)
         name.due, name.due_uploads, name.uploads, name.mean, name.spread, name.hours = tunables.large, tunables.pieces, 0, 0, 0, 0
     end
     name.up, name.down = name.up + sent, name.down + received
-    if sent >= PIECE then add_exchange(e, name, domain, fresh, now, sent, received) end
+    if sent >= PIECE or name.up >= name.due then add_exchange(e, name, domain, fresh, now, sent, received) end
 end)
 
 local LOOKUPS = cloud.set("ip-lookup")
-local function note_asked(e) asked:make(e.client_ip).last = e.time end
+local function note_asked(e)
+    local record = asked:make(e.client_ip)
+    if e.time - record.last >= ONE_QUESTION then record.times = record.times + 1 end
+    record.last = e.time
+end
 lunette.on("dns", { client_local = true, type = "query", rrname = LOOKUPS }, note_asked)
 lunette.on("tls", { client_local = true, server_local = false, sni = LOOKUPS }, note_asked)
 lunette.on("http", { client_local = true, server_local = false, host = LOOKUPS }, note_asked)

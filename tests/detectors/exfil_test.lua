@@ -248,3 +248,60 @@ t.case("a form in a browser, JSON, small things, the printer", function(c)
     post(c, { server_ip = "192.168.1.9", server_port = 631 })
     c:expect_none()
 end)
+
+-- ---------------------------------------------------------------- what ordinary life and an intruder make of the rules
+
+t.case("a meter in the menu bar asks for the own address all day", function(c)
+    for day = 1, 6 do
+        for _ = 1, 6 do
+            lookup(c)
+            c:wait(1200)
+        end
+        send(c, "mail.example.com", 600000)
+        c:wait(86400 - 7200)
+    end
+    lookup(c)
+    c:wait(20)
+    send(c, "jobs.fresh.example", 900000)
+    send(c, nil, 400000, bare)
+    c:expect_none()
+end)
+
+t.case("four questions in a row are one", function(c)
+    days(c, 6)
+    for _ = 1, 6 do lookup(c) c:wait(2) end
+    send(c, "jobs.fresh.example", 900000)
+    c:expect { title = "Upload right after asking for the own address", severity = "medium" }
+end)
+
+t.case("first pushes of a developer, first days of a backup, of a film, of a meeting", function(c)
+    days(c, 6)
+    for _, name in ipairs { "registry-1.docker.io", "ghcr.io", "registry.npmjs.org", "github.com", "pod-000-1000-00.backblaze.com", "client.dropbox.com", "storage.live.com",
+        "acme-my.sharepoint.com", "upload.youtube.com", "us04web.zoom.us", "teams.microsoft.com", "files.slack.com", "mmg.whatsapp.net", "cdn.signal.org", "lr.adobe.io", "www.figma.com",
+        "evs12.idrive.com", "photos.google.com", "outlook.office365.com", "acme.jamfcloud.com" } do
+        send(c, name, 300e6)
+        c:wait(600)
+    end
+    c:ignore { severity = "low" }
+    c:expect_none()
+end)
+
+t.case("fifty gigabytes of a first sync to iCloud, a disk of Time Machine, a printer", function(c)
+    days(c, 6)
+    for i = 1, 50 do
+        send(c, "p12-content.icloud.com", 1e9)
+        send(c, nil, 1e9, { server_name = "none", name_source = "none", server_ip = "192.168.1.5", server_port = 445, app_proto = "smb" })
+        c:wait(300)
+    end
+    c:expect_none()
+end)
+
+t.case("pieces below ten kilobytes add up as well", function(c)
+    days(c, 6)
+    for i = 1, 2300 do
+        send(c, "files.fresh.example", 9000, { server_payload = 300 })
+        c:wait(5)
+    end
+    c:expect { title = NEW, severity = "medium", where = "fresh.example" }
+    c:ignore { title = "Small uploads all day to a new name" }
+end)
