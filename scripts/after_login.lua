@@ -54,7 +54,9 @@ for _, row in ipairs(lunette.tsv("tool_ja4.tsv")) do tool_of[row.ja4] = row.tool
 
 local nowhere = lunette.set.prefixes { "224.0.0.0/3", "ff00::/8", "127.0.0.0/8", "0.0.0.0/8", "fe80::/10", "::1/128" }
 local TOOLS = { network = true, shell = true, interpreter = true } -- classes of data/programs.tsv
-local SILENT = { dns = true, ntp = true, mdns = true, dhcp = true, ssdp = true, icmp = true }
+-- Tunnels are vpn's.
+local SILENT = { dns = true, ntp = true, mdns = true, dhcp = true, ssdp = true, icmp = true, wireguard = true, openvpn = true, ike = true, ipsec = true, esp = true,
+    tailscale = true, zerotier = true, stun = true, rtp = true, dtls = true, bittorrent = true }
 
 -- ---------------------------------------------------------------- what is called
 
@@ -62,20 +64,23 @@ local SILENT = { dns = true, ntp = true, mdns = true, dhcp = true, ssdp = true, 
 local function signs_of(e)
     local words, signs, points = {}, {}, 0
     local function add(weight, sign, text) points, words[#words + 1], signs[#signs + 1] = points + weight, text, sign end
-    local app, tool = e.app_proto, e.ja4 and tool_of[e.ja4]
+    local app, tool, program, path = e.app_proto, e.ja4 and tool_of[e.ja4], e.program, e.path
+    local class = program and programs.class(program, path)
     if app == "http" then add(1, "plain http", "in plain HTTP")
-    elseif not app and e.proto == "TCP" then add(1, "raw", "by no known protocol") end
+    elseif not app and e.proto == "TCP" and class ~= "chat" then add(1, "raw", "by no known protocol") end
+    -- Over UDP calls, games and meshes of equals go to bare addresses, and so does a person's ssh.
+    if not e.server_name and e.proto == "TCP" and app ~= "ssh" and class ~= "chat" then add(1, "bare", "its server has no name") end
+    -- What is typed at a terminal while the desktop comes up is a person's.
+    if programs.is_user_run(e) then return words, signs, points end
     if tool then add(1, "tool", "with the TLS of " .. tool) end
-    if not e.server_name then add(1, "bare", "its server has no name") end
-    local path = e.path
-    if e.program then
-        local lie = programs.impostor(e.program, path)
+    if program then
+        local lie = programs.impostor(program, path)
         local place = path and programs.is_within(path)
         if lie then add(2, "impostor", "by a program with the name of one of Apple's, which " .. lie)
         elseif place == "temp" or place == "volume" or path and (path:find("/.", 1, true) or path:find("/Users/Shared/", 1, true)) then
             add(2, "place", "by a program in " .. path)
-        elseif TOOLS[programs.class(e.program, path) or ""] then
-            add(1, "tool", "by " .. e.program)
+        elseif not tool and TOOLS[class or ""] then
+            add(1, "tool", "by " .. program)
         end
     end
     return words, signs, points
@@ -166,10 +171,15 @@ function starts.over(host, session, known)
             send_news("repeats", host, known, session, name, call, pair)
         end
     end
+    -- Many odd ones at once are file sharing or a game that looks for its servers.
+    local odd = 0
+    for _, name in ipairs(fresh) do
+        if session.names[name].points >= 2 then odd = odd + 1 end
+    end
     for _, name in ipairs(fresh) do
         local call = session.names[name]
         -- A browser calls what its person wants; the name is remembered all the same.
-        if (#fresh <= tunables.many or call.points >= 2) and not (call.program and programs.class(call.program, call.path) == "browser") then
+        if (#fresh <= tunables.many or call.points >= 2 and odd <= tunables.many) and not (call.program and programs.class(call.program, call.path) == "browser") then
             send_news("new", host, known, session, name, call, called:get(host .. "\t" .. name))
         end
     end

@@ -53,7 +53,10 @@ function book.gather(lunette, tunables)
             end
         end
         if points < 2 then return end
-        local severity = points >= 6 and "high" or points >= 3 and "medium" or "low"
+        -- Everybody has a menu-bar program that nobody else has: without a second oddity it is a lead. And a new name alone is most days a page that somebody opened.
+        local severity = points >= 6 and "high" or points >= 3 and news.points > 0 and "medium" or "low"
+        if news.kind == "new" and points == 2 and not news.program and #signs == 0 then severity = "info" end
+        local is_lead = news.kind == "new" and points < 3
         local program = news.program and (news.program .. (news.ancestry and " < " .. news.ancestry or "") .. " ") or ""
         local host = news.is_mac and "this Mac" or "this host"
         local what
@@ -75,8 +78,8 @@ function book.gather(lunette, tunables)
                 at_other_times = news.outside, starts_seen = news.starts, other_hosts = others, fleet = hosts, program = news.program, path = news.path, signs = signs },
             next = NEXT[news.kind],
             -- A new name with nothing else to it may be a page that somebody opened: one a day is enough.
-            key = ("%s %s %s"):format(news.kind, news.host, severity == "low" and news.kind == "new" and "" or name),
-            cooldown = severity == "low" and news.kind == "new" and DAY or tunables.cooldown,
+            key = ("%s %s %s"):format(news.kind, news.host, is_lead and "" or name),
+            cooldown = is_lead and DAY or tunables.cooldown,
         }
     end
 

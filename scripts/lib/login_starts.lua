@@ -39,6 +39,8 @@ function starts.new(lunette, tunables)
     local function close(host, session, known)
         if session.closed then return end
         session.closed = true
+        -- A Mac wakes a dozen times a night to ask Apple for news. A start in which no program had anything to say shows nothing about what starts with it.
+        if session.confirmed and session.count == 0 and not (holds(session.marks, LOGIN) or holds(session.marks, LIFECYCLE)) then session.confirmed = false end
         if session.confirmed then
             local place = known.starts % KEPT
             known.starts, known.begin, known.quiet, known.marks = known.starts + 1, session.begin, session.quiet, session.marks

@@ -39,7 +39,7 @@ t.case("a new name after three starts", function(c)
     days(c, mac, 4)
     days(c, mac, 2, function(i) if i == 1 then c:wait(20); call(mac, "cdn.odd.example") end end)
     c:ignore { title = AGAIN }
-    c:expect { title = NEW, severity = "low", who = MAC, where = "cdn.odd.example", attack = t.contains "T1543.001",
+    c:expect { title = NEW, severity = "info", who = MAC, where = "cdn.odd.example", attack = t.contains "T1543.001",
         why = t.like "cdn%.odd%.example %(tls, port 443%) 2%d s after a start, for the first time in 4 starts",
         evidence = { start_known_by = t.contains "push", starts_seen = 4 } }
     c:fact { host = MAC, topic = "logins", text = t.contains "by captive probe, push, clock" }
@@ -133,7 +133,7 @@ t.case("three new names with nothing else to them are told once", function(c)
     c:wait(900)
     call(mac, "mail.corp.example")
     c:ignore { title = AGAIN }
-    c:expect { title = NEW, severity = "low" }
+    c:expect { title = NEW, severity = "info" }
 end)
 
 t.case("the same by an app in its place is a lead", function(c)
@@ -260,9 +260,84 @@ t.case("a new address by DHCP begins a start", function(c)
         c:event("dhcp", { type = "reply", version = 4, message = "ack", client_ip = "192.168.1.1", server_ip = MAC, assigned_ip = MAC })
         c:wait(2)
         wakes(mac)
+        call(mac, "mail.corp.example")
         if i == 5 then call(mac, "cdn.odd.example") end
     end)
     c:wait(900)
     call(mac, "mail.corp.example")
     c:expect { title = NEW, where = "cdn.odd.example", evidence = { start_known_by = t.contains "DHCP" } }
+end)
+
+-- ---------------------------------------------------------------- healthy life
+
+local function fleet(c)
+    for i = 1, 6 do call(c:host("192.168.1." .. 30 + i), "portal.corp.example") end
+    c:wait(1000)
+end
+
+local function onset(c, fields)
+    local event = { kind = "start", client_ip = MAC, client_port = 50123, server_ip = HOME, server_port = 443, proto = "TCP", app_proto = "tls",
+        client_payload = 400, server_payload = 900, duration = 1 }
+    for key, value in pairs(fields) do event[key] = value end
+    c:event("onset", event)
+end
+
+t.case("a menu-bar program that one person bought looks for its update at each login", function(c)
+    fleet(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    days(c, mac, 5, function()
+        c:wait(15)
+        onset(c, { server_name = "updates.menubar.example", program = "Menubar", path = "/Applications/Menubar.app/Contents/MacOS/Menubar", ancestry = "launchd" })
+    end)
+    c:expect { title = NEW, severity = "low", where = "updates.menubar.example" }
+    c:expect { title = AGAIN, severity = "low", where = "updates.menubar.example", why = t.contains "none of 6 other hosts calls it" }
+end)
+
+t.case("the same from a hidden folder is for today", function(c)
+    fleet(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    days(c, mac, 5, function()
+        c:wait(15)
+        onset(c, { server_name = "updates.menubar.example", program = "menubard", path = "/Users/anna/.menubar/menubard", ancestry = "launchd" })
+    end)
+    c:expect { title = NEW, severity = "medium" }
+    c:expect { title = AGAIN, severity = "medium" }
+end)
+
+t.case("calls, games, tunnels, file sharing and a person's ssh go to bare addresses", function(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    days(c, mac, 1, function()
+        onset(c, { server_ip = "198.51.100.10", server_port = 51820, proto = "UDP", app_proto = "wireguard" })
+        onset(c, { server_ip = "198.51.100.11", server_port = 3478, proto = "UDP", app_proto = "stun" })
+        for i = 1, 20 do onset(c, { server_ip = "203.0.113." .. 100 + i, server_port = 6881 + i }) end
+    end)
+    days(c, mac, 1, function() onset(c, { server_ip = "198.51.100.12", server_port = 22, app_proto = "ssh", program = "ssh", path = "/usr/bin/ssh",
+        ancestry = "zsh < login < Terminal < launchd" }) end)
+    c:expect { title = NEW, severity = "low", where = "198.51.100.12" }
+end)
+
+t.case("a developer at a terminal, a minute after the lid was opened", function(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    days(c, mac, 1, function()
+        onset(c, { server_name = "registry.devs.example", program = "python3.12", path = "/opt/homebrew/bin/python3.12", ancestry = "zsh < login < iTerm2 < launchd" })
+    end)
+    c:expect { title = NEW, severity = "low", where = "registry.devs.example", evidence = { signs = {} } }
+end)
+
+t.case("fifteen wakes a night do not hide what starts with the login", function(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    c:times(5, DAY, function()
+        wakes(mac)
+        call(mac, "mail.corp.example")
+        c:wait(20)
+        call(mac, "agent.odd.example")
+        c:times(15, 2400, function() wakes(mac) end)
+    end)
+    c:ignore { title = NEW }
+    c:expect { title = AGAIN, severity = "low", where = "agent.odd.example", evidence = { in_starts = 3, of_starts = 3 } }
 end)
