@@ -8,7 +8,7 @@
 --                 an interpreter that nobody at a terminal started, an unsigned program, one from a temporary folder.
 --   the rhythm    calls by a timer (lunette.beat, on the host's awake clock). beacon leaves out what many know; here the name is no alibi.
 --   the door      names that programs call and people do not: api.telegram.org, raw.githubusercontent.com (`use` in data/cloud_services.tsv).
---   the newcomer  a stack that began to call a service which another stack of this host has called for a day and longer: its app or a browser.
+--   the newcomer  a stack that began to call a service which another stack of this host has called for a day and longer, and calls still: its app or a browser.
 --
 -- Each has points; a timer, or a program that does not fit, is needed. Apps keep lines open and ask by the clock as well: so where a service has an app of its own and the
 -- program is not known, rhythm and a stack of few domains say nothing without a door, a tool or a newcomer.
@@ -29,6 +29,7 @@ local address = require "lunette.address"
 local beat = require "lunette.beat"
 local figures = require "figures"
 local hosts = require "hosts"
+local programs = require "programs"
 local tls_clients = require "tls_clients"
 local cloud = require("cloud").load(lunette)
 local cloud_book = require "cloud_book"
@@ -69,12 +70,11 @@ local calls = lunette.records("calls", { max = tunables.max_pairs, ttl = 14 * DA
     fields = with(beat.PAIR_FIELDS, { due = "u32", looked = "f64", sent = "f64", received = "f64" }) })
 -- The awake clock of hosts that have such calls.
 local clocks = lunette.records("clocks", { max = 20000, ttl = 14 * DAY, fields = beat.CLOCK_FIELDS })
--- When a host's stack first called a service ("host service stack"), and any stack of it ("host service").
-local since = lunette.records("since", { max = 60000, ttl = 30 * DAY, fields = { first = "f64" } })
 -- How loud something was told: what is no louder is held back.
 local told = lunette.state("told", { max = 20000, ttl = tunables.cooldown })
 
 local stacks = tls_clients.watch(lunette, 60000)
+local callers = require("cloud_stacks").new(lunette, 30000)
 local book = cloud_book.new(lunette, tunables.lines)
 
 local SEPARATOR = "\t"
@@ -122,23 +122,18 @@ local function client_signs(e, service, program, now)
     local points, words = 0, {}
     local kind, text = stacks.kind(e.client_ip, e.ja4, now)
     local is_odd = program and program.points > 0
-    local newcomer
     local stack = tls_clients.stack(e.ja4)
-    if stack then
-        local any = since:get(e.client_ip .. SEPARATOR .. service.service)
-        local any_first = any and any.first
-        local own = since:get(e.client_ip .. SEPARATOR .. service.service .. SEPARATOR .. stack)
-        newcomer = any_first and own and own.first - any_first >= tunables.newcomer and kind ~= "general"
-    end
+    local newcomer = stack and kind ~= "general" and callers.is_newcomer(e.client_ip, service, stack, tunables.newcomer)
+    local is_door = service.use == "api" and not (stack and kind ~= "bare" and next(service.apps) and callers.is_apps(e.client_ip, service, stack))
     if is_odd then
         points = points + program.points
         words[#words + 1] = program.words
-    elseif program == nil and next(service.apps) and kind ~= "tool" and service.use ~= "api" and not newcomer then
+    elseif program == nil and next(service.apps) and kind ~= "tool" and not is_door and not newcomer then
         return nil -- may be the service's own app
     end
     if kind == "tool" or kind == "bare" then points = points + 2 elseif kind == "special" then points = points + 1 end
     if kind and text then words[#words + 1] = "it has " .. text end
-    if service.use == "api" then
+    if is_door then
         points = points + (service.category == "code" and 1 or 2) -- apps fetch their settings from GitHub
         words[#words + 1] = "programs call this name, people do not"
     end
@@ -158,12 +153,15 @@ local function judge_timer(e, pair, service, program, name, now)
     local f = beat.features(pair, features)
     local A = f and beat.automation(f)
     if not A or A < tunables.timer then return end
+    if not hosts.may_be_mac(e.client_ip) then return end -- a gadget, a server: what they call by the clock is their trade
     local points, words, kind = client_signs(e, service, program, now)
     if not points then return end
     points = points + (A >= tunables.sure and 3 or 2)
     local severity = severity_of(points)
     if severity == "info" then return end
     if f.n <= tunables.few and LOUDNESS[severity] > 2 then severity = "low" end
+    -- Any customer's program may lie there, and gadgets ask their maker's by the clock.
+    if service.category == "cloud-platform" and not program and kind ~= "tool" and not hosts.is_mac(e.client_ip) and severity ~= "low" then severity = "low" end
     tell(table.concat({ "timer", e.client_ip, name, tls_clients.stack(e.ja4) or "-" }, SEPARATOR), {
         title = "Web service called by a timer", severity = severity, score = math.min(points, 10), confidence = figures.round(math.min(0.9, 0.2 + points / 12)),
         attack = ATTACK[service.category] or "T1102", who = e.client_ip, where = name,
@@ -176,21 +174,12 @@ local function judge_timer(e, pair, service, program, name, now)
     })
 end
 
--- Has anybody of this host called the service, and with this stack, and since when?
-local function note_since(e, service, stack)
-    local record, is_new = since:make(e.client_ip .. SEPARATOR .. service.service)
-    if is_new then record.first = e.time end
-    if not stack then return end
-    record, is_new = since:make(e.client_ip .. SEPARATOR .. service.service .. SEPARATOR .. stack)
-    if is_new then record.first = e.time end
-end
-
 local TIMED = { storage = true, messaging = true, paste = true, code = true, ["file-drop"] = true, ["cloud-platform"] = true, blockchain = true }
 
 lunette.on("onset", { client_local = true, server_local = false, server_name = cloud.set() }, function(e)
     local service = cloud.find(e, "server_name")
     if not service or not TIMED[service.category] then return end
-    note_since(e, service, tls_clients.stack(e.ja4))
+    callers.note(e.client_ip, service, tls_clients.stack(e.ja4), e.time)
     local program = fit.of(e, service)
     if program and program.points == 0 then return end -- known, and as it should be
     local now = lunette.now()
@@ -259,6 +248,12 @@ local function tunnel(e, service, name)
     })
 end
 
+-- A person at a page, as far as program or stack tell.
+local function is_browsers(e, ja4)
+    if e.program then return programs.class(e.program, e.path) == "browser" end
+    return stacks.is_browsers(e.client_ip, ja4)
+end
+
 -- `ja4`: of the TLS stack, nil where there is none.
 local function sorted_out(e, service, name, ja4)
     local category = service.category
@@ -268,11 +263,13 @@ local function sorted_out(e, service, name, ja4)
     end
     if is_allowed(e, service, name) then return end
     if category == "tor2web" then
-        tell("tor2web" .. SEPARATOR .. e.client_ip, { title = "Gateway to Tor", severity = "medium", score = 5, confidence = 0.7, attack = "T1090.003", who = e.client_ip, where = name,
+        local is_page = is_browsers(e, ja4)
+        tell("tor2web" .. SEPARATOR .. e.client_ip, { title = "Gateway to Tor", severity = is_page and "low" or "medium", score = is_page and 3 or 5, confidence = 0.7, attack = "T1090.003", who = e.client_ip, where = name,
             why = ("%s of %s called %s, which fetches pages of onion services for those who have no Tor"):format(e.program or "a program", this(e), name),
             evidence = { name = name, program = e.program }, next = "A person in a browser, or a program? Keydnap and MacSpy talked home this way." })
     elseif category == "mining" then
-        tell("mining" .. SEPARATOR .. e.client_ip, { title = "Mining pool", severity = "medium", score = 5, confidence = 0.6, attack = "T1496", who = e.client_ip, where = name,
+        local is_page = is_browsers(e, ja4)
+        tell("mining" .. SEPARATOR .. e.client_ip, { title = "Mining pool", severity = is_page and "low" or "medium", score = is_page and 3 or 5, confidence = 0.6, attack = "T1496", who = e.client_ip, where = name,
             why = ("%s of %s called %s, a pool where computers dig for coins"):format(e.program or "a program", this(e), name),
             evidence = { name = name, port = e.server_port, program = e.program },
             next = "Somebody reads the pool's page, or a miner runs: look for a process that takes the processor (top), and for what started it." })
@@ -336,7 +333,9 @@ end)
 lunette.stream {
     name = "stratum", starts = { client = stratum.STARTS }, limit = 1024, flows = 1000,
     client = function(r, s)
-        local said = stratum.of(r:peek(stratum.ENOUGH))
+        local begin = r:peek(stratum.ENOUGH)
+        local said = stratum.of(begin)
+        if not said and stratum.may_be(begin) then said = stratum.of(r:peek(stratum.AT_MOST)) end
         if not said or address.is_private(s.server_ip) then return end
         if allow.count > 0 and (allow.address(s.server_ip) or allow.address(s.client_ip)) then return end
         tell("stratum" .. SEPARATOR .. s.client_ip, { title = "Miner at work", severity = "high", score = 7, confidence = 0.9, attack = "T1496", who = s.client_ip, where = s.server_ip,

@@ -78,6 +78,13 @@ function tls_clients.watch(lunette, most)
         return nil
     end
 
+    -- Called many domains: a browser, or what macOS lends to Safari and all others.
+    function self.is_browsers(address, ja4)
+        local stack = tls_clients.stack(ja4)
+        local record = stack and not tools[stack] and stacks:get(address .. " " .. stack)
+        return record ~= nil and record ~= false and record.domains >= MANY
+    end
+
     return self
 end
 

@@ -70,8 +70,37 @@ end)
 t.case("a stack that came after the service's own app", function(c)
     local function dropbox() call(c, "client.dropbox.com", RUST) end
     c:times(30, 3600, dropbox, { jitter = 0.3 })
-    poll(c, 60, 60, "www.dropbox.com", "t13d3112h1_e8f1e7e78f70_b26ce05bbdd6")
+    c:times(300, 60, function(i)
+        call(c, "www.dropbox.com", "t13d3112h1_e8f1e7e78f70_b26ce05bbdd6")
+        if i % 60 == 0 then dropbox() end
+    end, { jitter = 0.1 })
     c:expect { title = TIMER, severity = "medium", where = "www.dropbox.com", why = t.contains "another program of this host has used Dropbox for days" }
+end)
+
+t.case("an app that an update gave another stack", function(c)
+    browse(c, CHROME)
+    c:times(48, 3600, function()
+        call(c, "client.dropbox.com", RUST)
+        call(c, "www.dropbox.com", CHROME)
+    end, { jitter = 0.3 })
+    c:times(300, 60, function(i)
+        call(c, "client.dropbox.com", "t13d3112h1_e8f1e7e78f70_b26ce05bbdd6")
+        if i % 60 == 0 then call(c, "www.dropbox.com", CHROME) end
+    end, { jitter = 0.1 })
+    c:expect_none()
+end)
+
+t.case("a service's app calls its programs' door as well", function(c)
+    c:times(100, 60, function()
+        call(c, "client.dropbox.com", RUST)
+        call(c, "api.dropboxapi.com", RUST)
+    end, { jitter = 0.1 })
+    c:expect_none()
+end)
+
+t.case("a gadget asks its maker's bucket by the clock", function(c)
+    poll(c, 200, 300, "gadget-fw.s3.amazonaws.com", GO, nil, 0)
+    c:expect { title = TIMER, severity = "low", times = 1 }
 end)
 
 t.case("eight calls are few", function(c)
@@ -263,6 +292,19 @@ t.case("other JSON over TCP", function(c)
     line(c, '{"jsonrpc":"2.0","method":"initialize","params":{"rootUri":null}}\n')
     line(c, '{"method":"login","params":{"user":"anna","password":"x"}}\n')
     c:expect_none()
+end)
+
+t.case("Monero's form with blanks", function(c)
+    line(c, '{"id": 1, "jsonrpc": "2.0", "method": "login", "params": {"login": "48edfHu7V9Z84YzzMa6fUueoELZ9ZRXq9VetWzYGzKt52XU5xvqgzYnDK9URnRoJMk1j8nLw", "pass": "x"}}\n')
+    c:expect { title = "Miner at work" }
+end)
+
+t.case("a person reads a pool's page", function(c)
+    browse(c, CHROME)
+    hello(c, "www.nicehash.com", CHROME)
+    hello(c, "abcdefghijklmnop.onion.ws", CHROME)
+    c:expect { title = "Mining pool", severity = "low" }
+    c:expect { title = "Gateway to Tor", severity = "low" }
 end)
 
 t.case("a pool by its name", function(c)
