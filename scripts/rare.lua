@@ -17,9 +17,9 @@
 -- Needs hosts and time: five hosts and a day for most rules, ten for "alone", and a day of each host itself, since who is new brings names and
 -- stacks that are new. With less nothing is judged, and the report says that rarity is unknown. A capture of one Mac is silent. Hosts that are known
 -- to be no Macs are left out, or a printer would be the rarest of all; and so are Apple's names.
--- False alarms: the first who gets an update of a browser (its stack is alone for a day), the one developer among salespeople, guests, the
+-- False alarms: the first who gets an update of a browser (its stack is alone for a day: one lead), the one developer among salespeople, guests, the
 -- person with the odd hobby. These are leads to be read beside other alerts of the same host.
--- Misses: what all hosts caught, what lives under a popular name with a browser's ClientHello, names behind ECH; who has a new
+-- Misses: what all hosts caught, what lives in /Applications or waits a day between its first call and the next (leads only), under a popular name with a browser's ClientHello, names behind ECH; who has a new
 -- address is a new host.
 -- ATT&CK: T1071.001 web protocols, T1036 masquerading, T1573 encrypted channel, T1071 (ssh).
 
@@ -27,6 +27,7 @@ local lunette = require "lunette"
 local figures = require "figures"
 local fleet_book = require "fleet_book"
 local hosts = require "hosts"
+local programs = require "programs"
 local stacks = require "stacks"
 
 lunette.detector { title = "Rare among the hosts", category = "Command and Control", attack = "T1071.001" }
@@ -57,6 +58,15 @@ do
         if row.owner == "apple" then names[#names + 1] = row.match == "exact" and "=" .. row.name or row.name end
     end
     apples_names = lunette.set.domains(names)
+end
+
+-- Where tools' makers and developers' tools fetch: who begins to use one brings its stack along. What comes from there is not judged here, so it is a lead.
+local tools_homes
+do
+    local list = { "golang.org", "go.dev", "pypi.org", "pythonhosted.org", "npmjs.org", "nodejs.org", "yarnpkg.com", "docker.io", "docker.com", "ghcr.io", "gcr.io", "quay.io",
+        "k8s.io", "github.com", "githubusercontent.com", "gitlab.com", "crates.io", "rubygems.org", "brew.sh", "hashicorp.com", "anaconda.org" }
+    for _, row in ipairs(lunette.tsv("vpn_providers.tsv")) do list[#list + 1] = row.name end
+    tools_homes = lunette.set.domains(list)
 end
 
 local stack_rows = lunette.tsv("stack_ja4.tsv")
@@ -107,8 +117,10 @@ local function say_stack(e, client, stack, domain)
     if is_new then record.first = e.time end
     local ja4 = e.ja4
     local what, kind = find_stack(ja4)
+    -- Typed at a terminal, a program among the applications, or the home of a tool: a person's doing, which is no more than a lead.
+    local persons = domain ~= "" and (tools_homes:has(e, "sni") or e.program ~= nil and (programs.is_user_run(e) or programs.is_within(e.path) == "applications")) or nil
     lunette.send(domain, { kind = STACK, host = client, thing = stack, ja4 = ja4, since = record.first, what = what, library = kind ~= nil, name = e.sni,
-        port = e.server_port, program = e.program })
+        port = e.server_port, program = e.program, persons = persons })
 end
 
 lunette.on("tls", { client_local = true, server_local = false, has_client_hello = true }, function(e)
@@ -187,7 +199,7 @@ lunette.gather(function()
             add("new stack", "and the host began to use it only now")
         end
         if points == 1 and not tunables.new_names then return end
-        local severity = points >= 4 and "medium" or points >= 2 and "low" or "info"
+        local severity = points >= 4 and not message.persons and "medium" or points >= 2 and "low" or "info"
         lunette.alert {
             title = points > 1 and "New name, called by a rare stack" or "Name that no host called before", severity = severity, score = points * 1.5,
             confidence = 0.1 + 0.15 * points, attack = points > 1 and "T1071.001,T1573" or "T1071.001", who = message.host, where = message.name or domain,
@@ -195,7 +207,8 @@ lunette.gather(function()
             evidence = { domain = domain, hosts = book.active(), rarity_bits = figures.round(math.log(math.max(1, book.active())) / math.log(2)), ja4 = message.ja4,
                 stack = message.what, hosts_with_stack = thing.hosts, points = points, signs = signs, port = message.port,
                 watched_days = figures.round(book.age(now) / DAY, 1) },
-            next = NEXT.name, key = message.host .. (points > 1 and " stack " .. domain or " new") .. " " .. severity, cooldown = tunables.cooldown,
+            -- A browser of the newest version is a stack that nobody else has, and calls new names all day: told once.
+            next = NEXT.name, key = message.host .. (points == 1 and " new" or message.library and " stack " .. domain or " stack " .. message.thing) .. " " .. severity, cooldown = tunables.cooldown,
         }
     end
 
@@ -207,7 +220,9 @@ lunette.gather(function()
         local few = thing.hosts <= math.max(1, tunables.rare_share * active)
         local alone = book.others(thing, host.number) == 0
         if not message.library and not alone then return end
-        local severity = message.library and few and "medium" or "low"
+        -- Who has used Go or Python for days calls many names with it; of a host that is new itself nothing is known.
+        local usual = now - message.since >= tunables.learn_days * DAY or now - host.first < tunables.learn_days * DAY
+        local severity = message.library and few and not usual and not message.persons and "medium" or "low"
         lunette.alert {
             title = "Known name, called by a foreign stack", severity = severity, score = severity == "medium" and 6 or 3,
             confidence = severity == "medium" and 0.6 or 0.4, attack = "T1036,T1071.001", who = message.host, where = message.name or domain,
@@ -217,7 +232,7 @@ lunette.gather(function()
                 alone and "nobody else has" or ("%d of %d hosts have"):format(thing.hosts, active)),
             evidence = { domain = domain, hosts_with_name = others, stacks_of_name = record.stacks, ja4 = message.ja4, stack = message.what,
                 hosts_with_stack = thing.hosts, hosts = active, rarity_bits = figures.round(book.rarity(thing)), program = message.program },
-            next = NEXT.mismatch, key = ("%s foreign %s %s"):format(message.host, domain, severity), cooldown = tunables.cooldown,
+            next = NEXT.mismatch, key = ("%s foreign %s %s"):format(message.host, message.library and domain or message.thing, severity), cooldown = tunables.cooldown,
         }
     end
 
