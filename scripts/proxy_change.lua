@@ -73,6 +73,7 @@ local changed = lunette.state("changed", { max = 20000, ttl = DAY, keep = "reloa
 local targets = lunette.state("targets", { max = 20000, ttl = tunables.cooldown })        -- "client target" → true
 local issuers = lunette.state("issuers", { max = 10000, ttl = DAY })                     -- "client issuer" → { count, names, certificates, before }
 local signed = lunette.state("signed", { max = 20000, ttl = DAY })                       -- client → certificates seen
+local origins = lunette.state("origins", { max = 10000, ttl = DAY })                     -- "client server" → the name in whole URLs; true: several
 local asked_wpad = lunette.state("asked wpad", { max = 10000, ttl = 60, keep = "reload" }) -- client → time
 
 -- ---------------------------------------------------------------- proxies in use
@@ -139,7 +140,7 @@ local function look_at_target(e, kind, host, port)
             port, host, literal and ", by address" or ""),
         evidence = { proxy = e.server_ip .. ":" .. e.server_port, target = host, port = port, by_address = literal, program = e.program, class = class, points = points },
         next = "What listens there? A proxy that lets any port through carries ssh, shells and VPNs as well as web pages.",
-        key = e.client_ip .. " port " .. port .. " " .. points, cooldown = tunables.cooldown,
+        key = ("%s target %s:%d %d"):format(e.client_ip, e.server_ip, e.server_port, points), cooldown = tunables.cooldown,
     }
 end
 
@@ -160,13 +161,25 @@ lunette.on("http", { client_local = true, method = "CONNECT" }, function(e)
     used(e, "http", status >= 200 and status < 300, host or e.host, tonumber(port) or e.host_port)
 end)
 
--- GET http://example.com/ HTTP/1.1: only proxies are asked so.
+-- GET http://example.com/ HTTP/1.1: proxies are asked so, and some programs ask the very server that the URL names (RFC 9112, 3.2.2 lets them). That one has the
+-- URL's address, or stands at port 80 and is asked for one name only.
+local function is_origin(e)
+    local host, server = e.host, e.server_ip
+    if not host or host == server then return true end
+    if e.server_port ~= 80 then return false end
+    local key = e.client_ip .. " " .. server
+    local before = origins:get(key)
+    if not before then origins:set(key, host) end
+    if before and before ~= host and before ~= true then origins:set(key, true) end
+    return origins:get(key) ~= true
+end
+
 local _, proxy_ports = set_of(tunables.ports)
 lunette.on("http", { client_local = true, server_port = proxy_ports }, function(e)
     local url = e.url
     if not url or url:find("http://", 1, true) ~= 1 or e.method == "CONNECT" then return end
     local status = e.status
-    if status == 0 then return end
+    if status == 0 or is_origin(e) then return end
     used(e, "http", status ~= 400 and status ~= 403 and status ~= 405 and status ~= 407, e.host, 80)
     proxies.volume(e.client_ip, e.server_ip, e.server_port, e.length + e.request_length)
 end)
@@ -233,6 +246,15 @@ end)
 
 -- ---------------------------------------------------------------- what explains a change
 
+-- Did a program for developers (Proxyman, Charles) run it? By its name, so it only takes weight from a proxy on the Mac itself.
+local function is_developers(ancestry)
+    for name in (ancestry or ""):gmatch("[^<]+") do
+        name = name:match("^%s*(.-)%s*$")
+        if programs.class(name) == "developer" then return true end
+    end
+    return false
+end
+
 lunette.on("dhcp", { type = "reply" }, function(e)
     local note = dhcp_book.note(e)
     if note then lunette.send("lease", note) end
@@ -241,7 +263,7 @@ end)
 lunette.on("process", { action = "exec", path = network_tools.PATHS }, function(e)
     local kind, values = network_tools.change(e.arguments)
     if kind then
-        lunette.send("tool", { host = e.client_ip, kind = kind, values = values, time = e.time,
+        lunette.send("tool", { host = e.client_ip, kind = kind, values = values, time = e.time, developer = is_developers(e.ancestry),
             by = (e.program or "networksetup") .. (e.ancestry and " < " .. e.ancestry or "") })
     end
 end)

@@ -151,6 +151,7 @@ end)
 lunette.on("dns", { type = "answer", client_local = true }, function(e)
     local client, server = e.client_ip, e.server_ip
     local one, own = resolvers.answered(client, server)
+    if one and one.answers == 1 and e.server_local then lunette.send("serves", { resolver = server }) end
     if not one or own.count < 2 or one.answers > 2000 then return end
     local list = e.a
     if #list == 0 then return end

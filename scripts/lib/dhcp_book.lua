@@ -3,8 +3,9 @@
 -- For the part of a detector that gathers, since a lease and what its host does then may be seen by different workers. A worker hands over
 -- replies with `note(e)`; `add` keeps them and gives what is odd about them:
 --
---   second   two servers in one network that say different things. Certain if both answer one transaction; else they must speak by turns, or a
---            laptop that goes from one network to another of the same numbers would look so.
+--   second   two servers in one network that say different things. Certain if both answer one transaction; else they must speak by turns within half
+--            an hour, or, where many hosts are seen, within a day: a laptop between home and a café of the same numbers has two servers as well,
+--            and mostly two addresses.
 --   changed  one server that says something else than before.
 --
 -- Servers that stand in for each other say the same, and are nothing odd. A network is the block of addresses that the lease's mask makes (of
@@ -18,6 +19,7 @@ local DAY = 86400
 local TURNS = 1800
 local TRANSACTION = 60 -- seconds that a request is out
 local SERVERS = 4 -- that are kept of a network
+local TAP = 4     -- hosts with a lease within a day: so many are a network that is watched, fewer one laptop in several
 
 local MASKS = { ["255.255.255.255"] = 32, ["255.255.255.252"] = 30, ["255.255.255.248"] = 29, ["255.255.255.240"] = 28, ["255.255.255.224"] = 27,
     ["255.255.255.192"] = 26, ["255.255.255.128"] = 25, ["255.255.255.0"] = 24, ["255.255.254.0"] = 23, ["255.255.252.0"] = 22,
@@ -72,15 +74,36 @@ function book.new(topic)
         return server
     end
 
+    -- Are leases of many hosts seen here? The last few, with their times.
+    local function note_host(network, reply)
+        local hosts = network.hosts or { at = 0 }
+        network.hosts = hosts
+        local count = 0
+        for i = 1, #hosts do
+            if hosts[i].host == reply.host then hosts[i].time = reply.time end
+            if reply.time - hosts[i].time < DAY then count = count + 1 end
+        end
+        for i = 1, #hosts do
+            if hosts[i].host == reply.host then
+                network.many = count >= TAP
+                return
+            end
+        end
+        hosts.at = hosts.at % TAP + 1
+        if not hosts[hosts.at] or reply.time - hosts[hosts.at].time >= DAY then count = count + 1 end
+        hosts[hosts.at] = { host = reply.host, time = reply.time }
+        network.many = math.min(count, TAP) >= TAP
+    end
+
     -- Another server in the network that says something else, and is there at the same time: by one transaction, or by turns (this one, the
-    -- other, this one again) within half an hour, or within a day if the other spoke to another host.
+    -- other, this one again) within half an hour, or within a day if the other spoke to another host and many hosts were seen.
     local function rival_of(network, server, reply)
         for i = 1, #network do
             local other = network[i]
             if other ~= server and other.said ~= server.said then
                 if other.transaction == reply.id and reply.time - other.last < TRANSACTION then return other, "both answered one request" end
                 local turns = server.before and other.last > server.before
-                if turns and reply.time - server.before < (other.host ~= reply.host and DAY or TURNS) then return other, "they answer by turns" end
+                if turns and reply.time - server.before < (other.host ~= reply.host and network.many and DAY or TURNS) then return other, "they answer by turns" end
             end
         end
     end
@@ -100,6 +123,7 @@ function book.new(topic)
         local key = ("%d %d %s"):format(reply.version, reply.vlan, block)
         local network = networks:get(key) or {}
         networks:set(key, network)
+        note_host(network, reply)
         local server = server_of(network, reply.server)
         local now_said, before_said = said(reply), server.said
         server.said, server.transaction = now_said, reply.id

@@ -9,7 +9,8 @@
 -- domains in Apple's list 1 %, of cloud services 4 %, of the names in TLS of 618 captures 6 %. Names made of words or syllables are not found: 0 and 31 %.
 --
 -- Left out are endings where made-up names are handed out: private ones of the public suffix list (a CDN's or cloud's customers), unless they are dynamic
--- DNS, which DGAs use; those in data/dga_no_names.tsv; and punycode, whose letters are no letters.
+-- DNS, which DGAs use; those in data/dga_no_names.tsv; endings that are in no public registry (data/top_level_domains.txt), since a network's own are made up
+-- and whatever is asked below them looks like a domain each; and punycode, whose letters are no letters.
 
 local lunette = require "lunette"
 local cloud = require("cloud").load(lunette)
@@ -27,12 +28,13 @@ for word in ("ac asn co com con edu ed firm gen go gob gov gouv gv id in ind inf
     PUBLIC[word] = true
 end
 
-local no_names, dynamic
+local no_names, dynamic, top_level
 
 local function load_lists()
     local list = {}
     for i, row in ipairs(lunette.tsv("dga_no_names.tsv")) do list[i] = row.ending end
     no_names, dynamic = lunette.set.domains(list), cloud.set("dynamic-dns")
+    top_level = lunette.set.domains(lunette.lines("top_level_domains.txt"))
 end
 load_lists()
 
@@ -52,7 +54,7 @@ end
 
 local function look(name)
     local domain = lunette.registrable(name)
-    if not domain or no_names:has(domain) or is_handed_out(domain) then return false end
+    if not domain or not top_level:has(domain) or no_names:has(domain) or is_handed_out(domain) then return false end
     local label = domain:match("^[^.]+")
     if label:sub(1, 4) == "xn--" or label:find("[^%w%-]") then return false end
     local bits = #label < LEAST and 0 or math.max(-MOST, math.min(MOST, names.random(label)))

@@ -35,13 +35,14 @@ end
 function network_tools.memory(state, seconds)
     local object = {}
 
-    function object.add(host, kind, values, by, time)
-        local one = { kind = kind, values = values, by = by, time = time }
+    --- developer: a program for developers ran it (optional).
+    function object.add(host, kind, values, by, time, developer)
+        local one = { kind = kind, values = values, by = by, time = time, developer = developer }
         state:set(host, one)
         state:set("latest", one)
     end
 
-    -- The change of this kind that came at most so long before `time`: { values, by, ago, exact }; exact: it names the value.
+    -- The change of this kind that came at most so long before `time`: { values, by, ago, exact, developer }; exact: it names the value.
     function object.before(host, kind, time, value)
         local one = state:get(host) or state:get("::") or (address.is_loopback(host) and state:get("latest") or nil)
         if not one or (one.kind ~= kind and one.kind ~= "any") then return nil end
@@ -51,7 +52,7 @@ function network_tools.memory(state, seconds)
         for i = 1, #one.values do
             if one.values[i] == value then exact = true end
         end
-        return { by = one.by, ago = math.max(ago, 0), exact = exact }
+        return { by = one.by, ago = math.max(ago, 0), exact = exact, developer = one.developer }
     end
 
     return object

@@ -91,7 +91,7 @@ function judge.new(tunables)
             if one.odd_port then add(1, ("port %d is none of a proxy's"):format(one.port)) end
             local tool = tools.before(one.host, "proxy", one.first, one.server)
             if tool then
-                add(tool.exact and 3 or 2, ("%s after %s%s"):format(figures.duration(tool.ago), tool.by, tool.exact and " set it" or ""))
+                add(tool.developer and one.loopback and 1 or tool.exact and 3 or 2, ("%s after %s%s"):format(figures.duration(tool.ago), tool.by, tool.exact and " set it" or ""))
                 attack = attack .. ",T1557,T1562"
             end
             local script = scripts:get(one.host)
@@ -99,6 +99,7 @@ function judge.new(tunables)
                 add(2, ("%s after a script from %s"):format(figures.duration(one.first - script.time), script.name))
                 attack = attack .. (tool and "" or ",T1557")
             end
+            if script and script.given and not script.outside then add(-2, ("the script that is set, at %s, may name it"):format(script.name)) end
             local others = (users:get(one.proxy) or 1) - 1
             if others >= 3 then add(-2, figures.count(others, "other host") .. " use it as well") end
             if one.odd_port then attack = attack .. ",T1571" end
@@ -138,9 +139,11 @@ function judge.new(tunables)
             local url = one.name .. (one.url or "")
             local fetched = one.status >= 200 and one.status < 300
             local before = scripts:get(one.host)
-            if fetched then scripts:set(one.host, { name = one.name, url = url, time = one.time, outside = one.outside, first = before and before.first or one.time }) end
-            if one.allowed or not one.judged then return end
             local given = one.configured or book.gave_url(("http://%s"):format(url))
+            if fetched then
+                scripts:set(one.host, { name = one.name, url = url, time = one.time, outside = one.outside, given = given, first = before and before.first or one.time })
+            end
+            if one.allowed or not one.judged then return end
             local evidence = { url = url, server = one.server, port = one.port, status = one.status, bytes = one.length, agent = one.agent, program = one.program,
                 given = given or nil, before = before and before.url }
             local what = one.kind == "wpad_http" and "wpad.dat" or "a proxy script"
@@ -188,7 +191,7 @@ function judge.new(tunables)
         end
 
         function receivers.tool(one)
-            if one.kind == "proxy" or one.kind == "any" then tools.add(one.host, one.kind, one.values, one.by, one.time) end
+            if one.kind == "proxy" or one.kind == "any" then tools.add(one.host, one.kind, one.values, one.by, one.time, one.developer) end
         end
 
         -- ------------------------------------------------------------ TLS that is opened

@@ -59,6 +59,7 @@ function judge.new(tunables)
         local tools = network_tools.memory(lunette.state("tools", { max = 5000, ttl = DAY }), tunables.tool)
         local tunnels = lunette.state("tunnels", { max = 20000, ttl = DAY })
         local serving = lunette.state("serving", { max = 5000, ttl = 30 * DAY })  -- resolver → how many hosts began with it
+        local answering = lunette.state("answering", { max = 5000, ttl = 30 * DAY }) -- host of the home networks that answers others' questions → true
         local told = lunette.state("told", { max = 20000, ttl = tunables.cooldown })
         local cards = lunette.state("cards", { max = 20000, ttl = 30 * DAY })     -- host → the latest card message
         local secret = lunette.state("encrypted", { max = 20000, ttl = 30 * DAY }) -- host → list of encrypted resolvers
@@ -108,7 +109,8 @@ function judge.new(tunables)
                 add(1, "another one was asked before, and nothing is known of who gave this one")
             end
             local switched = one.share >= tunables.took_over and (one.usual ~= nil or known == false)
-            if switched then add(1, "it took over all questions") end
+            -- A resolver in the house that is asked from the first packet on is one that somebody set by hand, most likely.
+            if switched and (one.usual ~= nil or one.global) then add(1, "it took over all questions") end
             if one.global and not one.owner then
                 add(1, "it is no well-known resolver")
             elseif is_neighbour(lease, one.host, one.resolver) then
@@ -183,15 +185,18 @@ function judge.new(tunables)
             local _, known = given_by(book, one.host, one.resolver, one)
             if one.encrypted and one.domains > tunables.some_domains and not has_tunnel(one) then tell_clear(one) end
             if known then return end
-            if serving:get(one.host) then return end -- it is a resolver itself, and asks for others
+            if answering:get(one.host) then return end -- it is a resolver itself, and asks for others
             local lease = book.lease(one.host)
             if known == nil then
+                if address.is_link_local(one.host) then return end -- the same in each network: nothing is known of which one this is
                 local learnt = one.usual and one.usual_queries >= tunables.learn_queries and one.first - one.usual_first >= tunables.learn_hours * 3600
                 if not learnt then return end
                 if lease and lease.time > one.usual_last then return end -- another network: what was before is of no account
             end
             tell_use(one, known, lease)
         end
+
+        function receivers.serves(one) answering:set(one.resolver, true) end
 
         -- ------------------------------------------------------------ DHCP
 
@@ -244,10 +249,13 @@ function judge.new(tunables)
 
         function receivers.encrypted(one)
             local list = secret:get(one.host) or { count = 0 }
-            list.count = list.count + 1
-            if #list < 8 then list[#list + 1] = { resolver = one.resolver, kind = one.kind, time = one.time, program = one.program, given = one.configured } end
+            local again = false
+            for i = 1, #list do again = again or list[i].resolver == one.resolver end
+            if not again and one.provider ~= "Apple" then list.count = list.count + 1 end
+            if not again and #list < 8 then list[#list + 1] = { resolver = one.resolver, kind = one.kind, time = one.time, program = one.program, given = one.configured } end
             secret:set(one.host, list)
-            if one.allowed or one.configured or not one.judged or address.is_loopback(one.server) then return end
+            -- Apple's own is Private Relay's and the system's; whether it is Apple's is apple_allowlist's to see.
+            if one.allowed or one.configured or one.provider == "Apple" or not one.judged or address.is_loopback(one.server) then return end
             if list.count > tunables.many then return tell_many(one, list) end
             local plain = book.gave(one.host, one.server)
             if plain and plain ~= "others" or one.upgrade and plain then return end -- the given resolver itself, in a better coat
