@@ -185,3 +185,20 @@ t.case("an alert about nobody is passed over", function(c)
     settle(c)
     c:expect(incident { who = OTHER }) -- by the flow's client
 end)
+
+-- A Mac announces both of its addresses, and mac_identity calls them one.
+t.case("what was found at two addresses of one Mac is one story", function(c)
+    local six = "fd00::20"
+    local function announces(from, group)
+        c:event("mdns", { client_ip = from, server_ip = group, client_port = 5353, server_port = 5353, proto = "UDP", protocol = "mdns", type = "answer",
+            model = "MacBookPro18,1", osxvers = 23, names = { "annas-macbook-pro.local" }, hosts = { "annas-macbook-pro.local" }, addresses = { MAC, six } })
+        c:wait(1)
+    end
+    announces(MAC, "224.0.0.251")
+    announces(six, "ff02::fb")
+    raise(c, { title = "download", where = "a.example.net", attack = "T1105" })
+    c:wait(120)
+    raise(c, { title = "upload", where = "b.example.org", attack = "T1567.002" }, { client_ip = six, server_ip = "2001:db8::9" })
+    settle(c)
+    c:expect(incident { severity = "medium", who = MAC, evidence = { findings = 2, kinds = 2, hosts = { MAC, six }, name = "annas-macbook-pro" } })
+end)
