@@ -23,7 +23,6 @@
 -- ATT&CK: T1021.002 SMB, T1021.004 SSH, T1021.005 VNC, T1021.001 RDP, T1021.006 WinRM, T1018 and T1046 discovery, T1110 brute force, T1570 transfer.
 local lunette = require "lunette"
 local figures = require "figures"
-local hosts = require "hosts"
 local programs = require "programs"
 
 lunette.detector { title = "Session between hosts that never had one", category = "Lateral Movement", attack = "T1021" }
@@ -35,6 +34,7 @@ local tunables = lunette.tunables {
     walk = 8,             -- hosts that a client tries by one service …
     walk_seconds = 3600,  -- … within so long
     failures = 10,        -- logins that fail …
+    short = 30,           -- … or connections by ssh too short and small for work: git and inventories make such as well …
     failures_seconds = 600, -- … within so long
     hop_seconds = 1800,   -- from being entered to entering the next
     max_pairs = 50000,
@@ -55,16 +55,23 @@ local ATTACK = {}
 for _, service in pairs(SERVICES) do ATTACK[service.name] = service.attack end
 -- A share is mounted by Finder itself; a login is somebody's.
 local HARMLESS = { SMB = true, AFP = true, NFS = true }
-local REQUEST, ANSWER = 2500, 1500 -- bytes beyond which a flow was more than a handshake and a refusal
+local REQUEST, ANSWER = 2500, 1500 -- bytes beyond which a flow was more than a handshake and a refusal …
+local SSH_HANDSHAKE = 4000 -- … by ssh, whose newer key exchanges and six wrong passwords come near it
+local SSH_BURSTS = 5       -- a person types three passwords before she is refused
 
 -- What workers tell.
-local TRIED, SESSION, FAILED = "tried", "session", "failed"
+local TRIED, SESSION, FAILED, WHO = "tried", "session", "failed", "who"
 
 -- ---------------------------------------------------------------- in the workers
 
 local said = lunette.state("said", { max = 20000, ttl = HOUR }) -- what was told within the hour
 local browsed = lunette.state("browsed", { max = 5000, ttl = 600 })
-local entered = lunette.flow_state { told = "bool" }
+local entered = lunette.flow_state { told = "bool", bursts = "u8" }
+
+-- A worker knows the hosts that are dealt to it: who is who is asked where all are known.
+lunette.on("mac_identity.host", function(e)
+    lunette.send(WHO, { address = e.address, name = e.name, mac = e.kind == "mac" or e.kind == "apple" })
+end)
 
 lunette.on("mdns", { type = "query", client_local = true }, function(e)
     if #e.browsed > 0 then browsed:set(e.client_ip, true) end
@@ -92,7 +99,6 @@ local function say_session(e, how)
     end
     local value = value_of(e)
     value.how, value.browsed = how, browsed:get(e.client_ip) or false
-    value.macs = hosts.is_mac(e.client_ip) and hosts.is_mac(e.server_ip)
     if e.program then
         local class = programs.class(e.program, e.path)
         value.program, value.ancestry = e.program, e.ancestry
@@ -115,16 +121,27 @@ lunette.on("rfb", { client_local = true, server_local = true }, function(e)
     elseif e.result == "refused" then tell(FAILED, e, value_of(e)) end
 end)
 
--- Who goes on after two seconds is in.
+-- Who goes on after two seconds is in; by ssh, who goes on for longer than passwords take.
 lunette.on("onset", { proto = "TCP", client_local = true, server_local = true, server_port = PORTS, kind = "burst" }, function(e)
-    if e.server_payload > 0 and not HARMLESS[SERVICES[e.server_port].name] then say_session(e, "at work") end
+    if e.server_payload == 0 or HARMLESS[SERVICES[e.server_port].name] then return end
+    if e.server_port == 22 then
+        local flow = entered:of(e)
+        if not flow or flow.told then return end
+        flow.bursts = flow.bursts + 1
+        if flow.bursts < SSH_BURSTS then return end
+    end
+    say_session(e, "at work")
 end)
 
 lunette.on("flow", { proto = "TCP", client_local = true, server_local = true, server_port = PORTS }, function(e)
-    if e.client_payload > REQUEST and e.server_payload > ANSWER and (e.age > 10 or e.client_payload + e.server_payload > 20000) then
+    local is_ssh = e.app_proto == "ssh"
+    local request, answer = is_ssh and SSH_HANDSHAKE or REQUEST, is_ssh and SSH_HANDSHAKE or ANSWER
+    if e.client_payload > request and e.server_payload > answer and (e.age > 10 or e.client_payload + e.server_payload > 20000) then
         say_session(e, ("%s out, %s in"):format(figures.bytes(e.client_payload), figures.bytes(e.server_payload)))
-    elseif e.app_proto == "ssh" and e.age < 10 then
-        tell(FAILED, e, value_of(e))
+    elseif is_ssh and e.age < 10 and e.client_payload <= SSH_HANDSHAKE and e.server_payload <= SSH_HANDSHAKE then
+        local value = value_of(e)
+        value.short = true
+        tell(FAILED, e, value)
     end
 end)
 
@@ -140,13 +157,44 @@ lunette.gather(function()
     local fleet = { started = nil }
     lunette.state("fleet", { max = 1 }):set("all", fleet)
 
+    local who = lunette.state("who", { max = 20000, ttl = 60 * DAY })                          -- address → { name, mac }, of mac_identity
+
     local function key_of(m) return m.client .. "\t" .. m.server .. "\t" .. m.service end
+
+    -- A host's own name, by which it is known again at another address; the address if it has none of its own.
+    local function id_of(ip)
+        local one = who:get(ip)
+        local name = one and one.name
+        if not name or name == "" or name:lower():find("^i?mac[%a%-]*%-?%d*$") or name:lower():find("^iphone") or name:lower():find("^ipad") then return ip end
+        return name
+    end
+
+    -- IPv6 gives a Mac another address each day, all but on the link itself.
+    local function is_passing(ip) return ip:find(":", 1, true) ~= nil and ip:sub(1, 4) ~= "fe80" and id_of(ip) == ip end
+
+    local function learn(m, time)
+        local client, server = id_of(m.client), id_of(m.server)
+        pairs_known:set(key_of(m), time)
+        uses:set(m.client .. "\t" .. m.service, true)
+        if client == m.client and server == m.server then return end
+        pairs_known:set(client .. "\t" .. server .. "\t" .. m.service, time)
+        uses:set(client .. "\t" .. m.service, true)
+    end
+
+    local function is_known(m)
+        return (pairs_known:get(key_of(m)) or pairs_known:get(id_of(m.client) .. "\t" .. id_of(m.server) .. "\t" .. m.service)) ~= nil
+    end
+
+    local function is_mac(ip)
+        local one = who:get(ip)
+        return one ~= nil and one.mac
+    end
 
     local function tried(m, time)
         local key = m.client .. "\t" .. m.service
         local walk = walks:get(key)
         if not walk or time - walk.first > tunables.walk_seconds then walk = { first = time, n = 0, servers = {} } end
-        if walk.servers[m.server] or walk.n >= tunables.walk or pairs_known:get(key_of(m)) then return end
+        if walk.servers[m.server] or walk.n >= tunables.walk or is_known(m) then return end
         walk.servers[m.server], walk.n = true, walk.n + 1
         walks:set(key, walk)
         if walk.n < tunables.walk then return end
@@ -168,12 +216,15 @@ lunette.gather(function()
         local guess = guesses:get(key)
         if not guess or time - guess.first > tunables.failures_seconds then guess = { first = time, n = 0 } end
         guess.n = guess.n + 1
+        local least = m.short and tunables.short or tunables.failures
+        guess.many = guess.n >= least
         guesses:set(key, guess)
-        if guess.n ~= tunables.failures then return end
+        if guess.n ~= least then return end
         lunette.alert {
             title = "Logins that fail again and again", severity = "medium", score = 5, confidence = 0.6, attack = "T1110, " .. (ATTACK[m.service] or "T1021"),
             who = m.client, where = m.server .. " by " .. m.service,
-            why = ("%d logins by %s that came to nothing within %s"):format(guess.n, m.service, figures.duration(time - guess.first)),
+            why = (m.short and "%d connections by %s within %s, each too short and small for more than a login that came to nothing"
+                or "%d logins by %s that came to nothing within %s"):format(guess.n, m.service, figures.duration(time - guess.first)),
             evidence = { service = m.service, failures = guess.n, seconds = figures.round(time - guess.first, 1) },
             next = "A changed password fails as often from a program that keeps trying: same time apart, same user. Did one succeed after that?",
             key = "guess " .. key, cooldown = tunables.cooldown,
@@ -187,32 +238,35 @@ lunette.gather(function()
             points = points + weight
             signs[#signs + 1] = words
         end
-        if m.macs then sign(1, "both are Macs") end
-        if not uses:get(m.client .. "\t" .. m.service) then sign(1, "this host never used " .. m.service .. " before") end
+        local passing = is_passing(m.client)
+        if passing then sign(-2, "an address of IPv6 that changes each day") end
+        if is_mac(m.client) and is_mac(m.server) then sign(1, "both are Macs") end
+        if not passing and not uses:get(m.client .. "\t" .. m.service) and not uses:get(id_of(m.client) .. "\t" .. m.service) then sign(1, "this host never used " .. m.service .. " before") end
         if m.odd then sign(2, "begun by " .. m.program .. (m.ancestry and " < " .. m.ancestry or "")) end
         local clients = servers:get(m.server .. "\t" .. m.service) or 0
         if clients >= tunables.many then sign(-2, ("%d others use that server"):format(clients)) end
         if m.browsed then sign(-1, "it had just looked for services by Bonjour") end
         local guess = guesses:get(key_of(m))
-        if guess and guess.n >= tunables.failures then sign(3, ("after %d logins that failed"):format(guess.n)) end
+        if guess and guess.many then sign(3, ("after %d logins that failed"):format(guess.n)) end
         local entry = entries:get(m.client)
         if entry and time - entry.time <= tunables.hop_seconds and entry.from ~= m.server then
             sign(2, ("it was itself entered from %s by %s %s before"):format(entry.from, entry.service, figures.duration(time - entry.time)))
         else
             entry = nil
         end
-        return points, signs, entry, guess and guess.n >= tunables.failures
+        return points, signs, entry, guess and guess.many
     end
 
     local function session(m, time)
         local key = key_of(m)
         local learnt = fleet.started and time - fleet.started >= tunables.learn_days * DAY
-        if not pairs_known:get(key) then
+        if not is_known(m) then
             local points, signs, entry, forced = weigh(m, time)
             -- Before the habits are known a pair says nothing by being new.
             if (learnt or forced) and points >= 2 or (entry and points >= tunables.medium) then
                 local severity = points >= tunables.high and "high" or points >= tunables.medium and "medium" or "low"
-                if not learnt and severity == "high" and not forced then severity = "medium" end
+                -- Administrators go by one host to the next: it takes the habits, or what began it, to be more than a lead.
+                if not learnt and not forced then severity = m.odd and "medium" or "low" end
                 lunette.alert {
                     title = "Session between hosts that never had one", severity = severity, score = math.min(10, points), confidence = learnt and 0.6 or 0.4,
                     attack = (ATTACK[m.service] or "T1021") .. (forced and ", T1110" or ""), who = m.client, where = m.server .. " by " .. m.service,
@@ -228,8 +282,7 @@ lunette.gather(function()
             local server_key = m.server .. "\t" .. m.service
             servers:set(server_key, (servers:get(server_key) or 0) + 1)
         end
-        pairs_known:set(key, time)
-        uses:set(m.client .. "\t" .. m.service, true)
+        learn(m, time)
     end
 
     -- Habits are learnt from the sensor's beginning on, not from the first session.
@@ -237,7 +290,8 @@ lunette.gather(function()
 
     lunette.receive(function(what, m, time)
         fleet.started = fleet.started or time
-        if what == SESSION then session(m, time)
+        if what == WHO then who:set(m.address, { name = m.name, mac = m.mac })
+        elseif what == SESSION then session(m, time)
         elseif what == TRIED then tried(m, time)
         elseif what == FAILED then failed(m, time) end
     end)

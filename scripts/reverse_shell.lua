@@ -55,17 +55,23 @@ local SHELLS = { "sh", "bash", "zsh", "dash", "ksh", "csh", "tcsh", "fish" }
 local apple = apple_names.load(lunette)
 local messaging = lunette.set.domains { "slack.com", "slack-msgs.com", "discord.gg", "discord.com", "whatsapp.net", "whatsapp.com", "signal.org",
     "telegram.org", "teams.microsoft.com", "zoom.us", "facebook.com", "messenger.com", "google.com", "googleapis.com", "push.services.mozilla.com" }
+-- Telegram's apps ask no name and speak a protocol of their own; core.telegram.org/resources/cidr.txt.
+local telegram = lunette.set.prefixes { "91.108.4.0/22", "91.108.8.0/22", "91.108.12.0/22", "91.108.16.0/22", "91.108.20.0/22", "91.108.56.0/22", "149.154.160.0/20",
+    "91.105.192.0/23", "185.76.151.0/24", "2001:67c:4e8::/48", "2001:b28:f23c::/48", "2001:b28:f23d::/48", "2001:b28:f23f::/48", "2a0a:f280::/32" }
 local tool_ja4 = {}
 for _, row in ipairs(lunette.tsv("tool_ja4.tsv")) do tool_ja4[row.ja4] = row.tool end
 
--- Of each flow: bursts of the client, those that the other side answered late and little, and the sizes as logarithms.
-local sessions = lunette.flow_state { bursts = "u32", led = "u32", sum = "f64", squares = "f64", out = "u64", back = "u64", told = "bool" }
+-- Of each flow: bursts of the client, those that the other side answered late and little, and the sizes of both as logarithms.
+local sessions = lunette.flow_state { bursts = "u32", led = "u32", sum = "f64", squares = "f64", asked = "f64", out = "u64", back = "u64", told = "bool" }
 
 local function spread_of(own)
     if own.bursts < 4 then return 0 end
     local mean = own.sum / own.bursts
     return math.sqrt(math.max(0, own.squares / own.bursts - mean * mean))
 end
+
+-- What this host typically sends at once, in bytes: the geometric mean, which a few photographs sent in a chat do not move.
+local function typical(sum, count) return 2 ^ (sum / math.max(count, 1)) end
 
 local function ran_by(e)
     if not e.program then return "" end
@@ -81,7 +87,8 @@ local function weigh(e)
         points = points + weight
         if weight > 0 then signs[#signs + 1] = words end
     end
-    if not e.server_name then sign(2, "an address without a name") end
+    local is_chat = messaging:has(e, "server_name") or telegram:has(e, "server_ip")
+    if not e.server_name and not is_chat then sign(2, "an address without a name") end
     if not USUAL[e.server_port] then sign(1, "port " .. e.server_port) end
     if not e.app_proto then sign(1, "no protocol that is known") end
     if tool_ja4[e.ja4 or ""] then sign(1, "the TLS stack of " .. tool_ja4[e.ja4]) end
@@ -91,7 +98,7 @@ local function weigh(e)
         elseif place == "temp" then sign(3, "the program lies in " .. e.path)
         elseif class == "browser" or class == "chat" then sign(-1) end
     end
-    if messaging:has(e.server_name or "") then sign(-1) end
+    if is_chat then sign(-1) end
     return math.max(points, 1), signs
 end
 
@@ -121,9 +128,9 @@ lunette.on("onset", { proto = "TCP", client_local = true, server_local = false, 
     own.bursts, own.sum, own.squares = own.bursts + 1, own.sum + size * 1.4427, own.squares + size * size * 2.0814
     own.out, own.back = own.out + e.client_payload, own.back + e.server_payload
     if e.server_payload == 0 or e.server_payload > tunables.command_bytes or e.duration < 2 then return end
-    own.led = own.led + 1
+    own.led, own.asked = own.led + 1, own.asked + math.log(e.server_payload) * 1.4427
     if own.told or own.led < tunables.commands or own.led < 0.6 * own.bursts or own.out < tunables.answer * own.back
-        or spread_of(own) < tunables.spread then return end
+        or spread_of(own) < tunables.spread or typical(own.sum, own.bursts) < tunables.answer * typical(own.asked, own.led) then return end
     say_led(e, own, ("%d times it sent a little (%s in all) seconds after this host's last output, and was answered with %s"):format(own.led,
         figures.bytes(own.back), figures.bytes(own.out)), { commands = own.led, sent = own.out, received = own.back, open = true })
 end)
@@ -137,7 +144,7 @@ local function check_led(e)
     if not own or own.bursts < 4 or spread_of(own) < tunables.spread then return end
     local commands = math.max(1, e.server_small)
     if e.client_payload < tunables.answer * 128 * commands and e.client_payload < tunables.answer * e.server_payload then return end
-    if e.server_small < 0.6 * e.server_pauses then return end
+    if e.server_small < 0.6 * e.server_pauses or typical(own.sum, own.bursts) < tunables.answer * 64 then return end
     say_led(e, own, ("%d pauses end with its payload and %d with this host's, %d of its payloads are small, %s out and %s in within %s"):format(
         e.server_pauses, e.client_pauses, e.server_small, figures.bytes(e.client_payload), figures.bytes(e.server_payload), figures.duration(e.age)), {
         commands = e.server_pauses, client_pauses = e.client_pauses, turns = e.turns, sent = e.client_payload, received = e.server_payload,
@@ -146,13 +153,15 @@ end
 
 -- ---------------------------------------------------------------- a shell that holds a connection
 
-lunette.on("flow_start", { proto = "TCP", client_local = true, server_local = false, process = SHELLS }, function(e)
-    if e.direction == "in" then return end
+-- Once it has sent something: scripts that wait for a server open /dev/tcp to see whether it is there, and close it again.
+lunette.on("onset", { client_local = true, server_local = false, process = SHELLS }, function(e)
+    if e.direction == "in" or e.client_payload == 0 then return end
     lunette.alert {
         title = "A shell holds a connection", severity = "high", score = 8, confidence = 0.8, attack = "T1059.004, T1095", who = e.client_ip,
         where = ("%s:%d"):format(e.server_ip, e.server_port),
-        why = ("%s itself opened a connection to %s port %d, which macOS's shells do for /dev/tcp alone%s"):format(e.process, e.server_ip, e.server_port, ran_by(e)),
-        evidence = { process = e.process, pid = e.pid, path = e.path, ancestry = e.ancestry },
+        why = ("%s itself opened a connection to %s port %d and sent %s, which macOS's shells do for /dev/tcp and /dev/udp alone%s"):format(e.process, e.server_ip,
+            e.server_port, figures.bytes(e.client_payload), ran_by(e)),
+        evidence = { sent = e.client_payload, received = e.server_payload, process = e.process, pid = e.pid, path = e.path, ancestry = e.ancestry },
         next = "What started this shell, and what was sent? The bytes are in the packets, in clear.",
         key = e.client_ip .. " shell " .. e.server_ip, cooldown = tunables.cooldown,
     }

@@ -102,3 +102,69 @@ t.case("handshakes that came to nothing are no sessions", function(c)
     flow(c, ANNA, BERT, 445, { age = 2, client_payload = 300, server_payload = 400 })
     c:expect_none()
 end)
+
+-- ---------------------------------------------------------------- ordinary life, and what others learnt
+
+-- What mac_identity learns of a host by.
+local function who(c, address, name)
+    c:event("dhcp", { client_ip = address, client_port = 68, server_ip = "192.168.1.1", server_port = 67, proto = "UDP", type = "request", message = "request", version = 4,
+        hostname = name, requested_ip = address, current_ip = address, client_mac = "f4:0f:24:00:00:" .. address:match("%d+$"), parameters = "1,121,3,6,15,108,114,119,252,95,44,46" })
+    local mac = c:host(address)
+    mac:tls { to = "203.0.113.9", sni = "www.example.com" }
+    mac:http { to = "203.0.113.9", host = "www.example.com", agent = "Wget/1.16.3 (darwin20.6.0)" }
+end
+
+t.case("both are Macs, whichever worker knows it", function(c)
+    life(c)
+    who(c, ANNA, "Annas-MacBook-Pro")
+    who(c, BERT, "Berts-iMac")
+    c:wait(4 * DAY)
+    flow(c, ANNA, BERT, 22, { app_proto = "ssh" })
+    c:expect { title = NEW, severity = "medium", why = t.contains "both are Macs" }
+end)
+
+t.case("a Mac that comes back with another address, and one with a new IPv6 address each day", function(c)
+    life(c)
+    c:wait(4 * DAY)
+    who(c, ANNA, "Annas-MacBook-Pro")
+    flow(c, ANNA, BERT, 22, { app_proto = "ssh" })
+    c:expect { title = NEW, severity = "low", where = BERT .. " by ssh" }
+    who(c, "192.168.1.77", "Annas-MacBook-Pro")
+    flow(c, "192.168.1.77", BERT, 22, { app_proto = "ssh" })
+    for day = 1, 5 do
+        flow(c, "fd00::1:" .. day, "fd00::5", 445)
+        flow(c, "fd00::1:" .. day, "fd00::6", 5900)
+        c:wait(DAY)
+    end
+end)
+
+t.case("a runner that asks a git server here each minute, by ssh", function(c)
+    life(c)
+    c:wait(4 * DAY)
+    c:times(300, 60, function() flow(c, ANNA, NAS, 22, { app_proto = "ssh", age = 0.6, client_payload = 3100, server_payload = 3300 }) end)
+    c:expect_none()
+end)
+
+t.case("passwords are tried by ssh", function(c)
+    c:times(60, 4, function() flow(c, ANNA, BERT, 22, { app_proto = "ssh", age = 3.5, client_payload = 2400, server_payload = 2300 }) end)
+    c:expect { title = "Logins that fail again and again", severity = "medium", where = BERT .. " by ssh", why = t.contains "30 connections by ssh" }
+end)
+
+t.case("a person types a wrong password thrice", function(c)
+    life(c)
+    c:wait(4 * DAY)
+    for _ = 1, 4 do
+        c:event("onset", { client_ip = ANNA, client_port = 50001, server_ip = BERT, server_port = 22, proto = "TCP", app_proto = "ssh", kind = "burst", client_payload = 148, server_payload = 68, duration = 2 })
+        c:wait(4)
+    end
+    flow(c, ANNA, BERT, 22, { client_port = 50001, app_proto = "ssh", age = 20, client_payload = 3400, server_payload = 3100 })
+    c:expect_none()
+end)
+
+t.case("an administrator goes by one Mac to the next, on the first day", function(c)
+    life(c)
+    flow(c, ANNA, BERT, 22, { app_proto = "ssh" })
+    c:wait(600)
+    flow(c, BERT, CARL, 22, { app_proto = "ssh" })
+    c:expect { title = NEW, severity = "low", who = BERT }
+end)

@@ -34,15 +34,26 @@ t.case("an operator who thinks longer is told of when the session ends", functio
     c:expect { title = LED, severity = "low", where = "cdn.example.com:443", evidence = { commands = t.near(25, 2) } }
 end)
 
+local function shell(c, fields)
+    local event = { client_ip = MAC, server_ip = C2, server_port = 443, proto = "TCP", kind = "start", client_payload = 40, server_payload = 9, duration = 3, process = "bash", program = "bash" }
+    for key, value in pairs(fields) do event[key] = value end
+    c:event("onset", event)
+end
+
 t.case("a shell that opened a connection by itself, below Word", function(c)
-    c:event("flow_start", { client_ip = MAC, server_ip = C2, server_port = 443, proto = "TCP", process = "bash", program = "bash", pid = 4711,
-        path = "/bin/bash", ancestry = "Microsoft Word < launchd" })
+    shell(c, { pid = 4711, path = "/bin/bash", ancestry = "Microsoft Word < launchd" })
     c:expect { title = "A shell holds a connection", severity = "high", who = MAC, where = C2 .. ":443", why = t.contains "bash < Microsoft Word" }
 end)
 
-t.case("a shell called from outside holds nothing itself", function(c)
-    c:event("flow_start", { client_ip = MAC, server_ip = C2, server_port = 443, proto = "TCP", process = "zsh", direction = "in" })
-    c:event("flow_start", { client_ip = MAC, server_ip = "192.168.1.30", server_port = 443, proto = "TCP", process = "zsh", direction = "out" })
+t.case("by /dev/udp", function(c)
+    shell(c, { proto = "UDP", server_port = 53 })
+    c:expect { title = "A shell holds a connection", severity = "high", where = C2 .. ":53" }
+end)
+
+t.case("a shell called from outside holds nothing itself; one that waits for a server sends nothing", function(c)
+    shell(c, { process = "zsh", direction = "in" })
+    shell(c, { process = "zsh", direction = "out", server_ip = "192.168.1.30" })
+    shell(c, { process = "bash", direction = "out", server_port = 5432, client_payload = 0, server_payload = 0 })
     c:expect_none()
 end)
 
@@ -111,4 +122,23 @@ t.case("attempts to log in, web servers, and neighbours are no sessions from out
     event.app_proto, event.client_ip = "ssh", "192.168.1.7"
     c:event("flow", event)
     c:expect_none()
+end)
+
+-- ---------------------------------------------------------------- chats
+
+-- Others write, this host acknowledges, types now and then, and sends some photographs.
+local function chat(i) return i % 9 == 0 and 180000 or i % 5 == 0 and 260 or 90 + i * 11 % 40 end
+
+t.case("Telegram: no name, no protocol, others write and photographs are sent", function(c)
+    for _, think in ipairs { quick, slow } do
+        local say = session(40, think, function(i) return 120 + i * 37 % 400 end, chat)
+        c:host(MAC):tcp { to = "149.154.167.51", port = 443, say = say }
+        c:host(MAC):tcp { to = C2, port = 443, say = say }
+    end
+    c:expect_none()
+end)
+
+t.case("a shell whose outputs are few lines, and a long file among them", function(c)
+    c:host(MAC):tls { to = C2, port = 4443, say = session(30, quick, function(i) return 20 + i % 20 end, function(i) return i == 13 and 400000 or uneven(i) end), close = "none" }
+    c:expect { title = LED, severity = "medium" }
 end)
