@@ -179,7 +179,7 @@ function starts.over(host, session, known)
     for _, name in ipairs(fresh) do
         local call = session.names[name]
         -- A browser calls what its person wants; the name is remembered all the same.
-        if (#fresh <= tunables.many or call.points >= 2 and odd <= tunables.many) and not (call.program and programs.class(call.program, call.path) == "browser") then
+        if (#fresh <= tunables.many or call.points >= 2 and odd <= tunables.many) and not programs.is_browsing(call.program, call.path) then
             send_news("new", host, known, session, name, call, called:get(host .. "\t" .. name))
         end
     end

@@ -252,17 +252,12 @@ local function evidence_of(e)
     return { points = finding.points, signs = signs, worth = worth, port = e.server_port, server = e.server_ip, program = e.program, path = e.path }
 end
 
--- A browser; or WebKit's process for the network, which is Safari's and that of pages in apps.
-local function is_browsing(program, path)
-    return programs.class(program, path) == "browser" or program:sub(1, 16) == "com.apple.WebKit" and programs.is_within(path) == "system"
-end
-
 local function tell(e, where, evidence, confidence)
     local points, limit = finding.points, nil
     if points < tunables.info or allow.name(where) or allow.address(e.server_ip) then return end
     local program = e.program
     -- What a person chose to open in a browser is no more than a lead.
-    if program and points >= tunables.medium and not has("c2") and not has("disguise") and is_browsing(program, e.path) then limit = "low" end
+    if program and points >= tunables.medium and not has("c2") and not has("disguise") and programs.is_browsing(program, e.path) then limit = "low" end
     local severity = limit or severity_of(points)
     local title, attack = title_of()
     local who = e.client_ip

@@ -199,6 +199,12 @@ function programs.is_gui(name, path)
     return row == nil or (row.class ~= "shell" and row.class ~= "interpreter" and row.class ~= "network")
 end
 
+-- Does it call what a person opens? A browser; or WebKit's process for the network, which is Safari's and that of pages in apps.
+function programs.is_browsing(name, path)
+    if programs.class(name, path) == "browser" then return true end
+    return name ~= nil and name:sub(1, KERNEL_NAME) == "com.apple.WebKit" and (not path or programs.is_within(path) == "system")
+end
+
 -- The name of the program that people know: the app's, else in full and without " Helper (…)". "Slack Helper (Re" → "Slack".
 function programs.known_as(name, path)
     local app = programs.app(path)

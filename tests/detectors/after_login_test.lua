@@ -341,3 +341,10 @@ t.case("fifteen wakes a night do not hide what starts with the login", function(
     c:ignore { title = NEW }
     c:expect { title = AGAIN, severity = "low", where = "agent.odd.example", evidence = { in_starts = 3, of_starts = 3 } }
 end)
+
+t.case("Safari's pages come by WebKit's process", function(c)
+    local mac = c:host(MAC)
+    days(c, mac, 4)
+    days(c, mac, 1, function() onset(c, { server_name = "news.page.example", program = "com.apple.WebKit.Networking" }) end)
+    c:expect_none()
+end)
