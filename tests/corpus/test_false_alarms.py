@@ -14,19 +14,18 @@ import collections
 import csv
 import json
 import pathlib
-import re
 import subprocess
 
 import pytest
 
-from captures import EXAMPLES, LUNETTE, PCAPS, SCRIPTS, captures, needs_lunette, replay, two_at_a_time
+from captures import EXAMPLES, LUNETTE, PCAPS, SCRIPTS, captures, needs_lunette
+from everything import LOUD, SANITIZED, SEVERITY, Run, alone, in_groups
 
 pytestmark = needs_lunette
 
 JUDGED = pathlib.Path(__file__).with_name("judged.tsv")
 COLUMNS = ["capture", "detector", "severity", "title", "who", "verdict", "reason"]
-SEVERITY = {1: "high", 2: "medium", 3: "low", 4: "info"}
-LOUD = {"high", "medium"}
+JUDGED_FOLDERS = ("ndpi", "ja4", "apple")
 
 # Captures of Apple devices in ordinary use, and what shows that they are Apple's. Not all that happens in them is Apple's doing: an iPhone's
 # capture may hold a neighbour's packets as well, and those must be quiet too.
@@ -107,36 +106,9 @@ HEALTHY = {
 }
 
 
-SANITIZER = re.compile(r"Sanitizer|runtime error:|SUMMARY: ")
-
 # What beacon says of them, and why that is right: two VPNs' keep-alives and tunnels, and two telephones (WhatsApp and a vendor's push
 # service) that reconnect to the same server for hours with the same bytes, alone in their captures.
 TIMERS = {"softether.pcap", "ipsec_isakmp_esp.pcap", "whatsapp.pcap", "hpvirtgrp.pcap"}
-
-
-class Run:
-    """A capture alone through all detectors, as an analyst would do it: its exit code, stderr, the alerts, and what is wrong with how it
-    ended, or None."""
-
-    def __init__(self, capture):
-        self.code, self.said, self.alerts, self.wrong = None, "", [], None
-        try:
-            done = replay("-s", SCRIPTS, "-q", "-o", "-", capture)
-        except subprocess.TimeoutExpired as late:
-            self.wrong = f"did not end within {late.timeout} s"
-            return
-        self.code, self.said = done.returncode, done.stderr.decode(errors="replace")
-        if SANITIZER.search(self.said):
-            self.wrong = self.said[:4000]
-        elif done.returncode < 0:
-            self.wrong = f"died of signal {-done.returncode}: {self.said[-500:]}"
-        elif done.returncode not in (0, 1):
-            self.wrong = f"exit code {done.returncode}: {self.said[-500:]}"
-        elif done.returncode == 1 and not re.fullmatch(r"(lunette: [^\n]+\n)+", self.said):
-            self.wrong = f"failed without a word on why: {self.said[-500:]!r}"
-        else:
-            alerts = map(json.loads, (line for line in done.stdout.splitlines() if b'"event_type":"alert"' in line))
-            self.alerts = [record for record in alerts if record["event_type"] == "alert"]
 
 
 def judgements():
@@ -146,15 +118,18 @@ def judgements():
 
 @pytest.fixture(scope="module")
 def runs():
-    """{capture: its run} of every capture."""
-    files = captures()
-    return {str(path.relative_to(PCAPS)): run for path, run in zip(files, two_at_a_time(Run, files))}
+    """Every capture's run, {name: run}; in the build with the sanitizers those of groups of captures."""
+    if SANITIZED:
+        return in_groups(*JUDGED_FOLDERS) | in_groups("tcpdump")
+    return alone(captures())
 
 
 @pytest.fixture(scope="module")
 def told(runs):
     """{capture: (stderr, alerts)} of those whose alerts are judged."""
-    chosen = {name: run for name, run in runs.items() if name.split("/")[0] in ("ndpi", "ja4", "apple")}
+    if SANITIZED:
+        pytest.skip("what is said of each capture is judged in the other build")
+    chosen = {name: run for name, run in runs.items() if name.split("/")[0] in JUDGED_FOLDERS}
     assert not {name: run.said for name, run in chosen.items() if run.code != 0}
     return {name: (run.said, run.alerts) for name, run in chosen.items()}
 
@@ -219,10 +194,10 @@ def test_the_healthy_samples_are_quiet(name):
     assert run.code == 0 and not [alert["alert"] for alert in run.alerts if SEVERITY[alert["alert"]["severity"]] in LOUD]
 
 
-def test_no_detector_fails(told):
+def test_no_detector_fails(runs):
     """A detector that raises an error, is switched off, sheds its state or is left out says so; broken captures say other things."""
     signs = ("script error", "disabled", "switched off", "left out", "detector", ".lua")
-    assert not {capture: said for capture, (said, _) in told.items() if any(sign in said.lower() for sign in signs)}
+    assert not {name: run.said for name, run in runs.items() if any(sign in run.said.lower() for sign in signs)}
 
 
 def test_leads_are_few(told):
