@@ -250,16 +250,19 @@ end
 -- ---------------------------------------------------------------- one exchange
 
 -- What needs no history: the place, and the own address asked for before.
-local function judge_exchange(e, domain, service, fresh)
+local function judge_exchange(e, name, domain, service, fresh)
     local sent, received = e.client_payload, e.server_payload
     if sent < tunables.share * (sent + received) then return end
     local category = service and service.category
     local words = { figures.bytes(sent) .. " to " .. (e.server_name or domain) }
-    if category == "file-drop" and sent >= tunables.drop or category == "paste" and sent >= tunables.paste then
+    -- In pieces it is the day's sum, unless more came back: then pages were read.
+    local sum = name.up >= tunables.share * (name.up + name.down) and name.up or sent
+    if category == "file-drop" and sum >= tunables.drop or category == "paste" and sum >= tunables.paste then
+        if sum > sent then words[1] = ("%s today to %s"):format(figures.bytes(sum), e.server_name or domain) end
         local points = 2 + place(e, service, domain, words)
         if next(service.apps) or service.service == "Imgur" or service.service == "ImgBB" or service.service == "Smash" then points = points - 2 end -- people send pictures and films by these
         return tell(e, "drop", category == "paste" and "Upload to a paste service" or "Upload to an anonymous file drop", points, e.server_name, category == "paste" and "T1567.003" or "T1567.002", 0.5,
-            table.concat(words, "; ") .. also_told(e), { service = service.service, sent = sent, received = received })
+            table.concat(words, "; ") .. also_told(e), { service = service.service, sent = sent, received = received, sent_today = name.up })
     end
     if sent < tunables.lookup_upload then return end
     local lookup = asked_before(e)
@@ -315,7 +318,7 @@ local function judge(e, host, name, domain, is_upload, fresh, now)
         host.due = host.up * 2
         judge_host(e, host)
     end
-    if is_upload and not sync then judge_exchange(e, domain, service, fresh and learnt(host, now)) end
+    if is_upload and not sync then judge_exchange(e, name, domain, service, fresh and learnt(host, now)) end
 end
 
 -- An exchange that may be an upload: the host's sum, the name's pieces, and whether something is due.

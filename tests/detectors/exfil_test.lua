@@ -305,3 +305,11 @@ t.case("pieces below ten kilobytes add up as well", function(c)
     c:expect { title = NEW, severity = "medium", where = "fresh.example" }
     c:ignore { title = "Small uploads all day to a new name" }
 end)
+
+t.case("a drop in pieces", function(c)
+    for _ = 1, 6 do
+        send(c, "store1.gofile.io", 200000, { server_payload = 900 })
+        c:wait(900)
+    end
+    c:expect { title = "Upload to an anonymous file drop", severity = "medium", why = t.contains "400 kB today" }
+end)
