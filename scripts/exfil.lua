@@ -54,6 +54,7 @@ local allow = require("allowed").list(lunette, tunables.allowed)
 local DAY = 86400
 local WORTH = 1000 -- bytes sent from which on a name counts as called: a hello and a request
 local PIECE = 10000 -- and from which on it may be an upload
+local PEERS = 8 -- addresses without a name in a day from which on files are shared
 
 local function with(fields, more)
     local all = {}
@@ -62,9 +63,9 @@ local function with(fields, more)
     return all
 end
 
--- A host's days, and a domain's of a host. Of today's uploads to it: how many, mean and spread of their sizes (Welford), hours of the day as bits; what was looked at.
+-- A host's days (`bare`: addresses without a name that it uploaded to today), and a domain's of a host. Of today's uploads to it: how many, mean and spread of their sizes (Welford), hours of the day as bits; what was looked at.
 local KEPT = 30 * DAY
-local by_host = lunette.records("days", { max = 20000, ttl = KEPT, fields = with(history.DAILY, { first = "f64", due = "f64" }) })
+local by_host = lunette.records("days", { max = 20000, ttl = KEPT, fields = with(history.DAILY, { first = "f64", due = "f64", bare = "u32" }) })
 local by_name = lunette.records("names", { max = tunables.max_names, ttl = KEPT, fields = with(history.DAILY, {
     first = "f64", due = "f64", uploads = "u32", mean = "f64", spread = "f64", hours = "u32", due_uploads = "u32" }) })
 -- When a host asked for its own address, and how often before: menu-bar meters, VPN apps and dynamic DNS ask all day, and then the question says nothing.
@@ -157,9 +158,19 @@ local function place(e, service, domain, words)
     elseif busy:has(e, "server_name") then
         points = -2
         words[#words + 1] = "where many send much"
-    elseif domain == e.server_ip and not e.partial then
-        points = 2
-        words[#words + 1] = "to an address without a name"
+    elseif domain == e.server_ip then
+        local host = by_host:get(e.client_ip)
+        local peers = host and host.bare or 0
+        if peers >= PEERS then
+            points = -2
+            words[#words + 1] = ("one of %d addresses without a name today, as where files are shared among peers"):format(peers)
+        elseif not e.partial then
+            points = 2
+            words[#words + 1] = "to an address without a name"
+        elseif e.partial:find("midstream", 1, true) then
+            points = -2
+            words[#words + 1] = "in a connection whose beginning, and so who opened it, was not seen"
+        end
     end
     if e.program then
         local known = programs.of(e.program, e.path)
@@ -325,10 +336,13 @@ end
 local function add_exchange(e, name, domain, fresh, now, sent, received)
     local host, fresh_host = by_host:make(e.client_ip)
     if fresh_host then host.first, host.due = now, tunables.host_large end
-    if history.turn(host, now) then host.due = tunables.host_large end
+    if history.turn(host, now) then host.due, host.bare = tunables.host_large, 0 end
     host.up, host.down = host.up + sent, host.down + received
     local is_upload = sent >= tunables.share * (sent + received)
-    if is_upload then add_upload(name, sent, now) end
+    if is_upload then
+        add_upload(name, sent, now)
+        if name.uploads == 1 and domain == e.server_ip then host.bare = host.bare + 1 end
+    end
     if name.up >= name.due or host.up >= host.due or is_upload and (sent >= tunables.paste or name.uploads >= name.due_uploads) then
         judge(e, host, name, domain, is_upload, fresh, now)
     end
