@@ -54,6 +54,7 @@ local allow = require("allowed").list(lunette, tunables.allowed)
 local DAY = 86400
 local WORTH = 1000 -- bytes sent from which on a name counts as called: a hello and a request
 local PIECE = 10000 -- and from which on it may be an upload
+local PEERS = 8 -- addresses without a name in a day from which on files are shared
 
 local function with(fields, more)
     local all = {}
@@ -62,9 +63,9 @@ local function with(fields, more)
     return all
 end
 
--- A host's days, and a domain's of a host. Of today's uploads to it: how many, mean and spread of their sizes (Welford), hours of the day as bits; what was looked at.
+-- A host's days (`bare`: addresses without a name that it uploaded to today), and a domain's of a host. Of today's uploads to it: how many, mean and spread of their sizes (Welford), hours of the day as bits; what was looked at.
 local KEPT = 30 * DAY
-local by_host = lunette.records("days", { max = 20000, ttl = KEPT, fields = with(history.DAILY, { first = "f64", due = "f64" }) })
+local by_host = lunette.records("days", { max = 20000, ttl = KEPT, fields = with(history.DAILY, { first = "f64", due = "f64", bare = "u32" }) })
 local by_name = lunette.records("names", { max = tunables.max_names, ttl = KEPT, fields = with(history.DAILY, {
     first = "f64", due = "f64", uploads = "u32", mean = "f64", spread = "f64", hours = "u32", due_uploads = "u32" }) })
 -- When a host asked for its own address, and how often before: menu-bar meters, VPN apps and dynamic DNS ask all day, and then the question says nothing.
@@ -157,9 +158,19 @@ local function place(e, service, domain, words)
     elseif busy:has(e, "server_name") then
         points = -2
         words[#words + 1] = "where many send much"
-    elseif domain == e.server_ip and not e.partial then
-        points = 2
-        words[#words + 1] = "to an address without a name"
+    elseif domain == e.server_ip then
+        local host = by_host:get(e.client_ip)
+        local peers = host and host.bare or 0
+        if peers >= PEERS then
+            points = -2
+            words[#words + 1] = ("one of %d addresses without a name today, as where files are shared among peers"):format(peers)
+        elseif not e.partial then
+            points = 2
+            words[#words + 1] = "to an address without a name"
+        elseif e.partial:find("midstream", 1, true) then
+            points = -2
+            words[#words + 1] = "in a connection whose beginning, and so who opened it, was not seen"
+        end
     end
     if e.program then
         local known = programs.of(e.program, e.path)
@@ -250,16 +261,19 @@ end
 -- ---------------------------------------------------------------- one exchange
 
 -- What needs no history: the place, and the own address asked for before.
-local function judge_exchange(e, domain, service, fresh)
+local function judge_exchange(e, name, domain, service, fresh)
     local sent, received = e.client_payload, e.server_payload
     if sent < tunables.share * (sent + received) then return end
     local category = service and service.category
     local words = { figures.bytes(sent) .. " to " .. (e.server_name or domain) }
-    if category == "file-drop" and sent >= tunables.drop or category == "paste" and sent >= tunables.paste then
+    -- In pieces it is the day's sum, unless more came back: then pages were read.
+    local sum = name.up >= tunables.share * (name.up + name.down) and name.up or sent
+    if category == "file-drop" and sum >= tunables.drop or category == "paste" and sum >= tunables.paste then
+        if sum > sent then words[1] = ("%s today to %s"):format(figures.bytes(sum), e.server_name or domain) end
         local points = 2 + place(e, service, domain, words)
         if next(service.apps) or service.service == "Imgur" or service.service == "ImgBB" or service.service == "Smash" then points = points - 2 end -- people send pictures and films by these
         return tell(e, "drop", category == "paste" and "Upload to a paste service" or "Upload to an anonymous file drop", points, e.server_name, category == "paste" and "T1567.003" or "T1567.002", 0.5,
-            table.concat(words, "; ") .. also_told(e), { service = service.service, sent = sent, received = received })
+            table.concat(words, "; ") .. also_told(e), { service = service.service, sent = sent, received = received, sent_today = name.up })
     end
     if sent < tunables.lookup_upload then return end
     local lookup = asked_before(e)
@@ -315,17 +329,20 @@ local function judge(e, host, name, domain, is_upload, fresh, now)
         host.due = host.up * 2
         judge_host(e, host)
     end
-    if is_upload and not sync then judge_exchange(e, domain, service, fresh and learnt(host, now)) end
+    if is_upload and not sync then judge_exchange(e, name, domain, service, fresh and learnt(host, now)) end
 end
 
 -- An exchange that may be an upload: the host's sum, the name's pieces, and whether something is due.
 local function add_exchange(e, name, domain, fresh, now, sent, received)
     local host, fresh_host = by_host:make(e.client_ip)
     if fresh_host then host.first, host.due = now, tunables.host_large end
-    if history.turn(host, now) then host.due = tunables.host_large end
+    if history.turn(host, now) then host.due, host.bare = tunables.host_large, 0 end
     host.up, host.down = host.up + sent, host.down + received
     local is_upload = sent >= tunables.share * (sent + received)
-    if is_upload then add_upload(name, sent, now) end
+    if is_upload then
+        add_upload(name, sent, now)
+        if name.uploads == 1 and domain == e.server_ip then host.bare = host.bare + 1 end
+    end
     if name.up >= name.due or host.up >= host.due or is_upload and (sent >= tunables.paste or name.uploads >= name.due_uploads) then
         judge(e, host, name, domain, is_upload, fresh, now)
     end

@@ -17,6 +17,8 @@
 -- What makes false alarms. New colleagues, a replaced Mac, a first backup to another Mac, inventory and monitoring (walks), addresses that DHCP gives to
 -- another machine. Finder tries the shares of what it finds in the network by itself: hence eight for a walk.
 --
+-- Left out: what machines that are known to be no Macs do among themselves.
+--
 -- What it misses. A switch between two Macs of one access point that the sensor does not see; sessions inside a VPN; the same pair put to another use;
 -- passwords tried slowly.
 --
@@ -59,6 +61,8 @@ local REQUEST, ANSWER = 2500, 1500 -- bytes beyond which a flow was more than a 
 local SSH_HANDSHAKE = 4000 -- … by ssh, whose newer key exchanges and six wrong passwords come near it
 local SSH_BURSTS = 5       -- a person types three passwords before she is refused
 
+local SURE = 0.6 -- confidence from which on a host is known to be no Mac
+
 -- What workers tell.
 local TRIED, SESSION, FAILED, WHO = "tried", "session", "failed", "who"
 
@@ -70,7 +74,8 @@ local entered = lunette.flow_state { told = "bool", bursts = "u8" }
 
 -- A worker knows the hosts that are dealt to it: who is who is asked where all are known.
 lunette.on("mac_identity.host", function(e)
-    lunette.send(WHO, { address = e.address, name = e.name, mac = e.kind == "mac" or e.kind == "apple" })
+    local mac = e.kind == "mac" or e.kind == "apple"
+    lunette.send(WHO, { address = e.address, name = e.name, mac = mac, other = not mac and e.kind ~= "" and e.confidence >= SURE })
 end)
 
 lunette.on("mdns", { type = "query", client_local = true }, function(e)
@@ -185,6 +190,12 @@ lunette.gather(function()
         return (pairs_known:get(key_of(m)) or pairs_known:get(id_of(m.client) .. "\t" .. id_of(m.server) .. "\t" .. m.service)) ~= nil
     end
 
+    -- What machines that are known to be no Macs do among themselves is not our business.
+    local function are_others(m)
+        local client, server = who:get(m.client), who:get(m.server)
+        return client ~= nil and client.other and server ~= nil and server.other
+    end
+
     local function is_mac(ip)
         local one = who:get(ip)
         return one ~= nil and one.mac
@@ -290,8 +301,9 @@ lunette.gather(function()
 
     lunette.receive(function(what, m, time)
         fleet.started = fleet.started or time
-        if what == WHO then who:set(m.address, { name = m.name, mac = m.mac })
-        elseif what == SESSION then session(m, time)
+        if what == WHO then return who:set(m.address, { name = m.name, mac = m.mac, other = m.other }) end
+        if are_others(m) then return end
+        if what == SESSION then session(m, time)
         elseif what == TRIED then tried(m, time)
         elseif what == FAILED then failed(m, time) end
     end)

@@ -16,12 +16,13 @@
 -- Why it matters on a Mac. macOS says nowhere which connections are sessions, and brings along what is needed to open one: bash, zsh, nc, python's
 -- successors, osascript, ssh. What shells say in clear is lolbin's business, and so is ssh -R.
 --
--- What makes false alarms. Remote support (somebody else does work on this Mac), chat and push over a connection of its own in which the Mac
+-- What makes false alarms. Remote support and agents of management and security (somebody else does work on this Mac), chat and push over a connection of its own in which the Mac
 -- acknowledges at length, remote control of home appliances, games that a server paces, mail that is pushed (IMAP's ports are left out), debuggers.
 -- `led` alone is low; a bare address, an odd port, no TLS, a program's kind and a tool's TLS stack make it medium and high.
 --
 -- What it misses. Shells that poll (beacon), those inside ssh (lolbin) or inside a tunnel, operators who never pause or type by script, sessions
--- shorter than a dozen commands.
+-- shorter than a dozen commands; heartbeats within each two seconds (no silence is left to break), commands padded to more than a kilobyte, outputs padded to
+-- one size.
 --
 -- ATT&CK: T1059.004 Unix shell, T1071.001 web protocols, T1573 encrypted channel, T1095 bare TCP, T1219 remote access software, T1021 remote services,
 -- T1133 external remote services.

@@ -305,3 +305,26 @@ t.case("pieces below ten kilobytes add up as well", function(c)
     c:expect { title = NEW, severity = "medium", where = "fresh.example" }
     c:ignore { title = "Small uploads all day to a new name" }
 end)
+
+t.case("a drop in pieces", function(c)
+    for _ = 1, 6 do
+        send(c, "store1.gofile.io", 200000, { server_payload = 900 })
+        c:wait(900)
+    end
+    c:expect { title = "Upload to an anonymous file drop", severity = "medium", why = t.contains "400 kB today" }
+end)
+
+t.case("files that are shared among peers, and a connection that was there before the sensor", function(c)
+    days(c, 6)
+    send(c, nil, 60e6, { server_name = "none", name_source = "none", server_ip = "203.0.113.77", partial = "midstream", server_port = 51413 })
+    for i = 1, 30 do
+        send(c, nil, 15e6, { server_name = "none", name_source = "none", app_proto = "none", ja4 = "none", server_ip = "198.51.100." .. 100 + i, server_port = 51413 })
+        c:wait(60)
+    end
+    for i = 1, 30 do
+        send(c, nil, 15e6, { server_name = "none", name_source = "none", app_proto = "none", ja4 = "none", server_ip = "198.51.100." .. 100 + i, server_port = 51413 })
+        c:wait(60)
+    end
+    c:ignore { severity = "low" }
+    c:expect_none()
+end)

@@ -168,3 +168,19 @@ t.case("an administrator goes by one Mac to the next, on the first day", functio
     flow(c, BERT, CARL, 22, { app_proto = "ssh" })
     c:expect { title = NEW, severity = "low", who = BERT }
 end)
+
+t.case("two Linux servers are not our business", function(c)
+    life(c)
+    c:wait(4 * DAY)
+    for _, address in ipairs { BERT, CARL } do
+        c:event("dhcp", { client_ip = address, client_port = 68, server_ip = "192.168.1.1", server_port = 67, proto = "UDP", type = "request", message = "request", version = 4,
+            hostname = "srv" .. address:match("%d+$"), requested_ip = address, current_ip = address, client_mac = "52:54:00:00:00:" .. address:match("%d+$"), vendor_class = "dhcpcd-9.4.1:Linux-6.1:x86_64" })
+        c:event("http", { client_ip = address, client_port = 50000, server_ip = "203.0.113.9", server_port = 80, proto = "TCP", method = "GET", host = "deb.example.org", url = "/",
+            user_agent = "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0" })
+    end
+    c:wait(60)
+    flow(c, BERT, CARL, 22, { app_proto = "ssh" })
+    c:wait(60)
+    flow(c, ANNA, BERT, 22, { app_proto = "ssh" })
+    c:expect { title = NEW, who = ANNA }
+end)
