@@ -19,8 +19,8 @@
 -- to be no Macs are left out, or a printer would be the rarest of all; and so are Apple's names.
 -- False alarms: the first who gets an update of a browser (its stack is alone for a day: one lead), the one developer among salespeople, guests, the
 -- person with the odd hobby. These are leads to be read beside other alerts of the same host.
--- Misses: what all hosts caught, what lives in /Applications or waits a day between its first call and the next (leads only), under a popular name with a browser's ClientHello, names behind ECH; who has a new
--- address is a new host.
+-- Misses: what all hosts caught; what lives under a popular name with a browser's ClientHello; names behind ECH; who has a new address is a new host, unless
+-- mac_identity knows better. Only leads: what lies in /Applications, and Go or Python that first calls one name and a popular one the next day.
 -- ATT&CK: T1071.001 web protocols, T1036 masquerading, T1573 encrypted channel, T1071 (ssh).
 
 local lunette = require "lunette"
@@ -48,7 +48,7 @@ local tunables = lunette.tunables {
 }
 
 local DAY = 86400
-local STACK, SSH, AGENT, NAME = "TLS stack", "ssh client", "agent", "name"
+local STACK, SSH, AGENT, NAME, SAME = "TLS stack", "ssh client", "agent", "name", "same"
 
 local near = lunette.set.prefixes { "0.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "224.0.0.0/3", "::1/128", "ff00::/8" }
 local apples_names
@@ -79,9 +79,8 @@ end
 
 -- ---------------------------------------------------------------- in each worker
 
--- What was said within the day, "kind host thing", and since when each host has each stack.
+-- What was said within the day, "kind host thing".
 local said = lunette.records("said", { max = 150000, ttl = DAY, fields = { times = "u8" } })
-local host_stacks = lunette.records("stacks of hosts", { max = 100000, ttl = 30 * DAY, fields = { first = "time" } })
 
 local function is_said(key)
     if said:get(key) then return true end
@@ -113,13 +112,11 @@ local domain_of = remembering(function(name) return lunette.registrable(name) or
 
 local function say_stack(e, client, stack, domain)
     if not hosts.may_be_mac(client) then return end
-    local record, is_new = host_stacks:make(client .. " " .. stack)
-    if is_new then record.first = e.time end
     local ja4 = e.ja4
     local what, kind = find_stack(ja4)
     -- Typed at a terminal, a program among the applications, or the home of a tool: a person's doing, which is no more than a lead.
     local persons = domain ~= "" and (tools_homes:has(e, "sni") or e.program ~= nil and (programs.is_user_run(e) or programs.is_within(e.path) == "applications")) or nil
-    lunette.send(domain, { kind = STACK, host = client, thing = stack, ja4 = ja4, since = record.first, what = what, library = kind ~= nil, name = e.sni,
+    lunette.send(domain, { kind = STACK, host = client, thing = stack, ja4 = ja4, time = e.time, what = what, library = kind ~= nil, name = e.sni,
         port = e.server_port, program = e.program, persons = persons })
 end
 
@@ -152,6 +149,12 @@ lunette.on("http", { client_local = true, server_local = false }, function(e)
     lunette.send(plain, { kind = AGENT, host = client, thing = plain, what = agent:sub(1, 160), name = e.host, program = e.program })
 end)
 
+-- One machine's IPv6 addresses are others each day (RFC 8981): where mac_identity knows whose they are, they are no new hosts.
+lunette.on("mac_identity.host", function(e)
+    local of = e.address_of
+    if e.address and of and of ~= "" and of ~= e.address then lunette.send("", { kind = SAME, host = e.address, of = of }) end
+end)
+
 -- ---------------------------------------------------------------- all hosts together
 
 local TITLES = { [STACK] = "TLS stack that one host alone has", [SSH] = "ssh client that one host alone has", [AGENT] = "Agent that one host alone has" }
@@ -177,6 +180,8 @@ lunette.gather(function()
     for field, kind in pairs(fleet_book.THING_FIELDS) do name_fields[field] = kind end
     local names = lunette.records("names", { max = 100000, ttl = 60 * DAY, fields = name_fields })
     local things = lunette.records("things", { max = 30000, ttl = 60 * DAY, fields = fleet_book.THING_FIELDS }) -- "kind\tthing"
+    local stacks_of = lunette.records("stacks of hosts", { max = 100000, ttl = 30 * DAY, fields = { first = "time" } }) -- "number stack": since when
+    local same = lunette.state("same", { max = 10000, ttl = 7 * DAY }) -- address → the one by which the machine is known
     -- How a thing is shown: an agent in full, a stack's JA4 and what it is.
     local shown = lunette.state("shown", { max = 30000, ttl = 60 * DAY })
 
@@ -293,12 +298,17 @@ lunette.gather(function()
     end
 
     lunette.receive(function(key, message, now)
-        local host = book.hear(message.host, now)
+        if message.kind == SAME then return same:set(message.host, message.of) end
+        local host = book.hear(same:get(message.host) or message.host, now)
         local name = message.kind .. "\t" .. message.thing
         local thing, is_new = things:make(name)
         if is_new then shown:set(name, message.kind == STACK and message.ja4 .. (message.what and ", " .. message.what or "") or message.what) end
         book.mark(thing, host.number, now)
-        if message.kind == STACK and key ~= "" then hear_name(key, message, host, thing, now) end
+        if message.kind ~= STACK then return end
+        local own, is_first = stacks_of:make(host.number .. " " .. message.thing)
+        if is_first then own.first = message.time end
+        message.since = own.first
+        if key ~= "" then hear_name(key, message, host, thing, now) end
     end)
 
     lunette.every(3600, function(now)

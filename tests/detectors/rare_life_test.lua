@@ -77,3 +77,20 @@ t.case("an implant's first call in Go, among the same", function(c)
     shake(c, 4, SITES[2], GO)
     c:expect { title = "Known name, called by a foreign stack", severity = "medium", who = "192.168.1.4" }
 end)
+
+t.case("a Mac's IPv6 address of the day is no new host", function(c)
+    office(c, 12, 3)
+    local v6 = "fd00::77"
+    for _, sender in ipairs { "192.168.1.7", v6 } do
+        c:event("mdns", { client_ip = sender, client_port = 5353, server_ip = sender == v6 and "ff02::fb" or "224.0.0.251", server_port = 5353, proto = "UDP", type = "answer",
+            protocol = "mdns", names = { "annas-mac.local" }, addresses = { "192.168.1.7", v6 }, services = { "_device-info._tcp" }, instances = { "Annas Mac" },
+            model = "MacBookPro18,3" })
+    end
+    c:wait(60)
+    shake(c, 7, "cdn.evil.net", GO, { client_ip = v6, server_ip = "2001:db8:ff::1" })
+    c:wait(3 * DAY)
+    c:ignore { severity = "info" }
+    shake(c, 7, "other.devs.net", GO, { client_ip = v6, server_ip = "2001:db8:ff::1" })
+    c:expect { title = "New name, called by a rare stack", severity = "medium", who = v6, where = "cdn.evil.net", evidence = { hosts = 12 } }
+    c:expect { title = "New name, called by a rare stack", severity = "low", who = v6, where = "other.devs.net", evidence = { signs = { "name", "rare stack", "library" } } }
+end)

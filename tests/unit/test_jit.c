@@ -441,6 +441,14 @@ static void rare_is_compiled(void **state) {
     (void)state;
     expect_detector_compiled("scripts/rare.lua");
 }
+static void vpn_is_compiled(void **state) {
+    (void)state;
+    expect_detector_compiled("scripts/vpn.lua");
+}
+static void after_login_is_compiled(void **state) {
+    (void)state;
+    expect_detector_compiled("scripts/after_login.lua");
+}
 static void visibility_is_compiled(void **state) {
     (void)state;
     expect_detector_compiled("scripts/visibility.lua");
@@ -463,6 +471,8 @@ int main(void) {
         cmocka_unit_test(mac_identity_is_compiled),
         cmocka_unit_test(tls_odd_is_compiled),
         cmocka_unit_test(rare_is_compiled),
+        cmocka_unit_test(vpn_is_compiled),
+        cmocka_unit_test(after_login_is_compiled),
         cmocka_unit_test(visibility_is_compiled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
