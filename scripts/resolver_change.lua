@@ -109,6 +109,19 @@ local function set_for_all(client)
     end
 end
 
+-- Has the Mac, beside one with resolvers of its own, a service in use that takes them from DHCP? Wi-Fi set by hand and a dock's Ethernet that is not: then DHCP's
+-- are no contradiction.
+local function takes_dhcp(client)
+    local own = configuration.of(client)
+    local services = own and own.services
+    if not services then return false end
+    for i = 1, #services do
+        local one = services[i]
+        if one.active and one.ipv4 == "dhcp" and (not one.resolvers or #one.resolvers == 0) then return true end
+    end
+    return false
+end
+
 -- What the part that knows the leases needs to judge a resolver.
 local function send_use(e, one, own)
     local client, server = e.client_ip, e.server_ip
@@ -120,7 +133,7 @@ local function send_use(e, one, own)
         host = client, resolver = server, port = e.server_port, queries = one.queries, answers = one.answers, first = one.first, last = one.last,
         share = one.queries / math.max(own.queries - one.before, 1), domains = one.domains, apples = not one.others, example = e.rrname and lunette.registrable(e.rrname) or e.rrname,
         usual = usual, usual_queries = before and before.queries, usual_first = before and before.first, usual_last = before and before.last,
-        allowed = is_allowed(e), configured = configuration.resolver_given(client, server), judged = hosts.may_be_mac(client), mac = hosts.is_mac(client),
+        allowed = is_allowed(e), configured = configuration.resolver_given(client, server), by_dhcp = takes_dhcp(client), judged = hosts.may_be_mac(client), mac = hosts.is_mac(client),
         owner = owner and owners[owner], global = address.is_global(server), tunnel = in_tunnel(e), process = process, encrypted = set_for_all(client),
         program = e.program and programs.known_as(e.program, e.path), class = class, ancestry = e.ancestry, odd = resolvers.oddness(client, server, one),
     })
@@ -234,7 +247,7 @@ local function send_cards()
                 local one = own.list[server]
                 local owner = public:find(server)
                 rows[i] = { resolver = server, first = one.first, queries = one.queries, answers = one.answers, owner = owner and owners[owner],
-                    configured = configuration.resolver_given(host, server), allowed = allow.address(server) }
+                    configured = configuration.resolver_given(host, server), by_dhcp = takes_dhcp(host), allowed = allow.address(server) }
             end
             lunette.send("card", { host = host, queries = own.queries, rows = rows })
         end

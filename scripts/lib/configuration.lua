@@ -6,7 +6,7 @@
 --
 -- Which audit is whose: the one that was given for the address; else the one that has a service with that address by hand; else the
 -- one that has an interface with the hardware address to which DHCP gave the address; else, when there is one audit in all, that one, for every
--- host that may be a Mac. Nobody else has one, and then all of these say nil: unknown is never a contradiction.
+-- host that may be a Mac and has not shown DHCP a built-in hardware address which is none of that Mac's. Nobody else has one, and then all of these say nil: unknown is never a contradiction.
 --
 -- The tables are this detector's own copy, shared by all who ask in it: read them, do not write into them.
 
@@ -40,6 +40,17 @@ local function look_up(address)
     return mac and ask(mac) or nil
 end
 
+-- DHCP showed a hardware address that none of the audited Mac's interfaces has: it is another machine. One that is set by software (the second-lowest bit of the
+-- first byte, IEEE 802: Private Wi-Fi Address, virtual machines) says nothing.
+local function is_another(address, one)
+    local mac = leases:get(address)
+    if not mac or mac:find("^%x[2367abefABEF]") or type(one.interfaces) ~= "table" then return false end
+    for i = 1, #one.interfaces do
+        if one.interfaces[i].mac then return true end
+    end
+    return false
+end
+
 local function forget(address)
     if found[address] ~= nil then found[address], found_count = nil, found_count - 1 end
 end
@@ -62,7 +73,7 @@ function configuration.of(address)
     end
     if own then return own end
     local one = only_one()
-    return one and hosts.may_be_mac(address) and one or nil
+    return one and hosts.may_be_mac(address) and not is_another(address, one) and one or nil
 end
 
 local function holds(list, value)

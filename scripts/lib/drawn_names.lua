@@ -52,9 +52,8 @@ local function hash(text)
     return sum
 end
 
-local function look(name)
-    local domain = lunette.registrable(name)
-    if not domain or not top_level:has(domain) or no_names:has(domain) or is_handed_out(domain) then return false end
+local function look(domain)
+    if not top_level:has(domain) or no_names:has(domain) or is_handed_out(domain) then return false end
     local label = domain:match("^[^.]+")
     if label:sub(1, 4) == "xn--" or label:find("[^%w%-]") then return false end
     local bits = #label < LEAST and 0 or math.max(-MOST, math.min(MOST, names.random(label)))
@@ -67,7 +66,12 @@ function drawn_names.new(known)
     function object.of(name)
         local about = known:get(name)
         if about == nil then
-            about = look(name)
+            local domain = lunette.registrable(name)
+            if domain and domain ~= name then about = known:get(domain) end -- many names of one domain: looked at once
+            if about == nil then
+                about = domain and look(domain) or false
+                if domain then known:set(domain, about) end
+            end
             known:set(name, about)
         end
         return about or nil

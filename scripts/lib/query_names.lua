@@ -36,10 +36,18 @@ local NIBBLES = "^" .. ("%x%."):rep(31) .. "%x"
 
 -- 4.3.2.1.list.example: four numbers below 256 and nothing before them; or 32 single hexadecimal digits, of IPv6.
 local function is_reversed_address(sub)
+    local first = sub:byte(1)
+    if not first or not (first >= 48 and first <= 57 or #sub >= 63 and sub:byte(2) == 46) then return false end
     local a, b, c, d = sub:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$")
     if not a then a, b, c, d = sub:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)%.[%a%-]+$") end
     if a and tonumber(a) < 256 and tonumber(b) < 256 and tonumber(c) < 256 and tonumber(d) < 256 then return true end
     return #sub >= 63 and sub:find(NIBBLES) ~= nil
+end
+
+-- What is left of ".a.b" without its dots. Most names have one label before the domain.
+local function without_dots(text)
+    if text:byte(1) == 46 and not text:find(".", 2, true) then return text:sub(2) end
+    return (text:gsub("%.", ""))
 end
 
 local function look(name)
@@ -51,7 +59,8 @@ local function look(name)
     local binary = 0
     local text = "." .. sub
     if text:find("\\", 1, true) then text, binary = text:gsub("\\%d%d%d", "~") end
-    text = text:gsub("%._[^.]*", ""):gsub("%.", "")
+    if text:find("._", 1, true) then text = text:gsub("%._[^.]*", "") end
+    text = without_dots(text)
     local carried = #text
     if carried < LEAST and not marks then return false end
     local bits = names.random(text)

@@ -37,8 +37,8 @@ function judge.new(tunables)
     local function given_by(book, host, resolver, one)
         if one.allowed then return "allowed", true end
         if one.configured then return "settings", true end
-        if one.configured == false then return "against the settings", false end
         local how = book.gave(host, resolver)
+        if one.configured == false and not (one.by_dhcp and (how == "lease" or how == "router")) then return "against the settings", false end
         if how == "lease" then return "DHCP", true end
         if how == "router" then return "the router", true end
         if how == "others" then return "DHCP, to others", true end

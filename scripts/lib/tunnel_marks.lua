@@ -10,7 +10,8 @@
 --              hexadecimal stand behind `api.`, `cdn.`, `www6.`, `www.`, `post.` (SigmaHQ rules/network/dns, net_dns_mal_cobaltstrike; ATT&CK S0154)
 --   packed     a label that begins as a packed file does in base64, base32 or hexadecimal (gzip 1f8b08, zip 504b0304), 30 characters or longer
 --
--- Names come in lower case, bytes that are no letters as \DDD.
+-- Names come in lower case, bytes that are no letters as \DDD. Nearly all have no mark, and patterns are what costs here (LuaJIT does not compile them): so each
+-- is asked only if single bytes say that it may fit.
 
 local marks = {}
 
@@ -25,6 +26,16 @@ local COBALT = { api = true, cdn = true, www6 = true, www = true, post = true }
 
 local CAT_TYPES = { ["00"] = true, ["01"] = true, ["02"] = true, ["03"] = true, ["ff"] = true }
 local CAT_LEAST = 14 -- digits: FIN with an empty reason has six bytes, all others more
+
+-- Are `count` bytes from `first` on all hexadecimal digits, or dots where these may be?
+local function is_hex(name, first, count, dots)
+    for i = first, first + count - 1 do
+        local byte = name:byte(i)
+        if not byte then return false end
+        if not (byte >= 48 and byte <= 57 or byte >= 97 and byte <= 102 or dots and byte == 46) then return false end
+    end
+    return true
+end
 
 local function iodine(name)
     local head = name:byte(1)
@@ -45,6 +56,7 @@ end
 
 -- Session and packet id in the hexadecimal digits at the head of a name, and what stands behind them.
 local function dnscat(name)
+    if name:byte(2) ~= 110 and not is_hex(name, 1, 8, true) then return nil end -- n, of dnscat; 14 digits and dots among them
     local digits, rest
     if name:sub(1, 7) == "dnscat." then
         digits, rest = name:sub(8):gsub("%.", ""), ""
@@ -61,6 +73,9 @@ local function dnscat(name)
 end
 
 local function cobalt(name)
+    local dot = name:find(".", 1, true)
+    if not dot or dot < 4 or dot > 5 then return nil end
+    if not is_hex(name, dot + 1, 2, true) and not (dot == 4 and name:byte(5) == 115) then return nil end -- s, of stage
     local stage, id = name:match("^(%l%l%l)%.stage%.(%x+)%.")
     if stage then return "stage", tonumber(id:sub(-8), 16), stage end
     local head, rest = name:match("^(%w+)%.(.+)$")
@@ -78,6 +93,8 @@ local function cobalt(name)
 end
 
 local function packed(name)
+    local dot = name:find(".", 1, true)
+    if (dot or #name + 1) <= PACKED_LEAST then return nil end
     local label = name:match("^[^.]+")
     if not label or #label < PACKED_LEAST then return nil end
     return PACKED[label:sub(1, 4)] or PACKED[label:sub(1, 5)] or PACKED[label:sub(1, 6)] or PACKED[label:sub(1, 8)]

@@ -242,3 +242,53 @@ t.case("file sharing through SOCKS: one line, however many ports", function(c)
     end
     c:expect { title = "Proxy asked for an odd port", severity = "low" }
 end)
+
+-- ---------------------------------------------------------------- with the audit of one Mac
+
+local function audit(more)
+    local one = { version = 1, name = "mac", proxies = {}, resolvers = {}, services = {}, interfaces = { { name = "en0", mac = "f4:0f:24:00:00:01" } }, vpns = {}, scoped = {},
+        encrypted_dns = {} }
+    for key, value in pairs(more) do one[key] = value end
+    return one
+end
+
+t.case("the only audit is that Mac's, and not its neighbour's, which DHCP knows by another hardware address", function(c)
+    c:configuration(nil, audit { resolvers = { "9.9.9.9" }, proxies = { { kind = "http", host = "10.0.0.8", port = 3128 } } })
+    lease(c, HOME, ROUTER, { ROUTER })
+    lease(c, "192.168.1.21", ROUTER, { ROUTER }, { id = 2, mac = "f4:0f:24:00:00:99" })
+    browse(c, HOME, "9.9.9.9", 40)
+    browse(c, "192.168.1.21", ROUTER, 40)
+    connect(c, HOME, "10.0.0.8", 3128, 20)
+    connect(c, "192.168.1.21", "10.0.0.8", 3128, 20)
+    c:expect_none()
+end)
+
+t.case("and the audited Mac against its own settings is told, with its private Wi-Fi address too", function(c)
+    c:configuration(nil, audit { resolvers = { "9.9.9.9" } })
+    lease(c, HOME, ROUTER, { ROUTER }, { mac = "f6:0f:24:00:00:77" })
+    browse(c, HOME, "9.9.9.9", 40)
+    browse(c, HOME, "185.220.70.9", 40)
+    c:expect { title = "Resolver against the Mac's settings", severity = "medium", where = "185.220.70.9" }
+end)
+
+t.case("Wi-Fi's resolvers are set by hand, the dock's Ethernet takes DHCP's", function(c)
+    c:configuration(nil, audit { resolvers = { "9.9.9.9" }, services = { { name = "Wi-Fi", interface = "en0", active = true, ipv4 = "dhcp", addresses = {}, resolvers = { "9.9.9.9" } },
+        { name = "USB LAN", interface = "en7", active = true, ipv4 = "dhcp", addresses = {}, resolvers = {} } } })
+    lease(c, HOME, ROUTER, { ROUTER })
+    browse(c, HOME, "9.9.9.9", 40, MINUTE)
+    browse(c, HOME, ROUTER, 40, MINUTE)
+    c:expect_none()
+end)
+
+t.case("settings with the company's resolver for its own names, a profile's encrypted one for the rest, a PAC", function(c)
+    c:configuration(nil, audit { scoped = { { domain = "corp.example", resolvers = { "10.0.0.53" } } },
+        encrypted_dns = { { protocol = "HTTPS", server = "https://dns.example/q", addresses = { "203.0.113.53" }, domains = {} } },
+        proxies = { { kind = "pac", url = "http://wpad.corp.example/proxy.pac" } } })
+    lease(c, HOME, ROUTER, { ROUTER })
+    local mac = c:host(HOME)
+    c:times(30, 60, function(i) mac:dns { name = ("s%d.corp.example"):format(i % 4), a = "10.0.0.9", server = "10.0.0.53" } end)
+    c:times(8, 60, function() mac:dns { name = "captive.apple.com", a = "17.253.1.2", server = ROUTER } end)
+    c:event("encrypted_dns", { kind = "doh", client_ip = HOME, server_ip = "203.0.113.53", server_port = 443, resolver = "dns.example", evidence = { "name" } })
+    connect(c, HOME, "10.0.0.8", 3128, 20)
+    c:expect_none()
+end)
