@@ -29,6 +29,7 @@
 local lunette = require "lunette"
 local apple_names = require "apple_names"
 local figures = require "figures"
+local hosts = require "hosts"
 local programs = require "programs"
 
 lunette.detector { title = "The other side leads the session", category = "Command and Control", attack = "T1059.004, T1573" }
@@ -106,6 +107,7 @@ end
 local function say_led(e, own, figures_of, more)
     if own.told or PUSHED[e.server_port] or apple.apple_row(e.server_name) or apple.apple_address(e.server_ip) then return end
     own.told = true
+    if not hosts.may_be_mac(e.client_ip) then return end -- cameras and other gadgets do as their maker's server says
     local points, signs = weigh(e)
     local evidence = { bursts = own.bursts, size_spread = figures.round(spread_of(own)), signs = signs, ja4 = e.ja4, protocol = e.app_proto or "none" }
     for key, value in pairs(more) do evidence[key] = value end
@@ -200,6 +202,7 @@ lunette.on("flow", { proto = "TCP", client_local = false, server_local = true },
     local name = e.app_proto and SESSIONS[e.app_proto]
     if e.app_proto and not name or e.server_payload == 0 or e.turns < tunables.outside_turns then return end
     if e.client_pauses < tunables.commands or e.client_pauses < 2 * e.server_pauses then return end
+    if not hosts.may_be_mac(e.server_ip) then return end
     if not name and (e.client_small < e.client_pauses or e.client_full > 0 or e.client_printable < 0.9) then return end
     lunette.alert {
         title = "Interactive session from outside", severity = name == "ssh" and "low" or "medium", score = name == "ssh" and 3 or 5, confidence = 0.6,

@@ -142,3 +142,15 @@ t.case("a shell whose outputs are few lines, and a long file among them", functi
     c:host(MAC):tls { to = C2, port = 4443, say = session(30, quick, function(i) return 20 + i % 20 end, function(i) return i == 13 and 400000 or uneven(i) end), close = "none" }
     c:expect { title = LED, severity = "medium" }
 end)
+
+t.case("a Linux server's door is not this detector's business", function(c)
+    local SERVER = "192.168.1.60"
+    c:event("dhcp", { client_ip = SERVER, client_port = 68, server_ip = "192.168.1.1", server_port = 67, proto = "UDP", type = "request", message = "request", version = 4, hostname = "srv",
+        requested_ip = SERVER, current_ip = SERVER, client_mac = "52:54:00:00:00:60", vendor_class = "dhcpcd-9.4.1:Linux-4.9:x86_64" })
+    c:event("http", { client_ip = SERVER, client_port = 50000, server_ip = "203.0.113.9", server_port = 80, proto = "TCP", method = "GET", host = "deb.example.org", url = "/",
+        user_agent = "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0" })
+    c:wait(60)
+    c:event("flow", { client_ip = C2, server_ip = SERVER, server_port = 22, proto = "TCP", app_proto = "ssh", age = 900, client_payload = 9000, server_payload = 40000,
+        turns = 300, client_pauses = 120, server_pauses = 4, client_small = 290 })
+    c:expect_none()
+end)
