@@ -50,6 +50,8 @@ local tunables = lunette.tunables {
 -- Ports on which the server speaks first by design: mail that is pushed, Apple's and others' push, chat.
 local PUSHED = { [143] = true, [993] = true, [5222] = true, [5223] = true, [5228] = true, [2197] = true, [1883] = true, [8883] = true }
 local USUAL = { [443] = true, [80] = true, [8443] = true, [8080] = true }
+local MORE = 1.3  -- the typical answer is so many times the typical command; in a chat it is an acknowledgement, and less
+local FULL = 1400 -- bytes of a payload that fills its packet, about
 local LED_PROTOCOLS = { tls = true, websocket = true, quic = true }
 local SESSIONS = { ssh = "ssh", rfb = "VNC", rdp = "RDP", telnet = "telnet" }
 local SHELLS = { "sh", "bash", "zsh", "dash", "ksh", "csh", "tcsh", "fish" }
@@ -133,7 +135,7 @@ lunette.on("onset", { proto = "TCP", client_local = true, server_local = false, 
     if e.server_payload == 0 or e.server_payload > tunables.command_bytes or e.duration < 2 then return end
     own.led, own.asked = own.led + 1, own.asked + math.log(e.server_payload) * 1.4427
     if own.told or own.led < tunables.commands or own.led < 0.6 * own.bursts or own.out < tunables.answer * own.back
-        or spread_of(own) < tunables.spread or typical(own.sum, own.bursts) < tunables.answer * typical(own.asked, own.led) then return end
+        or spread_of(own) < tunables.spread or typical(own.sum, own.bursts) < MORE * typical(own.asked, own.led) then return end
     say_led(e, own, ("%d times it sent a little (%s in all) seconds after this host's last output, and was answered with %s"):format(own.led,
         figures.bytes(own.back), figures.bytes(own.out)), { commands = own.led, sent = own.out, received = own.back, open = true })
 end)
@@ -147,7 +149,9 @@ local function check_led(e)
     if not own or own.bursts < 4 or spread_of(own) < tunables.spread then return end
     local commands = math.max(1, e.server_small)
     if e.client_payload < tunables.answer * 128 * commands and e.client_payload < tunables.answer * e.server_payload then return end
-    if e.server_small < 0.6 * e.server_pauses or typical(own.sum, own.bursts) < tunables.answer * 64 then return end
+    if e.server_small < 0.6 * e.server_pauses then return end
+    local command = math.max(e.server_payload - FULL * e.server_full, 0) / e.server_pauses -- certificates and what else was large left out
+    if typical(own.sum, own.bursts) < MORE * command then return end
     say_led(e, own, ("%d pauses end with its payload and %d with this host's, %d of its payloads are small, %s out and %s in within %s"):format(
         e.server_pauses, e.client_pauses, e.server_small, figures.bytes(e.client_payload), figures.bytes(e.server_payload), figures.duration(e.age)), {
         commands = e.server_pauses, client_pauses = e.client_pauses, turns = e.turns, sent = e.client_payload, received = e.server_payload,

@@ -154,3 +154,11 @@ t.case("a Linux server's door is not this detector's business", function(c)
         turns = 300, client_pauses = 120, server_pauses = 4, client_small = 290 })
     c:expect_none()
 end)
+
+t.case("a bare shell whose answers are a line each", function(c)
+    for i, think in ipairs { quick, slow } do
+        c:host(MAC):tcp { to = "203.0.113." .. 30 + i, port = 4444, say = session(20, think, function(k) return 8 + k % 9 end,
+            function(k) return ({ 16, 50, 22, 130, 18, 310, 32 })[k % 7 + 1] end) }
+        c:expect { title = LED, severity = "high", where = "203.0.113." .. 30 + i .. ":4444" }
+    end
+end)
