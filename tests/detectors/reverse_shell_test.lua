@@ -157,8 +157,10 @@ end)
 
 t.case("a bare shell whose answers are a line each", function(c)
     for i, think in ipairs { quick, slow } do
-        c:host(MAC):tcp { to = "203.0.113." .. 30 + i, port = 4444, say = session(20, think, function(k) return 8 + k % 9 end,
-            function(k) return ({ 16, 50, 22, 130, 18, 310, 32 })[k % 7 + 1] end) }
+        local say = session(20, think, function(k) return 8 + k % 9 end, function(k) return ({ 16, 50, 22, 130, 18, 310, 32 })[k % 7 + 1] end)
+        table.remove(say, 1) -- the prompt is all that comes before
+        say[1] = { "client", 11 }
+        c:host(MAC):tcp { to = "203.0.113." .. 30 + i, port = 4444, say = say }
         c:expect { title = LED, severity = "high", where = "203.0.113." .. 30 + i .. ":4444" }
     end
 end)
