@@ -138,7 +138,7 @@ lunette.on("onset", { proto = "TCP", client_local = true, server_local = true, s
     say_session(e, "at work")
 end)
 
-lunette.on("flow", { proto = "TCP", client_local = true, server_local = true, server_port = PORTS }, function(e)
+local function judge_flow(e)
     local is_ssh = e.app_proto == "ssh"
     local request, answer = is_ssh and SSH_HANDSHAKE or REQUEST, is_ssh and SSH_HANDSHAKE or ANSWER
     if e.client_payload > request and e.server_payload > answer and (e.age > 10 or e.client_payload + e.server_payload > 20000) then
@@ -148,6 +148,12 @@ lunette.on("flow", { proto = "TCP", client_local = true, server_local = true, se
         value.short = true
         tell(FAILED, e, value)
     end
+end
+
+lunette.on("flow", { proto = "TCP", client_local = true, server_local = true, server_port = PORTS }, judge_flow)
+-- ssh is ssh at any port.
+lunette.on("flow", { proto = "TCP", client_local = true, server_local = true, app_proto = "ssh" }, function(e)
+    if not SERVICES[e.server_port] then judge_flow(e) end
 end)
 
 -- ---------------------------------------------------------------- over all workers

@@ -184,3 +184,11 @@ t.case("two Linux servers are not our business", function(c)
     flow(c, ANNA, BERT, 22, { app_proto = "ssh" })
     c:expect { title = NEW, who = ANNA }
 end)
+
+t.case("ssh at another port is ssh", function(c)
+    life(c)
+    c:wait(4 * DAY)
+    flow(c, ANNA, BERT, 2222, { app_proto = "ssh" })
+    flow(c, ANNA, BERT, 8443, { app_proto = "tls" })
+    c:expect { title = NEW, where = BERT .. " by ssh", evidence = { port = 2222 } }
+end)
