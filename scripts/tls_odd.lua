@@ -393,6 +393,10 @@ end)
 -- ---------------------------------------------------------------- bytes on 443 that are not TLS
 
 local WHATSAPP = 0x5741 -- "WA": its Noise handshake over TCP port 443
+local whatsapp = lunette.set.domains { "whatsapp.net", "whatsapp.com" }
+
+-- A ClientHello that is cut short: a record of the handshake (22), of version 3.x, whose first message is of type 1. One byte of it anybody can send.
+local function is_hello(head) return head:u8(1) == 0x16 and head:u8(2) == 3 and (#head < 6 or head:u8(6) == 1) end
 
 local function raw_signs(e, head)
     add("raw", 2, "bytes of no known protocol over TCP on 443")
@@ -416,7 +420,7 @@ lunette.on("flow", { client_local = true, server_local = false, proto = "TCP", s
     local flow = own:of(e)
     if flow and flow.vpn or apples_blocks:has(e, "server_ip") or apples_names:has(e, "server_name") then return end
     local head = e.client_head
-    if not head or #head < 4 or head:u8(1) == 0x16 or head:u16be(1) == WHATSAPP then return end
+    if not head or #head < 4 or is_hello(head) or head:u16be(1) == WHATSAPP and (not e.server_name or whatsapp:has(e, "server_name")) then return end
     local program = e.program
     local class = program and programs.class(program, e.path)
     if class == "chat" or class == "vpn" then return end

@@ -17,7 +17,7 @@
 -- What makes false alarms. People's own VPNs where the operator named a list without them; guests. Large backups through the company's tunnel that the list
 -- lacks. "All in one connection": a host that copies something all night and has nothing else to say, which Macs hardly ever have. Random bytes:
 -- games, file sharing (many servers are passed over), protocols of one maker.
--- What it misses. Scrambled tunnels that make one long connection beside other traffic; tunnels in ordinary TLS or QUIC to a name that no list has; a tunnel
+-- What it misses. Scrambled tunnels that make one long connection beside other traffic, begin anew each half hour, or put letters before their bytes; tunnels in ordinary TLS or QUIC to a name that no list has; a tunnel
 -- that comes up with the capture's own Mac asleep. Tunnels in DNS are dns_tunnel's, in ping and ssh lolbin's, plain proxies proxy_change's.
 --
 -- ATT&CK: T1572 protocol tunneling; T1090, T1090.003 (Tor, multi-hop); T1133 for tunnels from outside; T1048 for uploads through one; T1571 ports.

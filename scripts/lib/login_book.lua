@@ -57,7 +57,7 @@ function book.gather(lunette, tunables)
         local severity = points >= 6 and "high" or points >= 3 and news.points > 0 and "medium" or "low"
         if news.kind == "new" and points == 2 and not news.program and #signs == 0 then severity = "info" end
         local is_lead = news.kind == "new" and points < 3
-        local program = news.program and (news.program .. (news.ancestry and " < " .. news.ancestry or "") .. " ") or ""
+        local program = news.program and (news.program .. (news.ancestry and " < " .. news.ancestry or "") .. " ") or news.is_mac and "This Mac " or "The host "
         local host = news.is_mac and "this Mac" or "this host"
         local what
         if news.kind == "new" then

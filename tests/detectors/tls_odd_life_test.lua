@@ -114,3 +114,17 @@ t.case("Telegram, a game and TURN on 443", function(c)
     for _ = 1, 6 do mac:tcp { to = "198.51.100.150", port = 443, say = { { "client", noise(300) }, { "server", noise(500) } } } end
     c:ignore { severity = "low" }
 end)
+
+-- ---------------------------------------------------------------- evasions
+
+t.case("a first byte like TLS's, or WhatsApp's two letters, do not hide bytes on 443", function(c)
+    local mac = c:host(MAC)
+    watch_dns(c, mac)
+    for _ = 1, 3 do mac:tcp { to = "198.51.100.151", port = 443, say = { { "client", "\22\9\9\9" .. ("q"):rep(60) }, { "server", ("r"):rep(60) } } } end
+    mac:dns { name = "cdn.odd.example", a = "198.51.100.152" }
+    for _ = 1, 3 do mac:tcp { to = "198.51.100.152", port = 443, say = { { "client", "WA\6\3" .. ("q"):rep(60) }, { "server", ("r"):rep(60) } } } end
+    c:ignore { where = "198.51.100.151", severity = "low" }
+    c:expect { title = "Bytes on 443 that are not TLS", severity = "medium", where = "198.51.100.151" }
+    c:expect { title = "Bytes on 443 that are not TLS", severity = "info", where = "cdn.odd.example" }
+    c:expect { title = "Bytes on 443 that are not TLS", severity = "low", where = "cdn.odd.example" }
+end)
