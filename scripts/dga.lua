@@ -12,11 +12,11 @@
 --   TLS     a client says a name that looks drawn beyond doubt. That alone is little (advertising makes up names as well): info, once a domain.
 --
 -- Why on a Mac: what asks for names is a browser, an app, macOS; none of these asks for ten domains in a row that do not exist. Their failures are single
--- labels (Chrome's three probes at each change of network), names below one search domain, block lists below one domain: one registrable domain or none.
+-- labels (Chrome's three probes at each change of network), names below a network's own top-level name or one search domain, block lists below one domain: one registrable domain or none.
 -- False alarms: mail servers that look up senders' domains, crawlers, security scanners; a filter that answers "not found" for advertising whose names are
 -- drawn. A resolver that asks for many clients is one client here.
 -- Misses: names made of words or syllables (Suppobox, Matsnu; Pushdo half), a fixed name with a few letters changed (Banjori), encrypted DNS, names as punycode,
--- below CDNs;
+-- below CDNs, below top-level names that are in no public registry (a network's own, alternative roots);
 -- generators that ask for fewer than ten names a day; resolvers that answer with a page of their own instead of "not found".
 -- ATT&CK: T1568.002 domain generation algorithms, T1071.004.
 

@@ -17,7 +17,7 @@
 -- Why on a Mac: its resolver (mDNSResponder) asks A, AAAA and HTTPS for a name and keeps the answer; a Mac has no use for NULL, and hardly one for TXT.
 -- False alarms: reputation services and telemetry that code data in names (data/dns_unique_names.tsv has those that we know), content networks that are not
 -- in the public suffix list, a mail server or resolver behind the client's address. Allow a domain by `allowed`.
--- Misses: what goes through encrypted DNS (see encrypted_dns, resolver_change); names of words; data in addresses spelled backwards or below a listed
+-- Misses: what goes through encrypted DNS (see encrypted_dns, resolver_change); names of words, or of fewer than five characters; data in addresses spelled backwards or below a listed
 -- domain; a new domain for every few questions; answers alone, in A records.
 -- ATT&CK: T1071.004 DNS as C2, T1572 protocol tunneling, T1048.003 exfiltration over unencrypted protocol; T1059.004 commands, T1571 port.
 

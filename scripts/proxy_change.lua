@@ -18,7 +18,8 @@
 -- Apple's names with a strange certificate are apple_allowlist's; Shadowsocks and its like are vpn's, ssh -D is lolbin's.
 --
 -- False alarms: a company that brings in a proxy; cloud proxies whose script comes from outside (allow their names); developers' proxies; Tor Browser.
--- Misses: proxies that are called by TLS (https://proxy); whole URLs on ports that are none of a proxy's; a proxy that was there from the first packet and looks
+-- Misses: proxies that are called by TLS (https://proxy); whole URLs on ports that are none of a proxy's, and at port 80 those for one name only (that server may be
+-- the very one); a proxy that was there from the first packet and looks
 -- usual; a proxy that the settings name by a name is taken to be that one if its port is; certificates of TLS 1.3.
 -- ATT&CK: T1090 proxy, T1557 adversary in the middle, T1557.003 DHCP spoofing, T1565.002 transmitted data manipulation, T1562 impair defenses, T1016 network
 -- configuration discovery, T1571 non-standard port.

@@ -10,7 +10,8 @@
 --                 Signs add up: it took over all questions; it is nobody's well-known one; it is a neighbour that is not the router; an odd port;
 --                 networksetup or scutil ran just before; not mDNSResponder asks; it places many domains at one address; the settings say otherwise.
 --   some names    the same, but for one or two domains only, beside the usual one: a file in /etc/resolver, a company's VPN, or data in DNS.
---   DHCP          a second server in the network that names other resolvers (a rogue one wins if it is quicker), or one that changed its mind.
+--   DHCP          a second server in the network that names other resolvers (a rogue one wins if it is quicker): in answer to one request, or by turns within half an
+--                 hour (a day where many hosts are seen: a laptop between home and a café of like numbers has two servers as well). Or one that changed its mind.
 --   in clear      names are asked in clear though the settings (`--audit`) name an encrypted resolver for all.
 --   encrypted     DoH, DoT or DoQ to one that is not allowed nor in the settings, by program where known: browsers bring their own, which is news
 --                 and no more; other programs have the system's. A TLS connection without a name to a public resolver's address is DoH by address.
@@ -22,7 +23,8 @@
 -- False alarms: people who change their resolver; static settings where DHCP serves others; containers and virtual machines behind a Mac's address; a
 -- network whose DHCP was changed while a lease of before still holds; dig with many names and no process known.
 -- Misses: a resolver that was wrong from the first packet on, if DHCP gave it or no lease was seen; DNS on 127.0.0.1; resolvers that router advertisements give
--- (RDNSS) are not read; DoH hidden under a name that is in no list; a resolver that lies for a few names and tells the truth for the rest.
+-- (RDNSS) are not read, and link-local hosts not judged without a lease; resolvers asked less than `queries` times each, or without "recursion desired" (what
+-- is asked there is dns_tunnel's all the same); DoH hidden under a name that is in no list; a resolver that lies for a few names and tells the truth for the rest.
 -- ATT&CK: T1557 adversary in the middle, T1557.003 DHCP spoofing, T1565.002 transmitted data manipulation, T1584.002 DNS server, T1071.004 DNS,
 -- T1572 protocol tunneling.
 

@@ -140,10 +140,11 @@ function judge.new(tunables)
             local points, words, attack, switched, tool = signs_of(one, known, lease)
             local some = not switched and one.domains <= tunables.some_domains
             if some and one.apples then return end
-            local by_hand = ASKED_BY_HAND[one.process or ""] or ASKED_BY_HAND[one.program or ""]
+            -- A name is soon taken: nobody asks by hand a hundred times.
+            local by_hand = one.queries < tunables.queries * 10 and (ASKED_BY_HAND[one.process or ""] or ASKED_BY_HAND[one.program or ""])
             local severity = severity_of(points)
             if has_tunnel(one) then
-                severity = "info"
+                severity = points >= tunables.high and "low" or "info" -- a tunnel explains much, but no command that set it, no lies
                 words[#words + 1] = "a VPN is up, which may bring it"
             elseif by_hand then
                 severity = "info"

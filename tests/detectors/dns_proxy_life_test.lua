@@ -243,6 +243,52 @@ t.case("file sharing through SOCKS: one line, however many ports", function(c)
     c:expect { title = "Proxy asked for an odd port", severity = "low" }
 end)
 
+-- ---------------------------------------------------------------- who hides in such a life
+
+local function ask_as(c, program, server, count)
+    for i = 1, count do
+        c:event("dns", { client_ip = HOME, client_port = 50000, server_ip = server, server_port = 53, proto = "UDP", type = "query", rrname = PAGES[(i - 1) % #PAGES + 1], rrtype = "A",
+            qtype = 1, flags = 256, length = 40, program = program, process = program })
+        c:wait(5)
+    end
+end
+
+t.case("dig is news, and what only calls itself so is told at its hundredth question", function(c)
+    lease(c, HOME, ROUTER, { ROUTER })
+    browse(c, HOME, ROUTER, 40)
+    ask_as(c, "dig", "185.220.70.9", 99)
+    c:expect { title = "Resolver that nobody gave", severity = "info" }
+    ask_as(c, "dig", "185.220.70.9", 20)
+    c:expect { title = "Resolver that nobody gave", severity = "medium", evidence = { questions = 100 } }
+end)
+
+t.case("generated names of ten a day below a network's own top-level name are none, below .com they are", function(c)
+    local roll = dice(7)
+    for _ = 1, 30 do missing(c, HOME, ROUTER, text(roll, LETTERS, 14) .. ".acme") end
+    for _ = 1, 12 do missing(c, HOME, ROUTER, text(roll, LETTERS, 14) .. ".com") end
+    c:expect { title = "Many made-up names that do not exist", severity = "medium" }
+end)
+
+t.case("a proxy at port 80 for two names is one", function(c)
+    local mac = c:host(HOME)
+    direct(c, HOME, 30, 5 * MINUTE)
+    c:times(6, 60, function(i)
+        mac:http { to = "185.220.70.10", host = "www" .. i .. ".example.com", path = "http://www" .. i .. ".example.com/a", response = 900 }
+    end)
+    c:expect { title = "Proxy that was not there before", severity = "medium", where = "185.220.70.10:80" }
+end)
+
+t.case("a second DHCP server among many hosts, which speaks to one of them an hour later", function(c)
+    for i = 1, 5 do
+        lease(c, "192.168.1." .. 20 + i, ROUTER, { ROUTER }, { id = i })
+        c:wait(10 * MINUTE)
+    end
+    lease(c, "192.168.1.40", "192.168.1.66", { "185.220.70.9" }, { id = 8 })
+    c:wait(HOUR)
+    lease(c, "192.168.1.21", ROUTER, { ROUTER }, { id = 9 })
+    c:expect { title = "A second DHCP server gives another resolver", severity = "high", where = "192.168.1.66" }
+end)
+
 -- ---------------------------------------------------------------- with the audit of one Mac
 
 local function audit(more)
