@@ -55,9 +55,12 @@ const char *say(char *out, size_t size, const char *format, ...) {
     int length = vsnprintf(out, size, format, arguments);
     va_end(arguments);
     if (length < (int)size) return out;
-    size_t end = size - 1;
-    while (end > 0 && ((unsigned char)out[end] & 0xc0) == 0x80) end--; /* of the character that was cut */
-    out[end] = '\0';
+    size_t end = size - 1, first = end;
+    uint32_t code;
+    while (first > 0 && end - first < 4 && ((unsigned char)out[first - 1] & 0xc0) == 0x80) first--;
+    if (first > 0) first--; /* where the last character begins */
+    if (first < end && utf8_decode((const uint8_t *)out + first, end - first, &code) < end - first)
+        out[first] = '\0';
     return out;
 }
 
@@ -70,7 +73,8 @@ const char *joined_texts(const json_t *list, char *out, size_t size) {
             say(out + used, size - used, " … %zu in all", json_array_size(list));
             break;
         }
-        say(out + used, size - used - 24, "%s%s", used ? ", " : "", json_string_value(item));
+        say(out + used, size - used - 24, "%s%s", used ? ", " : "",
+            json_is_string(item) ? json_string_value(item) : "?");
         used += strlen(out + used);
     }
     return out;

@@ -2,6 +2,7 @@
  * looking at types, whoever wrote the file. */
 #include "audit/audits.h"
 
+#include "audit/json_read.h"
 #include "endpoint/hosts.h"
 
 #include <dirent.h>
@@ -11,7 +12,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { AUDITS_MOST = 4096, AUDIT_FILE_MOST = 16 << 20, AUDIT_DEPTH = 16 };
+enum { AUDITS_MOST = 4096, AUDIT_DEPTH = 16 };
 
 struct audit_entry {
     struct hosts of; /* one host with its addresses, or none */
@@ -273,14 +274,11 @@ int audits_add(struct audits *audits, const char *addresses, json_t *document, s
 
 static int add_file(struct audits *audits, const char *addresses, const char *path, struct error *err) {
     struct stat status;
-    json_error_t why;
     struct error wrong;
     if (stat(path, &status) < 0) return error_set(err, "%s: %s", path, strerror(errno));
     if (!S_ISREG(status.st_mode)) return error_set(err, "%s: no regular file", path);
-    if (status.st_size > AUDIT_FILE_MOST)
-        return error_set(err, "%s: larger than %d MiB", path, AUDIT_FILE_MOST >> 20);
-    json_t *document = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
-    if (!document) return error_set(err, "%s:%d: no audit: %s", path, why.line, why.text);
+    json_t *document = json_read_file(path, JSON_REJECT_DUPLICATES, err);
+    if (!document) return -1;
     if (audits_add(audits, addresses, document, &wrong) == 0) return 0;
     return error_set(err, "%.400s: %.600s", path, wrong.text);
 }

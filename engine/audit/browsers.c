@@ -2,6 +2,7 @@
  * network.trr.*), Preferences of browsers of Chromium's family (JSON, "proxy"). What an operator gives
  * Chromium is read with the profiles. */
 #include "audit/inner.h"
+#include "audit/json_read.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -91,12 +92,14 @@ static void read_firefox(struct audit *audit, const char *user, const char *file
 
 static void read_chromium(struct audit *audit, const char *browser, const char *user, const char *file) {
     size_t size;
+    struct error err;
+    char status[WHY_ROOM];
     char *bytes = audit_file(audit, file, false, &size);
-    json_t *root = bytes ? json_loadb(bytes, size, JSON_ALLOW_NUL, NULL) : NULL;
+    json_t *root = bytes ? json_read(bytes, size, JSON_ALLOW_NUL, &err) : NULL;
     const json_t *proxy = json_object_get(root, "proxy");
     const char *mode = text_at(proxy, "mode"), *server = text_at(proxy, "server");
     char host[256];
-    if (bytes && !root) audit_note(audit, file, "broken: no JSON");
+    if (bytes && !root) audit_note(audit, file, say(status, sizeof status, "broken: line %.500s", err.text));
     if (strcmp(mode, "pac_script") == 0)
         add(audit, browser, user, file, "pac", NULL, 0, text_at(proxy, "pac_url"));
     if (strcmp(mode, "auto_detect") == 0) add(audit, browser, user, file, "wpad", NULL, 0, NULL);

@@ -5,6 +5,7 @@
 #include "audit/audit.h"
 
 #include "audit/inner.h"
+#include "endpoint/when.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -198,10 +199,13 @@ int audit_since(json_t *document, const json_t *earlier, struct error *err) {
     const json_t *version = json_object_get(earlier, "version");
     if (!json_is_integer(version) || json_integer_value(version) != 1)
         return error_set(err, "the earlier audit is none: one is made by `lunette audit ROOT --json`");
+    nanoseconds when;
     json_t *since = json_object(), *changes = json_array();
     set_text(since, "root", text_at(earlier, "root"));
     set_text(since, "name", text_at(earlier, "name"));
-    if (json_object_get(earlier, "taken")) json_object_set(since, "taken", json_object_get(earlier, "taken"));
+    const json_t *taken = json_object_get(earlier, "taken");
+    if (json_is_integer(taken) && when_of_seconds(json_number_value(taken), &when))
+        json_object_set(since, "taken", json_object_get(earlier, "taken"));
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
         compare_lists(changes, &subjects[i], json_object_get(earlier, subjects[i].list),
                       json_object_get(document, subjects[i].list));

@@ -12,10 +12,14 @@
 
 static const char path[] = "/Library/Preferences/com.apple.networkextension.plist";
 
+/* Objects may refer to the same large one as often as they like, so members looked at are counted. */
+enum { MEMBERS_MOST = 1000000 };
+
 struct archive {
     struct audit *audit;
     plist_t objects;
     uint32_t count;
+    uint32_t *looked;
 };
 
 /* The object that a reference means; other values are themselves. */
@@ -28,12 +32,13 @@ static plist_t resolve(const struct archive *archive, plist_t node) {
 
 static plist_t member(const struct archive *archive, plist_t object, const char *key) {
     plist_t found = NULL;
-    for (struct plist_walk walk = plist_walk(object); !found && plist_next(&walk);)
-        if (strcasecmp(walk.key, key) == 0) {
-            found = resolve(archive, walk.value);
-            plist_walk_end(&walk);
-            break;
-        }
+    for (struct plist_walk walk = plist_walk(object); plist_next(&walk);) {
+        bool enough = ++*archive->looked > MEMBERS_MOST;
+        if (!enough && strcasecmp(walk.key, key) != 0) continue;
+        if (!enough) found = resolve(archive, walk.value);
+        plist_walk_end(&walk);
+        break;
+    }
     return found;
 }
 
@@ -65,6 +70,10 @@ static void class_of(const struct archive *archive, plist_t object, char out[128
 static plist_t part(const struct archive *archive, plist_t object, const char *class, char found_class[128]) {
     plist_t found = NULL;
     for (struct plist_walk walk = plist_walk(object); plist_next(&walk);) {
+        if (++*archive->looked > MEMBERS_MOST) {
+            plist_walk_end(&walk);
+            break;
+        }
         plist_t value = resolve(archive, walk.value);
         if (strcmp(walk.key, "$class") == 0 || !plist_is(value, PLIST_DICT)) continue;
         class_of(archive, value, found_class);
@@ -149,8 +158,10 @@ static void read_configuration(const struct archive *archive, plist_t configurat
 
 void read_extensions(struct audit *audit) {
     char class[128];
+    uint32_t looked = 0;
     plist_t root = audit_plist(audit, path, false);
-    struct archive archive = {.audit = audit, .objects = plist_array(root, "$objects")};
+    struct archive archive = {
+        .audit = audit, .objects = plist_array(root, "$objects"), .looked = &looked};
     if (archive.objects) archive.count = plist_array_get_size(archive.objects);
     for (uint32_t i = 0; i < archive.count && i < LIST_MOST; i++) {
         plist_t object = plist_array_get_item(archive.objects, i);
@@ -158,5 +169,6 @@ void read_extensions(struct audit *audit) {
         class_of(&archive, object, class);
         if (strcmp(class, "NEConfiguration") == 0) read_configuration(&archive, object);
     }
+    if (looked > MEMBERS_MOST) audit_note(audit, path, "more than is looked at");
     if (root) plist_free(root);
 }

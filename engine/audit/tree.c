@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@ enum { DEPTH = 64, LINKS = 40 };
 
 struct tree {
     int root;
+    size_t left; /* bytes that may still be read */
 };
 
 struct walk {
@@ -34,6 +36,7 @@ struct tree *tree_open(const char *root, struct error *err) {
         error_set(err, "out of memory");
         return NULL;
     }
+    tree->left = TREE_BYTES_MOST;
     tree->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (tree->root >= 0) return tree;
     error_set(err, "%s: %s", root, strerror(errno));
@@ -123,12 +126,14 @@ static enum tree_outcome walk_to(struct walk *walk, const struct tree *tree, con
 
 /* ── files ───────────────────────────────────────────────────────── */
 
-static enum tree_outcome read_all(int file, char **bytes, size_t *size) {
+static enum tree_outcome read_all(struct tree *tree, int file, char **bytes, size_t *size) {
     struct stat status;
     if (fstat(file, &status) < 0) return TREE_NOT_READABLE;
     if (!S_ISREG(status.st_mode)) return TREE_NO_FILE;
     if (status.st_size > TREE_FILE_MOST) return TREE_TOO_LARGE;
+    if ((uint64_t)status.st_size > tree->left) return TREE_SPENT;
     size_t room = (size_t)status.st_size;
+    tree->left -= room;
     *size = 0;
     *bytes = malloc(room + 1);
     if (!*bytes) return TREE_NOT_READABLE;
@@ -157,7 +162,7 @@ enum tree_outcome tree_read(struct tree *tree, const char *path, char **bytes, s
     if (outcome == TREE_READ) {
         int file =
             openat(walk.folders[walk.depth], name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        outcome = file < 0 ? outcome_of(errno) : read_all(file, bytes, size);
+        outcome = file < 0 ? outcome_of(errno) : read_all(tree, file, bytes, size);
         if (file >= 0) close(file);
     }
     walk_up_to(&walk, 0);
@@ -229,6 +234,7 @@ const char *tree_outcome_words(enum tree_outcome outcome) {
         "no regular file",
         "larger than 16 MiB",
         "a circle of links, or a path that is too long",
+        "not read: the audit has read 512 MiB already",
     };
     return words[outcome];
 }

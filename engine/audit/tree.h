@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-enum { TREE_FILE_MOST = 16 << 20, TREE_NAMES_MOST = 4096 };
+enum { TREE_FILE_MOST = 16 << 20, TREE_NAMES_MOST = 4096, TREE_BYTES_MOST = 512 << 20 };
 
 struct tree;
 
@@ -25,6 +25,7 @@ enum tree_outcome {
     TREE_NO_FILE,      /* a folder, pipe, device … */
     TREE_TOO_LARGE,
     TREE_LOOP, /* links in a circle, or too many of them */
+    TREE_SPENT, /* TREE_BYTES_MOST were read already */
 };
 
 /* The whole file, with a zero byte behind it; the caller frees it. */

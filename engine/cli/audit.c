@@ -1,6 +1,7 @@
 /* `lunette audit ROOT`: what a Mac's own files say of its network, and what of that does not belong. */
 #include "audit/audit.h"
 
+#include "audit/json_read.h"
 #include "base/log.h"
 #include "cli/audit_print.h"
 #include "cli/cli.h"
@@ -73,9 +74,9 @@ static int read_arguments(struct asked *asked, int argc, char **argv, struct err
 }
 
 static json_t *read_earlier(const char *path, struct error *err) {
-    json_error_t why;
-    json_t *earlier = json_load_file(path, 0, &why);
-    if (!earlier) error_set(err, "--since %s: %s", path, why.line > 0 ? "no JSON" : why.text);
+    struct error why;
+    json_t *earlier = json_read_file(path, 0, &why);
+    if (!earlier) error_set(err, "--since %.900s", why.text);
     return earlier;
 }
 

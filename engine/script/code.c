@@ -10,9 +10,13 @@
 
 enum { PIECES_MOST = 1024, BYTES_MOST = 32 * 1024 * 1024 };
 
-/* A text is known by its digest; the chunk's name is part of it, since messages carry it. */
+/* A text is found by its digest and known by itself: scripts are not trusted, and the digest is one for which
+ * a second text is easily made, which another detector would then be given instead of its own. The chunk's
+ * name counts too, since messages carry it. */
 struct piece {
-    XXH128_hash_t digest;
+    uint64_t digest;
+    char *key; /* the chunk's name with its zero byte, then the text */
+    size_t key_size;
     char *code;
     size_t size;
 };
@@ -47,38 +51,60 @@ void code_store_free(struct code_store *store) {
     bool last = --store->sharers == 0;
     pthread_mutex_unlock(&store->lock);
     if (!last) return;
-    for (uint32_t i = 0; i < store->count; i++) free(store->pieces[i].code);
+    for (uint32_t i = 0; i < store->count; i++) {
+        free(store->pieces[i].code);
+        free(store->pieces[i].key);
+    }
     pthread_mutex_destroy(&store->lock);
     free(store);
 }
 
-static XXH128_hash_t digest_of(const char *text, size_t size, const char *chunk) {
-    XXH128_hash_t digest = XXH3_128bits(text, size);
-    digest.high64 ^= XXH3_64bits(chunk, strlen(chunk));
-    return digest;
+static uint64_t digest_of(const char *text, size_t size, const char *chunk) {
+    return XXH3_64bits(text, size) ^ XXH3_64bits(chunk, strlen(chunk));
+}
+
+static bool piece_is(const struct piece *piece, const char *text, size_t size, const char *chunk) {
+    size_t name = strlen(chunk) + 1;
+    return piece->key_size == name + size && memcmp(piece->key, chunk, name) == 0 &&
+           memcmp(piece->key + name, text, size) == 0;
 }
 
 /* Pieces are never changed and live as long as the store, so one that was found may be read without the lock.
  */
-static const struct piece *piece_find(struct code_store *store, XXH128_hash_t digest) {
+static const struct piece *piece_find(struct code_store *store, uint64_t digest, const char *text,
+                                      size_t size, const char *chunk) {
     const struct piece *found = NULL;
     pthread_mutex_lock(&store->lock);
     for (uint32_t i = 0; i < store->count && !found; i++)
-        if (XXH128_isEqual(store->pieces[i].digest, digest)) found = &store->pieces[i];
+        if (store->pieces[i].digest == digest && piece_is(&store->pieces[i], text, size, chunk))
+            found = &store->pieces[i];
     pthread_mutex_unlock(&store->lock);
     return found;
 }
 
-/* Takes `code` over. */
-static void piece_keep(struct code_store *store, XXH128_hash_t digest, char *code, size_t size) {
+static bool piece_name(struct piece *piece, const char *text, size_t size, const char *chunk) {
+    size_t name = strlen(chunk) + 1;
+    piece->key_size = name + size;
+    piece->key = malloc(piece->key_size);
+    if (!piece->key) return false;
+    memcpy(piece->key, chunk, name);
+    memcpy(piece->key + name, text, size);
+    return true;
+}
+
+/* Takes the piece over. */
+static void piece_keep(struct code_store *store, const struct piece *piece) {
+    size_t bytes = piece->key_size + piece->size;
     pthread_mutex_lock(&store->lock);
-    bool room = store->count < PIECES_MOST && store->bytes + size <= BYTES_MOST;
+    bool room = store->count < PIECES_MOST && store->bytes + bytes <= BYTES_MOST;
     if (room) {
-        store->pieces[store->count++] = (struct piece){.digest = digest, .code = code, .size = size};
-        store->bytes += size;
+        store->pieces[store->count++] = *piece;
+        store->bytes += bytes;
     }
     pthread_mutex_unlock(&store->lock);
-    if (!room) free(code);
+    if (room) return;
+    free(piece->code);
+    free(piece->key);
 }
 
 struct dump {
@@ -103,14 +129,18 @@ static int dump_write(lua_State *lua, const void *bytes, size_t size, void *cont
 
 int code_load(struct code_store *store, lua_State *lua, const char *text, size_t size, const char *chunk) {
     if (!store) return luaL_loadbufferx(lua, text, size, chunk, "t");
-    XXH128_hash_t digest = digest_of(text, size, chunk);
-    const struct piece *piece = piece_find(store, digest);
-    if (piece) return luaL_loadbufferx(lua, piece->code, piece->size, chunk, "b");
+    uint64_t digest = digest_of(text, size, chunk);
+    const struct piece *known = piece_find(store, digest, text, size, chunk);
+    if (known) return luaL_loadbufferx(lua, known->code, known->size, chunk, "b");
     int status = luaL_loadbufferx(lua, text, size, chunk, "t");
     if (status != 0) return status;
     struct dump dump = {0};
-    if (lua_dump(lua, dump_write, &dump) == 0)
-        piece_keep(store, digest, dump.bytes, dump.used);
+    struct piece piece = {.digest = digest};
+    bool fine = lua_dump(lua, dump_write, &dump) == 0 && piece_name(&piece, text, size, chunk);
+    piece.code = dump.bytes;
+    piece.size = dump.used;
+    if (fine)
+        piece_keep(store, &piece);
     else
         free(dump.bytes);
     return 0;

@@ -489,7 +489,7 @@ void script_host_receive(struct script_host *host, struct message *const *messag
     for (uint32_t i = 0; i < count; i++) {
         struct message *message = messages[i];
         message->head.seq = seq + i;
-        if (host->overheard.hearers > 0 && overhear_keep(host, message)) continue;
+        if ((host->overheard.hearers > 0 && overhear_keep(host, message)) || message->from) continue;
         message->head.iface = (struct text_ref){0};
         if (message->iface_length)
             message->head.iface = batch_text(batch, message_iface(message), message->iface_length);

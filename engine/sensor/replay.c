@@ -361,6 +361,15 @@ static void warnings_log(const char *const *warnings, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) log_line(LOG_WARNING, "%s", warnings[i]);
 }
 
+/* Lines there were, and not one of them a record: these are other files than was thought. */
+static bool is_no_record_at_all(const struct replay *replay, struct error *err) {
+    const struct event_log_figures *figures = replay->events ? event_log_figures(replay->events) : NULL;
+    if (!figures || figures->broken == 0 || figures->events + figures->passed > 0) return false;
+    error_set(err, "%s%s: no records: JSON lines as -o writes them are expected with --events",
+              replay->options->captures[0], replay->options->capture_count > 1 ? " and others" : "");
+    return true;
+}
+
 /* `worked` is what replay_work() said: its message stays, unless the outputs have a worse one. */
 static enum replay_outcome replay_close(struct replay *replay, int worked, double seconds,
                                         struct error *err) {
@@ -391,6 +400,7 @@ static enum replay_outcome replay_close(struct replay *replay, int worked, doubl
         error_set(err, "interrupted: what came after the last packet read is not in the results");
         return REPLAY_FAILED;
     }
+    if (is_no_record_at_all(replay, err)) return REPLAY_FAILED;
     if (!failed) return REPLAY_FINE;
     err->text[0] = '\0'; /* it was told when it happened */
     return REPLAY_FAILED;

@@ -30,7 +30,7 @@ enum replay_outcome { REPLAY_FINE = 0, REPLAY_FAILED = 1, REPLAY_USAGE = 2 };
 
 /* Runs to the end of the captures. Problems that end the run are told in `err`; those that do not (a detector
  * that failed, a capture cut short) are told on the way, and only the first kind makes the outcome
- * REPLAY_FAILED. */
+ * REPLAY_FAILED. Files of records (`events`) without a single record are of the first kind. */
 enum replay_outcome replay_run(const struct replay_options *options, struct error *err);
 
 #endif

@@ -4,8 +4,6 @@
 -- follow that macOS does when it comes up, or lifecycle says so, or a host log shows the programs that every login brings. A host that is
 -- seen for the first time may have been up for long: only an address by DHCP or a log begins a start then.
 
-local lunette = require "lunette"
-
 local starts = {}
 
 local DHCP, CAPTIVE, PUSH, CLOCK, MDNS, LIFECYCLE, LOGIN = 1, 2, 4, 8, 16, 32, 64

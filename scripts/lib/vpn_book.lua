@@ -95,7 +95,7 @@ function book.gather(lunette, tunables, judge)
     end
 
     -- A large upload through a tunnel that nobody allowed: sums of a day, told once.
-    local function check_upload(account, time, news)
+    local function check_upload(account, news)
         if account.allowed or account.day_up < tunables.upload_mb * 1e6 or account.day_up < tunables.upload_times * account.day_down then return end
         -- Who sends so much on other days too backs up or copies; the size of it is the news then.
         local habit = not account.stated and (account.most_up or 0) * tunables.upload_times >= account.day_up
@@ -128,7 +128,7 @@ function book.gather(lunette, tunables, judge)
         end
         account.day_up, account.day_down = account.day_up + news.up, account.day_down + news.down
         tunnels:set(key, account)
-        check_upload(account, time, news)
+        check_upload(account, news)
         news.key, news.due = key, time + WAIT
         own.pending = own.pending + 1
         pending:set(own.pending, news)

@@ -462,6 +462,36 @@ def test_text_that_is_meant_for_the_terminal(tmp_path):
     page.decode("utf-8")
 
 
+def test_an_earlier_audit_that_is_none(tmp_path):
+    """What --since names was written by somebody too."""
+    healthy(tmp_path / "mac")
+    for content, wanted in (("{\n]", b"no.json:2: no JSON"), ("[" + "{}," * 1100000 + "0]", b"more than"), ("[]", b"audit"), ("", b"no.json:1")):
+        put(tmp_path, "no.json", content)
+        done = lunette("audit", tmp_path / "mac", "--since", tmp_path / "no.json")
+        assert done.returncode == 1 and wanted in done.stderr, done.stderr
+    for taken in ("1e300", "9223372036854775807", "-1", "\"x\"", "{}"):
+        put(tmp_path, "no.json", '{"version": 1, "taken": %s, "resolvers": [7, null, {"a": []}], "services": 3, "proxies": [{"kind": [5], "host": {}}, "x"],'
+                                 ' "pf": [], "hosts": [{"address": 3, "names": [1, [2], null]}], "vpns": {"x": 1}}' % taken)
+        assert lunette("audit", tmp_path / "mac", "--since", tmp_path / "no.json", "--json").returncode == 0
+        page = lunette("audit", tmp_path / "mac", "--since", tmp_path / "no.json")
+        assert page.returncode == 0, page.stderr
+
+
+def test_an_archive_whose_objects_share_a_large_one(tmp_path):
+    """Each configuration may mean the same dictionary: what is looked at in all is bounded."""
+    healthy(tmp_path)
+    large = {"k%d" % i: plistlib.UID(0) for i in range(20000)}
+    objects = ["$null", {"$classname": "NEConfiguration"}, large]
+    objects += [{"$class": plistlib.UID(1), "a": plistlib.UID(2), "VPN": plistlib.UID(2)} for _ in range(2000)]
+    large["$class"] = plistlib.UID(len(objects))
+    objects.append({"$classname": "NEVPN"})
+    put(tmp_path, "Library/Preferences/com.apple.networkextension.plist", {"$objects": objects}, True)
+    began = time.monotonic()
+    document = audit(tmp_path, code=1)
+    assert time.monotonic() - began < 60
+    assert any(f["status"] == "more than is looked at" for f in document["files"])
+
+
 def test_links_do_not_lead_out(tmp_path):
     outside = put(tmp_path, "outside/hosts", "203.0.113.9 secret.apple.com\n")
     root = tmp_path / "root"

@@ -17,7 +17,7 @@ from captures import EXAMPLES, LUNETTE, needs_lunette, replay, run  # noqa: E402
 pytestmark = needs_lunette
 
 SERVICE = EXAMPLES / "service"
-COMMAND_LINE_ONLY = {"config", "check-config", "help", "watch"}
+COMMAND_LINE_ONLY = {"config", "check-config", "events", "help", "watch"}
 DETECTOR = """local lunette = require "lunette"
 lunette.detector { title = "Test", category = "Test" }
 local t = lunette.tunables { score = 1, few = 2 }

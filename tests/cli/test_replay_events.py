@@ -153,3 +153,15 @@ def test_several_workers_are_one(tmp_path):
     path.write_text(json.dumps(GOOD))
     done = run("-q", "-w", "3", "--events", path)
     assert done.returncode == 0 and b"one worker" in done.stderr
+
+
+def test_files_of_something_else(tmp_path):
+    """A capture, or any text: the name was a slip, and that must show in the exit code. One record is enough."""
+    (tmp_path / "x.txt").write_text("hello\n" * 100)
+    for path in (tmp_path / "x.txt", EXAMPLES / "lan.pcapng.gz"):
+        done = run("-q", "--no-scripts", "--events", path)
+        assert done.returncode == 1 and b"no records" in done.stderr and b"--events" in done.stderr
+    (tmp_path / "x.txt").write_text("hello\n" + json.dumps(GOOD) + "\n")
+    assert run("-q", "--no-scripts", "--events", tmp_path / "x.txt").returncode == 0
+    (tmp_path / "empty.jsonl").write_text("")
+    assert run("-q", "--no-scripts", "--events", tmp_path / "empty.jsonl").returncode == 0

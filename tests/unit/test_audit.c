@@ -1,6 +1,7 @@
 /* What stands between `lunette audit` and a stranger's files: the look at property lists before libplist has
  * them, paths that stay below the root, lines of text, names that everybody knows. */
 #include "audit/inner.h"
+#include "audit/json_read.h"
 #include "audit/lines.h"
 
 #include <stdarg.h>
@@ -185,6 +186,54 @@ static void test_text_that_is_not_utf8(void **state) {
     json_decref(text);
     char out[8];
     assert_string_equal(say(out, sizeof out, "%s", "abcde\xc3\xa9\xc3\xa9"), "abcde\xc3\xa9");
+    assert_string_equal(say(out, sizeof out, "%s", "abcdef\xc3\xa9"), "abcdef");
+    assert_string_equal(say(out, sizeof out, "%s", "abcd\xe2\x86\x92x"), "abcd\xe2\x86\x92");
+    assert_string_equal(say(out, sizeof out, "%s", "abcd\xf0\x9f\x98\x80"), "abcd");
+    assert_string_equal(say(out, sizeof out, "%s", "abcdefgh"), "abcdefg");
+    assert_string_equal(say(out, 1, "%s", "\xc3\xa9"), "");
+}
+
+/* An empty object is two bytes and takes two hundred: what comes to too many values is not read. */
+static void test_json_that_is_too_much(void **state) {
+    (void)state;
+    struct error err;
+    const size_t size = 3 * (JSON_VALUES + 2);
+    char *text = malloc(size);
+    assert_non_null(text);
+    for (size_t i = 0; i < size; i += 3) memcpy(text + i, "{},", 3);
+    text[0] = '[', text[1] = '0', text[size - 1] = ']';
+    assert_null(json_read(text, size, 0, &err));
+    assert_non_null(strstr(err.text, "values"));
+    memset(text, ',', size); /* in a string they are none */
+    memcpy(text, "[\"\\\"", 4);
+    memcpy(text + size - 2, "\"]", 2);
+    json_t *value = json_read(text, size, 0, &err);
+    assert_int_equal(json_array_size(value), 1);
+    json_decref(value);
+    free(text);
+    assert_null(json_read("{\n]", 3, 0, &err));
+    assert_memory_equal(err.text, "2: ", 3);
+}
+
+/* All that is read has a bound, not only each file. */
+static void test_a_tree_without_end(void **state) {
+    (void)state;
+    char folder[] = "/tmp/lunette-tree-XXXXXX", path[64], *bytes;
+    struct error err;
+    size_t size;
+    int count = 0;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/x", folder);
+    write_file(folder, "x", "");
+    assert_int_equal(truncate(path, TREE_FILE_MOST), 0);
+    struct tree *tree = tree_open(folder, &err);
+    for (; tree_read(tree, "x", &bytes, &size) == TREE_READ; count++) free(bytes);
+    assert_int_equal(count, TREE_BYTES_MOST / TREE_FILE_MOST);
+    assert_int_equal(tree_read(tree, "x", &bytes, &size), TREE_SPENT);
+    assert_null(bytes);
+    tree_close(tree);
+    unlink(path);
+    rmdir(folder);
 }
 
 int main(void) {
@@ -197,6 +246,8 @@ int main(void) {
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_names_and_addresses),
         cmocka_unit_test(test_text_that_is_not_utf8),
+        cmocka_unit_test(test_json_that_is_too_much),
+        cmocka_unit_test(test_a_tree_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,6 +91,9 @@ static void test_code_is_what_it_was(void **state) {
         run(store, "return +", "piece:1: unexpected symbol near '+'");
         run(store, "\033LJ no script of mine", "attempt to load chunk with wrong mode");
     }
+    char text[] = "return 'nul'", other[] = "return 'NUL'"; /* same size, same chunk */
+    run(store, text, "nul");
+    run(store, other, "NUL");
     code_store_free(store);
     run(shared, "return 'one'", "one");
     code_store_free(shared);
