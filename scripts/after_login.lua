@@ -60,10 +60,14 @@ local SILENT = { dns = true, ntp = true, mdns = true, dhcp = true, ssdp = true, 
 
 -- ---------------------------------------------------------------- what is called
 
+local found = {} -- scratch: the signs of the call that is looked at
+local function add(weight, sign, text)
+    found.points, found.words[#found.words + 1], found.signs[#found.signs + 1] = found.points + weight, text, sign
+end
+
 -- What is odd with a call beside its time: { words }, and points.
 local function signs_of(e)
-    local words, signs, points = {}, {}, 0
-    local function add(weight, sign, text) points, words[#words + 1], signs[#signs + 1] = points + weight, text, sign end
+    found.words, found.signs, found.points = {}, {}, 0
     local app, tool, program, path = e.app_proto, e.ja4 and tool_of[e.ja4], e.program, e.path
     local class = program and programs.class(program, path)
     if app == "http" then add(1, "plain http", "in plain HTTP")
@@ -71,7 +75,7 @@ local function signs_of(e)
     -- Over UDP calls, games and meshes of equals go to bare addresses, and so does a person's ssh.
     if not e.server_name and e.proto == "TCP" and app ~= "ssh" and class ~= "chat" then add(1, "bare", "its server has no name") end
     -- What is typed at a terminal while the desktop comes up is a person's.
-    if programs.is_user_run(e) then return words, signs, points end
+    if programs.is_user_run(e) then return found.words, found.signs, found.points end
     if tool then add(1, "tool", "with the TLS of " .. tool) end
     if program then
         local lie = programs.impostor(program, path)
@@ -83,7 +87,7 @@ local function signs_of(e)
             add(1, "tool", "by " .. program)
         end
     end
-    return words, signs, points
+    return found.words, found.signs, found.points
 end
 
 -- count: the number of the start that is the first in which it may be called.

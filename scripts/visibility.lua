@@ -260,19 +260,18 @@ local function row_of(title, counts)
         percent(counts[NAMED], counts[OUTSIDE]), percent(counts[PROGRAM], flows), dns_of(counts) }
 end
 
+local PARTS = { { ONE_SIDED, " of flows one-sided" }, { MIDSTREAM, " of flows begun before the capture" }, { GAPS, " of flows with gaps" },
+    { CUT, " of flows cut off" }, { DROPPED, " of flows with dropped packets" } }
+
 -- For the card; nil of a host of which there is nothing to say: it called nobody outside, and all of it was seen.
 local function sentence_of(counts)
     local quiet = counts[OUTSIDE] + counts[DNS] + counts[SEALED] + counts[PROGRAM] == 0
     if quiet and counts[ONE_SIDED] + counts[MIDSTREAM] + counts[GAPS] + counts[CUT] + counts[DROPPED] == 0 then return nil end
     local parts = { percent(counts[SEALED_BYTES], counts[BYTES]) .. " of bytes encrypted" }
-    local function part(place, words)
-        if counts[place] > 0 then parts[#parts + 1] = percent(counts[place], counts[FLOWS]) .. " of flows " .. words end
+    for i = 1, #PARTS do
+        local place = PARTS[i][1]
+        if counts[place] > 0 then parts[#parts + 1] = percent(counts[place], counts[FLOWS]) .. PARTS[i][2] end
     end
-    part(ONE_SIDED, "one-sided")
-    part(MIDSTREAM, "begun before the capture")
-    part(GAPS, "with gaps")
-    part(CUT, "cut off")
-    part(DROPPED, "with dropped packets")
     local dns = dns_of(counts)
     if dns ~= "-" then parts[#parts + 1] = "DNS " .. (dns == "VPN" and "not seen but a VPN" or dns) end
     parts[#parts + 1] = counts[PROGRAM] > 0 and percent(counts[PROGRAM], counts[FLOWS]) .. " of flows with a program"

@@ -44,6 +44,7 @@ function echo_watch.new(with)
         })
     end
 
+    local echo = {} -- scratch
     return function(e)
         local key = e.client_ip .. " " .. e.server_ip
         local p = with.echoes:get(key)
@@ -51,10 +52,9 @@ function echo_watch.new(with)
             p = echo_book.new()
             with.echoes:set(key, p)
         end
-        local layout = echo_book.note(p, {
-            request = e.request, sequence = e.sequence, hash = e.payload_hash, time = e.time, data = e.payload and e.payload:tostring() or "",
-            length = e.payload_length,
-        })
+        echo.request, echo.sequence, echo.hash, echo.time, echo.length = e.request, e.sequence, e.payload_hash, e.time, e.payload_length
+        echo.data = e.payload and e.payload:tostring() or ""
+        local layout = echo_book.note(p, echo)
         if e.request then check_request(e, p, layout) end
         check_tunnel(e, p)
     end

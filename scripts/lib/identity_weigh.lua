@@ -87,13 +87,15 @@ local function shares(slots)
     return sums
 end
 
+local FAMILIES = { "apple", "windows", "linux" }
+
 -- The families whose own words were heard, in a fixed order; two or more are several systems.
 local function families_of(list)
     local found, families = {}, {}
     for _, sign in ipairs(list) do
         if sign.own then found[sign.own] = true end
     end
-    for _, family in ipairs { "apple", "windows", "linux" } do
+    for _, family in ipairs(FAMILIES) do
         if found[family] then families[#families + 1] = family end
     end
     return families
@@ -111,12 +113,14 @@ local function kind_of(share)
     return best, share[best]
 end
 
+local function by_weight(a, b)
+    if a.best ~= b.best then return a.best > b.best end
+    return a.id < b.id
+end
+
 -- What the signs say, the weightiest first, each text once.
 local function evidence_of(list)
-    table.sort(list, function(a, b)
-        if a.best ~= b.best then return a.best > b.best end
-        return a.id < b.id
-    end)
+    table.sort(list, by_weight)
     local told, texts = {}, {}
     for _, sign in ipairs(list) do
         if not told[sign.says] then

@@ -42,6 +42,8 @@ local function word(data, offset)
     return ((a * 256 + b) * 256 + c) * 256 + d
 end
 
+local TIME_LENGTHS = { 0, 4, 8, 12, 16, 24 } -- that stand before a pattern
+
 -- `data`: the first bytes of the echo's data as a string. `now`: the packet's time, seconds since 1970.
 function layout.of(data, now)
     if #data < 16 then return "short" end
@@ -57,7 +59,8 @@ function layout.of(data, now)
         if letters then return "windows" end
     end
     if data:sub(9, 12) == "\171\205\171\205" and repeats(data, 8, 2) then return "cisco" end
-    for _, from in ipairs { 0, 4, 8, 12, 16, 24 } do
+    for i = 1, #TIME_LENGTHS do
+        local from = TIME_LENGTHS[i]
         if #data - from >= 16 then
             for period = 1, 16 do
                 if #data - from >= period + 8 and repeats(data, from, period) then return "pattern" end

@@ -147,6 +147,13 @@ local function sureness(confidence)
     return confidence >= 0.85 and "sure" or confidence >= 0.6 and "likely" or "unsure"
 end
 
+local function by_size(a, b) return a > b end
+
+local function by_points(a, b)
+    if a.points ~= b.points then return a.points > b.points end
+    return a.text < b.text
+end
+
 -- Parts of one kind, the heaviest first, each next one halved.
 local function kinds_of(leads, share)
     local kinds, by_name = {}, {}
@@ -164,7 +171,7 @@ local function kinds_of(leads, share)
         end
     end
     for _, kind in ipairs(kinds) do
-        table.sort(kind.weights, function(a, b) return a > b end)
+        table.sort(kind.weights, by_size)
         kind.points = 0
         for i = 1, math.min(#kind.weights, 5) do kind.points = kind.points + kind.weights[i] * 0.5 ^ (i - 1) end
     end
@@ -215,10 +222,7 @@ function weigh.judge(leads, least)
         parts[#parts + 1] = { points = kind.points, text = ("%s: %s %.1f (%s, %s%s)"):format(kind.detector, kind.title, kind.points,
             weigh.SEVERITY[kind.rank], sureness(kind.confidence), kind.count > 1 and (", %d times"):format(kind.count) or "") }
     end
-    table.sort(parts, function(a, b)
-        if a.points ~= b.points then return a.points > b.points end
-        return a.text < b.text
-    end)
+    table.sort(parts, by_points)
     local of_ties = 0
     for _, one in ipairs(tied) do
         local points = math.min(one.points, TIES_MOST - of_ties)

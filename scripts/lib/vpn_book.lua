@@ -38,10 +38,13 @@ function book.gather(lunette, tunables, judge)
         return label
     end
 
+    local function by_bytes(a, b) return a[2] > b[2] or a[2] == b[2] and a[1] < b[1] end
+    local function by_last(a, b) return a[2].last > b[2].last or a[2].last == b[2].last and a[1] < b[1] end
+
     local function top_names(through, count)
         local list = {}
         for name, bytes in pairs(through.names) do list[#list + 1] = { name, bytes } end
-        table.sort(list, function(a, b) return a[2] > b[2] or a[2] == b[2] and a[1] < b[1] end)
+        table.sort(list, by_bytes)
         local words = {}
         for i = 1, math.min(count, #list) do words[i] = ("%s %s"):format(list[i][1], figures.bytes(list[i][2])) end
         return words, #list + through.more
@@ -54,7 +57,7 @@ function book.gather(lunette, tunables, judge)
             local account = tunnels:get(key)
             if account then list[#list + 1] = { key, account } end
         end
-        table.sort(list, function(a, b) return a[2].last > b[2].last or a[2].last == b[2].last and a[1] < b[1] end)
+        table.sort(list, by_last)
         for i = 1, math.min(4, #list) do
             local account = list[i][2]
             local text = ("%s to %s%s"):format(label_of(account), account.name or account.server, account.allowed and ", allowed" or "")
