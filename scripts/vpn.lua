@@ -137,6 +137,13 @@ lunette.on("tls", { client_local = true, sni = names.set }, function(e)
     in_tls(e, row.use == "proxy" and "https proxy" or "tls", row.provider, row.word, "by its name " .. e.sni)
 end)
 
+-- A hello that names nobody, and a certificate that does.
+lunette.on("tls", { client_local = true, server_local = false, has_server_hello = true }, function(e)
+    if e.sni then return end
+    local row, how = names.by_certificate(e)
+    if row then in_tls(e, row.use == "proxy" and "https proxy" or "tls", row.provider, row.word, how) end
+end)
+
 -- What the operator names is a tunnel also where it looks like any HTTPS (GlobalProtect, Fortinet, SSTP): else what goes through it would be one that nobody allowed.
 local function is_named(e) in_tls(e, "tls", nil, nil, "by the list of those allowed") end
 if allow.count > 0 then

@@ -24,8 +24,8 @@ static void put_label(struct buffer *b, const char *label) {
 static void put_field(struct buffer *b, const char *label, const char *text, size_t most) {
     if (!text || !text[0]) return;
     put_label(b, label);
-    size_t begin = b->length;
-    terminal_safe(b, text, strnlen(text, most + 4));
+    size_t begin = b->length, size = strlen(text);
+    terminal_safe(b, text, size < most + 4 ? size : most + 4);
     cut_after(b, begin, most);
 }
 

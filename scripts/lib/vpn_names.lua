@@ -8,8 +8,11 @@ local names = {}
 
 -- rows: of vpn_providers.tsv; hints: a state, host → { provider, word, name, time }.
 function names.new(lunette, rows, hints, within)
-    local list = {}
-    for i, row in ipairs(rows) do list[i] = row.name end
+    local list, by_provider = {}, {}
+    for i, row in ipairs(rows) do
+        list[i] = row.name
+        by_provider[row.provider] = by_provider[row.provider] or row
+    end
     local set = lunette.set.domains(list)
     local object = { set = set }
 
@@ -22,6 +25,18 @@ function names.new(lunette, rows, hints, within)
         local hint = hints:get(host)
         if hint and time < hint.time then return end
         hints:set(host, { provider = row.provider, word = row.word, name = name, time = time })
+    end
+
+    -- Of a server whose name was not asked for: the row and how that is known, by the organisation or the names in its certificate.
+    function object.by_certificate(e)
+        local holder = e.subject and e.subject:match("O ?= ?([^,/]+)")
+        local row = holder and by_provider[holder]
+        if row then return row, "by its certificate, of " .. holder end
+        local others = e.subject_alt_names
+        for i = 1, others and #others or 0 do
+            row = object.of(others[i])
+            if row then return row, "by its certificate, for " .. others[i] end
+        end
     end
 
     -- provider, its word, how that is known; nil if it is not. `product` is what the engine read out of the protocol.

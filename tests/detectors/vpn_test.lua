@@ -174,6 +174,18 @@ t.case("the provider by the server's name, and by what was asked for before", fu
     c:expect { title = PLAIN, evidence = { provider = "NordVPN", provider_how = "likely: the host asked for api.nordvpn.com 20 s before" } }
 end)
 
+t.case("the provider by the certificate, where the hello names nobody", function(c)
+    local mac = c:host(MAC)
+    mac:tls { to = "203.0.113.90", version = "1.2", certificate = { subject = "CN=newjersey402, O=Private Internet Access" }, out = 2000, back = 9000 }
+    mac:tls { to = "203.0.113.91", version = "1.2", certificate = { subject = "CN=sni.example.net, O=Example", names = { "sni.example.net", "*.psiphon3.net" } },
+        out = 2000, back = 9000 }
+    mac:tls { to = "203.0.113.92", version = "1.2", certificate = { subject = "CN=gate.example.net, O=Private Internet Accessories" }, out = 2000, back = 9000 }
+    mac:tls { to = "203.0.113.93", version = "1.2", sni = "shop.example.net", certificate = { subject = "CN=shop.example.net, O=Windscribe" }, out = 2000, back = 9000 }
+    c:expect { title = PLAIN, severity = "info", where = "203.0.113.90", evidence = { provider = "Private Internet Access",
+        provider_how = "by its certificate, of Private Internet Access" } }
+    c:expect { title = PLAIN, severity = "info", where = "203.0.113.91", evidence = { provider = "Psiphon", provider_how = "by its certificate, for *.psiphon3.net" } }
+end)
+
 t.case("an hour later it is no hint any more", function(c)
     asks(c, "am.i.mullvad.net")
     c:wait(3600)
