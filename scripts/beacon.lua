@@ -16,7 +16,7 @@
 --
 -- What makes false alarms. Programs that poll a server nobody else here uses: menu-bar apps, self-hosted mail or git,
 -- home automation, backups by cron, a dashboard left open. Expect about 50 such pairs per 100 Macs in two weeks, most
--- of them polled with good reason. Once the program is known, add the name to the list. In a capture of a single Mac
+-- of them polled with good reason. Once the program is known, allow the name (`allowed`), or add it to the list. In a capture of a single Mac
 -- rarity means nothing (a half is put in its place), and no name has a history: expect more of them, never with high
 -- severity. A sensor's first day has the same trouble: what was there from the beginning may be years old, so its
 -- names count as some days older than seen.
@@ -64,6 +64,7 @@ local tunables = lunette.tunables {
     few = 8,                 -- with so many check-ins or fewer severity is low: a daily beacon's first week
     alone = 6,               -- where rarity is not known (below ten clients) only timers this sure (A) are reported at all …
     sure = 10,               -- … and with low severity up to this
+    allowed = "",            -- names (and all below them), addresses and networks of servers that may be called by a timer, divided by commas or blanks
     internal = false,        -- also look at servers in the home networks
     dns = true,              -- also look at timers behind DNS queries
     cooldown = 14 * DAY,     -- seconds until the same client and name are reported again at the same severity
@@ -100,6 +101,7 @@ local resolvers = lunette.state("resolvers", { max = 1000, ttl = TTL })
 local programs = lunette.state("programs", { max = 10000, ttl = TTL })
 
 local benign = lunette.set.domains(lunette.lines("beacon_benign.txt"))
+local allow = require("allowed").list(lunette, tunables.allowed)
 local history, history_names = fleets.history(lunette.lines("beacon_known.txt"))
 local nowhere = lunette.set.prefixes { "224.0.0.0/4", "255.255.255.255/32", "ff00::/8", "0.0.0.0/8", "127.0.0.0/8", "::1/128" }
 
@@ -160,7 +162,7 @@ local function tell(key, id, pair, client, name, stack, least)
     local plain = dns and f.so >= 0.5 and pair.flows >= pair.bursts -- one name, for an address: a look-up like others
     if dns then f.so, f.si = 0.5, 0.5 end -- what the rings held were no sizes
     local A = beat.automation(f)
-    if not tunables.census and (A <= least and beat.score(A, 1, 1e9, 0) < tunables.score or benign:has(name)) then return end
+    if not tunables.census and (A <= least and beat.score(A, 1, 1e9, 0) < tunables.score or benign:has(name) or allow.host(name)) then return end
     local line, drawn = story.bars(beat, pair, f.clock)
     local who = programs:get(id)
     local program, ancestry = (who or ""):match("^([^\t]+)\t(.*)$")
@@ -256,7 +258,7 @@ lunette.on("flow", { client_local = true }, function(e)
     if e.server_local and not tunables.internal or NO_PAIRS[e.app_proto or ""] or nowhere:has(e, "server_ip") then return end
     if e.client_payload == 0 or e.server_payload == 0 then return end
     local name = e.server_name or e.server_ip
-    if benign:has(name) then return end
+    if benign:has(name) or allow.host(name) then return end
     lunette.send(LONG, {
         client = e.client_ip, name = name, stack = stack_of(e.ja4), age = e.age, out = e.client_payload,
         back = e.server_payload, onsets = e.onsets, port = e.server_port, protocol = e.app_proto or "unknown",

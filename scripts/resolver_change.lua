@@ -124,6 +124,12 @@ local function takes_dhcp(client)
     return false
 end
 
+-- The resolvers that the Mac's settings name, as text.
+local function set_by_hand(client)
+    local own = configuration.of(client)
+    return own and own.resolvers and own.resolvers[1] and table.concat(own.resolvers, ", ", 1, math.min(3, #own.resolvers)) or nil
+end
+
 -- What the part that knows the leases needs to judge a resolver.
 local function send_use(e, one, own)
     local client, server = e.client_ip, e.server_ip
@@ -135,7 +141,7 @@ local function send_use(e, one, own)
         host = client, resolver = server, port = e.server_port, queries = one.queries, answers = one.answers, first = one.first, last = one.last,
         share = one.queries / math.max(own.queries - one.before, 1), domains = one.domains, apples = not one.others, example = e.rrname and lunette.registrable(e.rrname) or e.rrname,
         usual = usual, usual_queries = before and before.queries, usual_first = before and before.first, usual_last = before and before.last,
-        allowed = is_allowed(e), configured = configuration.resolver_given(client, server), by_dhcp = takes_dhcp(client), judged = hosts.may_be_mac(client), mac = hosts.is_mac(client),
+        allowed = is_allowed(e), configured = configuration.resolver_given(client, server), set = set_by_hand(client), by_dhcp = takes_dhcp(client), judged = hosts.may_be_mac(client), mac = hosts.is_mac(client),
         owner = owner and owners[owner], global = address.is_global(server), tunnel = in_tunnel(e), process = process, encrypted = set_for_all(client),
         program = e.program and programs.known_as(e.program, e.path), class = class, ancestry = e.ancestry, odd = resolvers.oddness(client, server, one),
     })

@@ -13,6 +13,7 @@ local SURE = { [LIFECYCLE] = true, [LOGIN] = true }
 local KEPT = 8 -- starts whose times are kept
 local REJOIN = 120 -- seconds in which several signs of a start are one
 local DAY = 86400
+local MORNING = 5 * 3600 -- seconds of quiet that no night with its wakes has
 
 local function holds(marks, bit) return math.floor(marks / bit) % 2 == 1 end
 
@@ -37,8 +38,12 @@ function starts.new(lunette, tunables)
     local function close(host, session, known)
         if session.closed then return end
         session.closed = true
-        -- A Mac wakes a dozen times a night to ask Apple for news. A start in which no program had anything to say shows nothing about what starts with it.
-        if session.confirmed and session.count == 0 and not (holds(session.marks, LOGIN) or holds(session.marks, LIFECYCLE)) then session.confirmed = false end
+        -- A Mac wakes a dozen times a night to ask Apple for news. A start in which no program had anything to say shows nothing about what starts with it,
+        -- unless hours of quiet were before, or nobody knows what was (0): that is a morning, and silent ones are what a new name is new against.
+        if session.confirmed and session.count == 0 and session.quiet > 0 and session.quiet < MORNING
+            and not (holds(session.marks, LOGIN) or holds(session.marks, LIFECYCLE)) then
+            session.confirmed = false
+        end
         if session.confirmed then
             local place = known.starts % KEPT
             known.starts, known.begin, known.quiet, known.marks = known.starts + 1, session.begin, session.quiet, session.marks

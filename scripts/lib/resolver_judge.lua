@@ -102,7 +102,7 @@ function judge.new(tunables)
                 words[#words + 1] = text
             end
             if one.configured == false then
-                add(3, "the Mac's settings name other resolvers")
+                add(3, one.set and "the Mac's settings name " .. one.set or "the Mac's settings name other resolvers")
             elseif known == false then
                 add(2, "neither DHCP nor any list gave it")
             else
@@ -162,7 +162,7 @@ function judge.new(tunables)
                     before and "; before: " .. before or "", one.program and "; by " .. one.program .. (one.ancestry and " < " .. one.ancestry or "") or "",
                     table.concat(words, "; ")),
                 evidence = { questions = one.queries, answered = one.answers, share = figures.round(one.share), since = one.first, before = before, owner = one.owner,
-                    domains = one.domains, example = one.example, port = one.port, program = one.program, points = points, lease = lease and lease.resolvers,
+                    domains = one.domains, example = one.example, port = one.port, program = one.program, points = points, settings = one.set, lease = lease and lease.resolvers,
                     usual = one.usual, usual_asked = one.usual_last, tool = tool and tool.by, seconds_after_tool = tool and figures.round(tool.ago),
                     common_address = one.odd and one.odd.common, differs = one.odd and one.odd.example },
                 next = some and NEXT.some or NEXT.given, key = key_of(("%s %s"):format(one.host, one.resolver), severity), cooldown = tunables.cooldown,

@@ -342,6 +342,20 @@ t.case("fifteen wakes a night do not hide what starts with the login", function(
     c:expect { title = AGAIN, severity = "low", where = "agent.odd.example", evidence = { in_starts = 3, of_starts = 3 } }
 end)
 
+t.case("mornings in which only Apple is called count, for there a new name is new", function(c)
+    local mac = c:host(MAC)
+    c:times(5, DAY, function(i)
+        wakes(mac)
+        if i == 5 then
+            c:wait(20)
+            call(mac, "cdn.odd.example")
+        end
+        c:wait(3600)
+        call(mac, "wiki.corp.example")
+    end)
+    c:expect { title = NEW, where = "cdn.odd.example", evidence = { starts_seen = 4 } }
+end)
+
 t.case("Safari's pages come by WebKit's process", function(c)
     local mac = c:host(MAC)
     days(c, mac, 4)

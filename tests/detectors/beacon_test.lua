@@ -39,6 +39,17 @@ t.case("every five minutes, with bars to look at", function(c)
         evidence = { period_s = t.near(300, 50), over_time = t.like "▁.* each$", intervals = t.like "█", span_s = t.near(7200, 2500) } }
 end)
 
+t.case("what the operator allows, by name and by address", function(c)
+    c:set { allowed = NAME .. ", 203.0.113.0/24" }
+    alive(c, 4 * 3600)
+    c:times(48, 300, function() onset(c) end, { jitter = 0.3 })
+    c:times(48, 300, function()
+        c:event("onset", { client_ip = MAC, server_ip = "203.0.113.200", server_port = 443, proto = "TCP", kind = "start", ja4 = JA4,
+            client_payload = 900, server_payload = 2400 })
+    end, { jitter = 0.3 })
+    c:expect_none()
+end)
+
 t.case("once a day, seen after a week", function(c)
     alive(c, 12 * DAY)
     c:times(12, DAY, function() onset(c) end, { jitter = 0.1 })

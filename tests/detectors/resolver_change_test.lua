@@ -362,7 +362,7 @@ t.case("the settings name another resolver, even than DHCP's", function(c)
     lease(c, MAC)
     ask(c, mac, "9.9.9.9", 15)
     ask(c, mac, STRANGER, 15)
-    c:expect { title = "Resolver against the Mac's settings", severity = "medium", where = STRANGER, why = t.contains "the Mac's settings name other resolvers" }
+    c:expect { title = "Resolver against the Mac's settings", severity = "medium", where = STRANGER, why = t.contains "the Mac's settings name 9.9.9.9" }
     c:fact { host = MAC, topic = "resolvers", text = { STRANGER .. ": 15 questions, 50 %, against the settings",
         "9.9.9.9 (Quad9): 15 questions, 50 %, given by settings" } }
 end)
