@@ -16,7 +16,7 @@ REAL = """ja4/ssh2.pcapng ja4/ssh2-malformed.pcap ja4/http1-with-cookies.pcapng 
     ndpi/tls_certificate_too_long.pcap ndpi/iphone.pcap ndpi/anyconnect-vpn.pcap ndpi/http-manipulated.pcap
     ndpi/log4j-webapp-exploit.pcap ndpi/WebattackRCE.pcap ndpi/dns-tunnel-iodine.pcap ndpi/fuzz-2006-06-26-2594.pcap
     ndpi/socks.pcap ndpi/openvpn.pcap ndpi/wireguard.pcap ndpi/stun.pcap ndpi/teredo.pcap ndpi/quic_interop_V.pcapng
-    ndpi/signal.pcap ndpi/netflix.pcap ndpi/opera-vpn.pcapng ndpi/1kxun.pcap""".split()
+    ndpi/mining.pcapng ndpi/doh.pcapng ndpi/emotet.pcap ndpi/signal.pcap ndpi/netflix.pcap ndpi/opera-vpn.pcapng ndpi/1kxun.pcap""".split()
 
 
 DOCUMENT = EXAMPLES / "document.pcapng.gz"
@@ -91,10 +91,11 @@ def test_the_workers_do_not_show(single):
 def test_there_are_alerts_to_compare(single):
     alerts = [r for output in single.values() for r in map(json.loads, output.splitlines()) if r["event_type"] == "alert"]
     assert len(alerts) > 10
-    assert {a["lunette"]["detector"] for a in alerts} >= {"apple_allowlist", "beacon", "lifecycle", "lolbin", "mac_identity"}
+    assert {a["lunette"]["detector"] for a in alerts} >= {
+        "apple_allowlist", "beacon", "cloud_c2", "dns_tunnel", "lifecycle", "lolbin", "mac_identity", "resolver_change", "story", "tls_odd", "vpn"}
 
 
-def test_there_are_cards_to_compare():
-    topics = {topic for c in samples() for r in map(json.loads, found(c).splitlines()) if r["event_type"] == "host"
+def test_there_are_cards_to_compare(single):
+    topics = {topic for output in single.values() for r in map(json.loads, output.splitlines()) if r["event_type"] == "host"
               for topic in r["host"].get("facts", {})}
     assert topics >= {"identity", "phase", "apple", "third parties", "elsewhere", "tools", "gui apps", "visibility"}
