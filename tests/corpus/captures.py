@@ -28,9 +28,9 @@ def captures(*folders):
     return found
 
 
-def run(*arguments, **options):
+def run(*arguments, timeout=HANG, **options):
     """The program with these arguments; output as bytes."""
-    return subprocess.run([LUNETTE, *map(str, arguments)], capture_output=True, timeout=HANG, **options)
+    return subprocess.run([LUNETTE, *map(str, arguments)], capture_output=True, timeout=timeout, **options)
 
 
 def replay(*arguments, **options):

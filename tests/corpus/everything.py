@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 
-from captures import PCAPS, SCRIPTS, captures, replay, two_at_a_time
+from captures import HANG, PCAPS, SCRIPTS, captures, replay, two_at_a_time
 
 SANITIZED = os.environ.get("LUNETTE_SANITIZE") == "1"
 TOGETHER = 20
@@ -26,7 +26,7 @@ class Run:
     def __init__(self, *files):
         self.code, self.said, self.alerts, self.wrong = None, "", [], None
         try:
-            done = replay("-s", SCRIPTS, "-q", "-o", "-", *files)
+            done = replay("-s", SCRIPTS, "-q", "-o", "-", *files, timeout=HANG + 10 * len(files))
         except subprocess.TimeoutExpired as late:
             self.wrong = f"did not end within {late.timeout} s"
             return
