@@ -6,7 +6,7 @@
 -- tunnels are allowed (tunable `allowed`, or the audit of that Mac) and this one is none of them, and where a second thing is odd with it.
 --
 --   tunnel by its protocol   what the engine's `vpn` event knows: WireGuard, OpenVPN, IPsec, Tailscale, ZeroTier, SoftEther, AnyConnect, Tor …
---   by its server's name     proxies and relays that look like any HTTPS (data/vpn_providers.tsv)
+--   by its server's name     proxies and relays that look like any HTTPS (data/vpn_providers.tsv); or its certificate, where the hello names nobody
 --   on the Mac itself        captures that name their interfaces (PKTAP, pcapng) show utunN, ipsecN, pppN: programs' traffic there is the sign, not
 --                            that there is one. macOS has utun0 and more of its own, for Continuity, Private Relay's and iPhones' sake, with nothing
 --                            but link-local chatter; a development iPhone's is all unique local IPv6. Neither counts.
