@@ -114,8 +114,8 @@ static int run(const struct asked *asked) {
             log_line(LOG_ERROR, "%s: none of a Mac's files is there: is it the root of its disk?",
                      asked->root);
         else if (result.failed > 0)
-            log_line(LOG_WARNING, "%u file%s could not be read: see \"files\"", result.failed,
-                     result.failed == 1 ? "" : "s");
+            log_line(LOG_WARNING, "%u file%s could not be read: see %s", result.failed,
+                     result.failed == 1 ? "" : "s", asked->json ? "\"files\"" : "the first lines");
         if (result.read == 0 || result.failed > 0) outcome = EXIT_SOMETHING_FAILED;
     }
     json_decref(earlier);

@@ -278,10 +278,26 @@ static void print_finding(const struct page *page, const json_t *finding, int se
     }
 }
 
+/* What no file told is not known to be well. */
+static const char *no_findings(const json_t *document) {
+    size_t read = 0, denied = 0, i;
+    const json_t *file;
+    json_array_foreach(list_of(document, "files"), i, file) {
+        const char *status = text_of(file, "status");
+        if (strcmp(status, "read") == 0)
+            read++;
+        else if (strcmp(status, "not there") != 0)
+            denied++;
+    }
+    if (read == 0) return "No file was read: nothing is known of this Mac.";
+    if (denied > 0) return "Nothing found that does not belong, in what could be read.";
+    return "Nothing found that does not belong.";
+}
+
 static void print_findings(const struct page *page) {
     const json_t *list = list_of(page->document, "findings"), *finding;
     size_t counts[4] = {0}, i;
-    heading(page, json_array_size(list) ? "Findings" : "Nothing found that does not belong.");
+    heading(page, json_array_size(list) ? "Findings" : no_findings(page->document));
     for (int severity = 0; severity < 4; severity++) json_array_foreach(list, i, finding) {
             if (strcmp(text_of(finding, "severity"), severities[severity]) != 0) continue;
             if (counts[severity]++ < SHOWN_MOST) print_finding(page, finding, severity);

@@ -293,8 +293,8 @@ static int push_file_error(lua_State *lua, const struct detector *detector, cons
     return 2;
 }
 
-/* read("data" | "lib", name) → text, or nil and what is wrong. A lib/ file that the script has not itself may
- * be one that comes along (shipped.h). */
+/* read("data" | "lib", name) → text, or nil and what is wrong. A file that the script has not itself may be
+ * one that comes along (shipped.h): of lib/, and of data/, where lib/ has its tables. */
 static int host_read(lua_State *lua) {
     static const char *const folders[] = {"data", "lib", NULL};
     struct detector *detector = detector_of(lua);
@@ -311,8 +311,8 @@ static int host_read(lua_State *lua) {
     struct stat status;
     int failure = stat(path, &status) < 0 ? errno : 0;
     char shipped[PATH_MAX];
-    if (failure == ENOENT && strcmp(folder, "lib") == 0 && script_shipped_folder(shipped, sizeof shipped)) {
-        const char *other = lua_pushfstring(lua, "%s/lib/%s", shipped, name);
+    if (failure == ENOENT && script_shipped_folder(shipped, sizeof shipped)) {
+        const char *other = lua_pushfstring(lua, "%s/%s/%s", shipped, folder, name);
         if (stat(other, &status) == 0) {
             if (detector->options.files) script_files_note(detector->options.files, path, NULL, "", 0);
             path = other, home = shipped, failure = 0;

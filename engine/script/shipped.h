@@ -2,8 +2,8 @@
  * or where it was built.
  *
  * Who writes a detector keeps it elsewhere, and may build on them all the same: `require "hosts"` finds their
- * lib/hosts.lua, and `lunette.on("mac_identity.host", …)` their mac_identity.lua, unless the script's own
- * folder has a file of that name. */
+ * lib/hosts.lua, that its tables in data/, and `lunette.on("mac_identity.host", …)` their mac_identity.lua,
+ * unless the script's own folder has a file of that name. */
 #ifndef LUNETTE_SCRIPT_SHIPPED_H
 #define LUNETTE_SCRIPT_SHIPPED_H
 

@@ -343,7 +343,8 @@ def test_wrong_use(tmp_path):
     nowhere = lunette("audit", tmp_path / "nowhere")
     assert nowhere.returncode == 1 and b"No such file" in nowhere.stderr
     (tmp_path / "empty").mkdir()
-    assert lunette("audit", tmp_path / "empty").returncode == 1
+    empty = lunette("audit", tmp_path / "empty")
+    assert empty.returncode == 1 and b"No file was read" in empty.stdout and b"Nothing found" not in empty.stdout
     put(tmp_path, "no.json", "{}")
     assert lunette("audit", tmp_path, "--since", tmp_path / "no.json").returncode == 1
 
@@ -527,6 +528,7 @@ def test_files_that_are_too_large_or_not_readable(tmp_path):
     with open(tmp_path / "private/etc/hosts", "wb") as file:
         file.truncate(17 << 20)
     assert "larger" in next(f["status"] for f in audit(tmp_path, code=1)["files"] if f["path"] == "/etc/hosts")
+    assert b"Nothing found that does not belong, in what could be read." in lunette("audit", tmp_path).stdout
     if os.geteuid() != 0:
         os.chmod(tmp_path / PREFERENCES, 0)
         assert "may not be read" in next(f["status"] for f in audit(tmp_path, code=1)["files"] if f["path"] == "/" + PREFERENCES)

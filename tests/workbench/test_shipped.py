@@ -64,9 +64,32 @@ def test_what_lies_beside_the_script_comes_first(odd_port, tmp_path):
     assert "ours" in replay.stdout and "sure)" not in replay.stdout
 
 
-def test_data_of_theirs_is_not_ones_own(odd_port):
-    odd_port.write_text('local lunette = require "lunette"\nlunette.set.from_file "programs.tsv"\n')
-    assert run("check", odd_port).returncode == 1
+CLOUD = """
+local lunette = require "lunette"
+local cloud = require("cloud").load(lunette)
+lunette.detector { title = "A web service is called" }
+lunette.on("tls", { client_local = true }, function(e)
+    local service = e.sni and cloud.of(e.sni)
+    if service then lunette.alert { severity = "info", who = e.client_ip, where = e.sni, why = %s, key = e.sni, cooldown = 86400 } end
+end)
+"""
+
+
+def test_what_lies_in_lib_reads_its_tables(tmp_path):
+    path = tmp_path / "services.lua"
+    path.write_text(CLOUD % "service.service")
+    replay = run("replay", "--no-summary", "-s", path, EXAMPLES / "intrusion.pcapng.gz")
+    assert replay.returncode == 0 and "content.dropboxapi.com" in replay.stdout and "Dropbox" in replay.stdout, replay.stdout + replay.stderr
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cloud_services.tsv").write_text("name\tcategory\tservice\tapps\tuse\tsource\n")
+    replay = run("replay", "--no-summary", "-s", path, EXAMPLES / "intrusion.pcapng.gz")
+    assert "content.dropboxapi.com" not in replay.stdout, "one's own table comes first"
+
+
+def test_what_is_nowhere_is_said(odd_port):
+    odd_port.write_text('local lunette = require "lunette"\nlunette.tsv "nothing_of_that_name.tsv"\n')
+    done = run("check", odd_port)
+    assert done.returncode == 1 and "data/nothing_of_that_name.tsv: No such file" in done.stdout, done.stdout
     odd_port.write_text('local lunette = require "lunette"\nrequire "nothing_of_that_name"\n')
     done = run("check", odd_port)
     assert done.returncode == 1 and "no module 'nothing_of_that_name'" in done.stdout
