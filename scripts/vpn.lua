@@ -51,11 +51,14 @@ local tunables = lunette.tunables {
 }
 
 local DAY = 86400
-local allow = allowed.list(lunette, tunables.allowed)
+local providers = lunette.tsv("vpn_providers.tsv")
+local WORDS = { "wireguard", "openvpn", "ipsec", "tailscale", "zerotier", "anyconnect", "sstp", "pptp", "l2tp", "softether", "tor" } -- the event's kinds
+for _, row in ipairs(providers) do WORDS[#WORDS + 1] = row.word end
+local allow = allowed.list(lunette, tunables.allowed, WORDS)
 
 local hints = lunette.state("hints", { max = 10000, ttl = DAY })
 local known_hosts = lunette.records("callers", { max = 20000, ttl = 30 * DAY, fields = vpn_silence.FIELDS })
-local names = vpn_names.new(lunette, lunette.tsv("vpn_providers.tsv"), hints, tunables.hint)
+local names = vpn_names.new(lunette, providers, hints, tunables.hint)
 local silence = vpn_silence.new(known_hosts, tunables)
 local judge = vpn_judge.new(tunables, allow, configuration)
 local flows = lunette.flow_state { tunnel = "bool", other = "u64" } -- other: bytes of the host's flows that had ended when it began

@@ -8,6 +8,7 @@
 -- What is none of these is an error when the detector is loaded, which names the entry: a slip in a list of exceptions must not be found out
 -- in the middle of the night. All questions take nil, which nobody allowed, and look up sets without making strings.
 local address = require "lunette.address"
+local letters = require "lunette.names"
 
 local allowed = {}
 
@@ -41,9 +42,21 @@ local function entries_of(value)
     return entries
 end
 
---- Reads the list: a string, or a list of strings. Gives name(text), address(text), word(text), host(text) (a name or an address), each true or
+-- The word that was meant by one that is nearly it; nil if it is one of them, or like none.
+local function meant(entry, known)
+    local nearest, least = nil, #entry >= 8 and 2 or 1
+    for i = 1, #known do
+        if known[i] == entry then return nil end
+        local distance = #entry >= 5 and letters.distance(entry, known[i]) or 9
+        if distance <= least then nearest, least = known[i], distance end
+    end
+    return nearest
+end
+
+--- Reads the list: a string, or a list of strings. `known`, if given, are the words that mean something to the detector: what is nearly one of them is
+--- a slip, and an error as well. Gives name(text), address(text), word(text), host(text) (a name or an address), each true or
 --- false; `count`, how many entries there are; `domains` and `prefixes`, their sets, for filters.
-function allowed.list(lunette, value)
+function allowed.list(lunette, value, known)
     local entries = entries_of(value)
     local names, networks, words = {}, {}, {}
     for _, entry in ipairs(entries) do
@@ -53,6 +66,8 @@ function allowed.list(lunette, value)
         elseif is_name(name) then
             names[#names + 1] = name
         elseif is_word(entry) then
+            local word = known and meant(entry, known)
+            if word then error(("allowed: '%s': did you mean '%s'?"):format(entry, word), 2) end
             words[#words + 1], names[#names + 1] = entry, "=" .. entry
         else
             error(("allowed: '%s' is no name, address, network (10.0.0.0/8) or word"):format((entry:gsub("%c", "?"))), 2)

@@ -25,3 +25,21 @@ def test_a_slip_is_named(slip):
 def test_what_is_fine_says_nothing(fine):
     done = replay(fine)
     assert done.returncode == 0, done.stderr
+
+
+def vpn(allowed):
+    scripts = HERE.parents[1] / "scripts" / "vpn.lua"
+    return subprocess.run([BINARY, "replay", "--no-summary", "-s", scripts, "--set", f"vpn.allowed={allowed}", EXAMPLE],
+                          capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("slip, word", [("wiregard", "wireguard"), ("nordvp", "nordvpn"), ("tailscales", "tailscale")])
+def test_a_word_that_is_nearly_one_is_a_slip(slip, word):
+    done = vpn(slip)
+    assert done.returncode == 1 and f"'{slip}': did you mean '{word}'?" in done.stderr
+
+
+@pytest.mark.parametrize("fine", ["wireguard", "utun3", "gateway", "nordvpn, vpn.example.com"])
+def test_words_and_hosts_are_taken(fine):
+    done = vpn(fine)
+    assert done.returncode == 0, done.stderr
