@@ -160,8 +160,7 @@ void read_extensions(struct audit *audit) {
     char class[128];
     uint32_t looked = 0;
     plist_t root = audit_plist(audit, path, false);
-    struct archive archive = {
-        .audit = audit, .objects = plist_array(root, "$objects"), .looked = &looked};
+    struct archive archive = {.audit = audit, .objects = plist_array(root, "$objects"), .looked = &looked};
     if (archive.objects) archive.count = plist_array_get_size(archive.objects);
     for (uint32_t i = 0; i < archive.count && i < LIST_MOST; i++) {
         plist_t object = plist_array_get_item(archive.objects, i);

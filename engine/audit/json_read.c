@@ -1,5 +1,5 @@
-/* See json_read.h. Values are counted before any is made: each but the first stands behind a comma or an opening
- * bracket. */
+/* See json_read.h. Values are counted before any is made: each but the first stands behind a comma or an
+ * opening bracket. */
 #include "audit/json_read.h"
 
 #include <errno.h>

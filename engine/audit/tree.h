@@ -24,7 +24,7 @@ enum tree_outcome {
     TREE_NOT_READABLE, /* no permission, or the disk fails */
     TREE_NO_FILE,      /* a folder, pipe, device … */
     TREE_TOO_LARGE,
-    TREE_LOOP, /* links in a circle, or too many of them */
+    TREE_LOOP,  /* links in a circle, or too many of them */
     TREE_SPENT, /* TREE_BYTES_MOST were read already */
 };
 

@@ -11,6 +11,7 @@ an argument. Exit code 1 if there is a finding."""
 import argparse
 import os
 import pathlib
+import plistlib
 import re
 import subprocess
 import sys
@@ -29,6 +30,14 @@ def captures():
     return sorted(found)
 
 
+def in_form(content, form):
+    """A property list in XML or binary; what has no such form (references of archives have none in XML) as it was."""
+    try:
+        return plistlib.dumps(plistlib.loads(content), fmt=form)
+    except (TypeError, ValueError, plistlib.InvalidFileException):
+        return content
+
+
 def make_seeds(fuzz):
     """Seeds by parser and for packets; captures themselves are those of the capture target."""
     seeds = fuzz / "seeds"
@@ -45,6 +54,9 @@ def make_seeds(fuzz):
                                        "Preferences", "pf.anchors/*")):
             for at, path in enumerate(sorted(p for p in (ROOT / "examples/audit").rglob(name) if p.is_file())):
                 (seeds / "audit" / f"{number}-{at}").write_bytes(bytes([number]) + path.read_bytes())
+                if path.suffix in (".plist", ".mobileconfig"):  # and in the other form, whichever it is in
+                    for form in (plistlib.FMT_XML, plistlib.FMT_BINARY):
+                        (seeds / "audit" / f"{number}-{at}-{form.name}").write_bytes(bytes([number]) + in_form(path.read_bytes(), form))
         small = [p for p in captures() if p.stat().st_size < 65536]
         (seeds / "capture").mkdir()
         for path in small:
