@@ -140,15 +140,17 @@ function process_eye.new(with)
             note_tool(e.client_ip, tool .. " run by " .. (standing.name or standing.words), nil)
         end
         local severity, confidence = tool_process.severities[rank], standing.kind == "nobody" and 0.5 or 0.9
+        local attack = attack_of(standing, rank, marks)
         lunette.alert {
             title = ("%s started by %s"):format(tool, standing.words), severity = severity, confidence = confidence,
-            score = tool_process.score(rank, confidence, weight), who = host, where = where, attack = attack_of(standing, rank, marks),
+            score = tool_process.score(rank, confidence, weight), who = host, where = where, attack = attack,
             why = ("%s; run by %s%s%s"):format(line, chain ~= "" and chain or "nobody known", #list > 0 and "; " or "", table.concat(list, "; ")),
             evidence = { tool = tool, pid = pid, path = e.path and e.path:sub(1, LONGEST), arguments = line, behind = chain, kind = standing.kind, marks = list,
                 weight = weight, signing_id = e.signing_id and e.signing_id:sub(1, LONGEST), responsible = e.responsible and e.responsible:sub(1, LONGEST) },
             next = NEXT[standing.kind] or ("What was open in %s then? The flows of pid %d tell what was fetched or sent."):format(
                 standing.name or "it", pid),
-            key = table.concat({ host, "run", tool, chain, where, severity }, " "), cooldown = with.cooldown,
+            -- What does another thing is told as well: the second curl of a document may be the one that writes the LaunchAgent.
+            key = table.concat({ host, "run", tool, chain, where, severity, attack or "" }, " "), cooldown = with.cooldown,
         }
     end
 

@@ -59,6 +59,11 @@ def test_the_sample_made_anew_is_the_same(tmp_path):
     assert (tmp_path / "intrusion.eslogger.jsonl").read_bytes() == (EXAMPLES / "intrusion.eslogger.jsonl").read_bytes()
 
 
+def test_the_second_start_of_the_tool_that_does_another_thing_is_told(intrusion):
+    why = [r["lunette"]["why"] for r in intrusion if r["event_type"] == "alert" and r["alert"]["signature"] == "curl started by an Office program"]
+    assert len(why) == 2 and "LaunchAgents/com.sync.updated.plist, which starts by itself" in why[1]
+
+
 def test_the_timeline_is_in_the_order_of_what_was_done(intrusion):
     (report,) = [r["report"] for r in intrusion if r["event_type"] == "report" and r["report"]["detector"] == "story"]
     assert report["title"] == "Incidents"
