@@ -81,7 +81,8 @@ def test_the_others_do_not_notice(listener, single):
 
     def wrong(capture):
         alone, beside = records(capture, "-s", SCRIPTS), records(capture, "-s", SCRIPTS, "-s", listener)
-        others = [line for line in beside if not is_told(line)]
+        # story hears every alert, the listener's too: what it makes of them is its business.
+        alone, others = [[line for line in lines if not is_told(line) and b'"detector":"story"' not in line] for lines in (alone, beside)]
         if list(filter(is_told, beside)) != list(filter(is_told, single[capture])):
             return "the listener heard otherwise"
         return alone != others and next(((a, b) for a, b in zip(alone, others) if a != b), "another number")
