@@ -138,7 +138,7 @@ def test_files_that_are_not_there_and_files_that_are_captures(tmp_path):
     done = run("--events", tmp_path / "nowhere.jsonl")
     assert done.returncode in (1, 2) and b"nowhere.jsonl" in done.stderr
     done = run("-q", "--no-scripts", "--events", EXAMPLES / "desk.pcapng.gz")
-    assert done.returncode == 0 and b"no JSON" in done.stderr
+    assert done.returncode == 1 and b"desk.pcapng.gz: no records: JSON lines" in done.stderr
 
 
 def test_records_must_not_be_written_over(tmp_path):
