@@ -29,6 +29,7 @@ local address = require "lunette.address"
 local beat = require "lunette.beat"
 local figures = require "figures"
 local hosts = require "hosts"
+local louder = require "louder"
 local programs = require "programs"
 local tls_clients = require "tls_clients"
 local cloud = require("cloud").load(lunette)
@@ -78,7 +79,7 @@ local callers = require("cloud_stacks").new(lunette, 30000)
 local book = cloud_book.new(lunette, tunables.lines)
 
 local SEPARATOR = "\t"
-local LOUDNESS = { info = 1, low = 2, medium = 3, high = 4 }
+local key_of = louder.keys(told)
 
 local function severity_of(points)
     return points >= tunables.high and "high" or points >= tunables.medium and "medium" or points >= tunables.low and "low" or "info"
@@ -86,11 +87,9 @@ end
 
 -- Tells, unless the same was told as loudly within the cooldown.
 local function tell(what, alert)
-    local level = LOUDNESS[alert.severity]
-    local before = told:get(what)
-    if before and before >= level then return end
-    told:set(what, level)
-    alert.key, alert.cooldown = what .. " " .. level, tunables.cooldown
+    local key, is_louder = key_of(what, alert.severity)
+    if not is_louder then return end
+    alert.key, alert.cooldown = key, tunables.cooldown
     lunette.alert(alert)
 end
 
@@ -159,7 +158,7 @@ local function judge_timer(e, pair, service, program, name, now)
     points = points + (A >= tunables.sure and 3 or 2)
     local severity = severity_of(points)
     if severity == "info" then return end
-    if f.n <= tunables.few and LOUDNESS[severity] > 2 then severity = "low" end
+    if f.n <= tunables.few and louder.LEVEL[severity] > louder.LEVEL.low then severity = "low" end
     -- Any customer's program may lie there, and gadgets ask their maker's by the clock.
     if service.category == "cloud-platform" and not program and kind ~= "tool" and not hosts.is_mac(e.client_ip) and severity ~= "low" then severity = "low" end
     tell(table.concat({ "timer", e.client_ip, name, tls_clients.stack(e.ja4) or "-" }, SEPARATOR), {

@@ -35,6 +35,7 @@
 local lunette = require "lunette"
 local app_card = require "app_card"
 local hosts = require "hosts"
+local louder = require "louder"
 local programs = require "programs"
 
 lunette.detector { title = "App talks unlike its kind", category = "Command and Control", attack = "T1071" }
@@ -130,16 +131,7 @@ local function severity_of(points)
     return points >= tunables.high and "high" or points >= tunables.medium and "medium" or points >= tunables.low and "low" or "info"
 end
 
-local LOUDNESS = { info = 1, low = 2, medium = 3, high = 4 }
-
--- The key of an alert: the same as that of the loudest of its kind, or a new one if it is louder.
-local function key_of(what, severity)
-    local level = LOUDNESS[severity]
-    local before = told:get(what)
-    if before and before >= level then return what .. " " .. before end
-    told:set(what, level)
-    return what .. " " .. level
-end
+local key_of = louder.keys(told)
 
 -- ", run by sh < Microsoft Word"; nothing where launchd alone started it, as it does all apps.
 local function chain_text(e)

@@ -237,9 +237,9 @@ const char *option_nearest_key(const char *wrong, char out[OPTION_NAME_SIZE]) {
 }
 
 bool option_of_hosts(enum option_id id) {
-    static const enum option_id without[] = {OPTION_PACE,   OPTION_WATCH,       OPTION_EVENTS,       OPTION_OUTPUT,
-                                             OPTION_RECORD, OPTION_NO_SUMMARY,  OPTION_QUIET,
-                                             OPTION_CONFIG, OPTION_CHECK_CONFIG};
+    static const enum option_id without[] = {OPTION_PACE,   OPTION_WATCH,  OPTION_EVENTS,
+                                             OPTION_OUTPUT, OPTION_RECORD, OPTION_NO_SUMMARY,
+                                             OPTION_QUIET,  OPTION_CONFIG, OPTION_CHECK_CONFIG};
     for (size_t i = 0; i < sizeof without / sizeof without[0]; i++)
         if (id == without[i]) return false;
     return table[id].commands & FOR_REPLAY;

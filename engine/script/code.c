@@ -1,3 +1,4 @@
+/* See code.h. */
 #include "script/code.h"
 
 #include <lauxlib.h>

@@ -1,5 +1,5 @@
-/* lunette.audit: what a Mac's own files say, as a table of Lua; and the way back, for tests that make one up.
- */
+/* A Mac's settings as a script wrote them down, for tests that make them up; the way to a script is
+ * json_push.h. */
 #ifndef LUNETTE_SCRIPT_CONFIGURATION_H
 #define LUNETTE_SCRIPT_CONFIGURATION_H
 
@@ -7,9 +7,6 @@
 #include <lua.h>
 
 struct error;
-
-/* Pushes objects and arrays as fresh tables; raises Lua's errors, of memory above all. Null pushes nil. */
-void configuration_push(lua_State *lua, const json_t *value);
 
 /* The plain table at that place of the stack: strings, numbers, booleans, tables of them. Allocates nothing
  * of Lua's. NULL and what is wrong. */

@@ -1,3 +1,4 @@
+/* See rows.h. */
 #include "script/rows.h"
 
 #include <lauxlib.h>

@@ -3,7 +3,7 @@
 
 #include "audit/audits.h"
 #include "base/log.h"
-#include "script/configuration.h"
+#include "script/json_push.h"
 #include "script/message.h"
 #include "script/overhear.h"
 #include "script/relay.h"
@@ -197,7 +197,7 @@ int host_audit(lua_State *lua) {
     const struct detector *detector = detector_of(lua);
     const json_t *found = audits_find(detector->options.audits, luaL_optstring(lua, 1, NULL));
     if (!found) return 0;
-    configuration_push(lua, found);
+    json_push(lua, found);
     return 1;
 }
 

@@ -3,6 +3,7 @@
 #include "workbench/heard.h"
 
 #include "output/terminal.h"
+#include "script/json_push.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -131,42 +132,6 @@ void heard_clear(struct heard *heard) {
 
 /* ── for Lua ─────────────────────────────────────────────────────── */
 
-static void push_json(lua_State *lua, json_t *value) {
-    luaL_checkstack(lua, 4, "evidence nested too deep");
-    switch (value ? json_typeof(value) : JSON_NULL) {
-    case JSON_STRING:
-        lua_pushlstring(lua, json_string_value(value), json_string_length(value));
-        return;
-    case JSON_INTEGER:
-    case JSON_REAL:
-        lua_pushnumber(lua, json_number_value(value));
-        return;
-    case JSON_TRUE:
-    case JSON_FALSE:
-        lua_pushboolean(lua, json_is_true(value));
-        return;
-    case JSON_ARRAY:
-        lua_newtable(lua);
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            push_json(lua, json_array_get(value, i));
-            lua_rawseti(lua, -2, (int)i + 1);
-        }
-        return;
-    case JSON_OBJECT: {
-        const char *key;
-        json_t *item;
-        lua_newtable(lua);
-        json_object_foreach(value, key, item) {
-            push_json(lua, item);
-            lua_setfield(lua, -2, key);
-        }
-        return;
-    }
-    default:
-        lua_pushnil(lua);
-    }
-}
-
 static void set_text(lua_State *lua, const char *key, const char *text) {
     lua_pushstring(lua, text ? text : "");
     lua_setfield(lua, -2, key);
@@ -193,7 +158,7 @@ static void push_alert(lua_State *lua, const struct alert *alert, json_t *eviden
     set_number(lua, "confidence", alert->confidence);
     set_number(lua, "repeats", alert->repeats);
     set_number(lua, "time", ns_to_seconds(alert->time));
-    push_json(lua, evidence);
+    json_push(lua, evidence);
     lua_setfield(lua, -2, "evidence");
 }
 
@@ -230,7 +195,7 @@ static void push_fact(lua_State *lua, const struct heard_fact *fact) {
     set_text(lua, "detector", fact->detector);
     set_text(lua, "topic", fact->topic);
     set_text(lua, "text", fact->text);
-    push_json(lua, fact->parsed);
+    json_push(lua, fact->parsed);
     lua_setfield(lua, -2, "details");
 }
 

@@ -6,6 +6,7 @@
 local lunette = require "lunette"
 local address = require "lunette.address"
 local figures = require "figures"
+local louder = require "louder"
 
 local judge = {}
 
@@ -17,7 +18,6 @@ local function given_text(given)
 end
 
 local DAY = 86400
-local LOUDNESS = { info = 1, low = 2, medium = 3, high = 4 }
 local KINDS = { http = "HTTP", socks4 = "SOCKS 4", socks5 = "SOCKS 5" }
 
 local NEXT = {
@@ -51,12 +51,7 @@ function judge.new(tunables)
         local cards = lunette.state("cards", { max = 20000, ttl = 90 * DAY })
         local receivers = {}
 
-        local function key_of(what, severity)
-            local level = LOUDNESS[severity]
-            local before = told:get(what) or 0
-            if level > before then told:set(what, level) end
-            return what .. " " .. math.max(level, before)
-        end
+        local key_of = louder.keys(told)
 
         -- ------------------------------------------------------------ proxies in use
 

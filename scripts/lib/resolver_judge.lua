@@ -6,6 +6,7 @@
 local lunette = require "lunette"
 local address = require "lunette.address"
 local figures = require "figures"
+local louder = require "louder"
 
 local judge = {}
 
@@ -16,7 +17,6 @@ local function given_text(given)
     return "given by " .. given
 end
 
-local LOUDNESS = { info = 1, low = 2, medium = 3, high = 4 }
 local ASKED_BY_HAND = { dig = true, nslookup = true, host = true, drill = true, delv = true, kdig = true, q = true }
 
 local NEXT = {
@@ -65,13 +65,7 @@ function judge.new(tunables)
         local secret = lunette.state("encrypted", { max = 20000, ttl = 30 * DAY }) -- host → list of encrypted resolvers
         local receivers = {}
 
-        -- The key of an alert: a new one if it is louder than what was said.
-        local function key_of(what, severity)
-            local level = LOUDNESS[severity]
-            local before = told:get(what) or 0
-            if level > before then told:set(what, level) end
-            return what .. " " .. math.max(level, before)
-        end
+        local key_of = louder.keys(told)
 
         local function has_tunnel(one)
             local seen = tunnels:get(one.host)
