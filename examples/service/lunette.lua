@@ -29,6 +29,7 @@ ring = "64MiB" -- the kernel's buffer, for each interface and worker: what bridg
 -- script = { "/usr/local/share/lunette/scripts", "detectors" }
 -- set = {
 --     beacon = { score = 3.5, internal = true },
+--     vpn = { allowed = "wireguard, vpn.example.com" }, -- what is yours: see scripts/README.md
 -- }
 
 -- Where records and alerts go: files, sockets, syslog.
