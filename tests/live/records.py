@@ -53,6 +53,9 @@ def tuples(records, fields):
 TIMES = {"timestamp", "start", "end", "age", "rtt", "duration"}
 TOLERANCE = 0.001
 
+# Of an incident's evidence, what does not depend on when its findings were told.
+STORY = {"detectors", "findings", "kinds", "left_out", "names", "parts", "points", "programs", "tactics", "ties"}
+
 
 def seconds(value):
     return datetime.datetime.fromisoformat(value).timestamp() if isinstance(value, str) else value
@@ -67,7 +70,8 @@ def without_times(value, times):
 
 def comparable(records, end):
     """The records as {a line without its times: [the times of each such record]}; flow numbers, which depend on the order of
-    workers, and the interface's name, which a pcap file does not have, are left out.
+    workers, and the interface's name, which a pcap file does not have, are left out. Of an incident there is what it is made of: it
+    tells when its findings were told, in words.
 
     A capture ends with its last packet, at `end`; live the clock goes on until somebody stops the sensor. So a silent flow may
     be said to have timed out by then, and an alert that is raised when all is over has a later time, and may tell an age."""
@@ -77,6 +81,10 @@ def comparable(records, end):
             continue
         if record["event_type"] == "alert" and seconds(record["timestamp"]) > end - TOLERANCE:
             record = {**record, "timestamp": end, "lunette": {**record["lunette"], "why": "told at the end"}}
+        if record["event_type"] == "alert" and "evidence" in record["lunette"]:
+            evidence, is_story = record["lunette"]["evidence"], record["lunette"]["detector"] == "story"
+            kept = {k: v for k, v in evidence.items() if (k in STORY if is_story else k != "interface")}
+            record = {**record, "lunette": {**record["lunette"], "evidence": kept}}
         times = []
         record = without_times({k: v for k, v in record.items() if k not in ("flow_id", "in_iface")}, times)
         line = json.dumps(record, sort_keys=True).replace('"reason": "timeout"', '"reason": "end_of_capture"')
