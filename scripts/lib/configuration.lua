@@ -20,24 +20,20 @@ local REMEMBERED = 20000 -- addresses whose audit is known, or known to be none
 -- Hardware addresses of hosts, as DHCP told them: address → "aa:bb:cc:dd:ee:ff".
 local leases = lunette.state("configuration.leases", { max = REMEMBERED })
 
--- The engine may be older than this file.
-local known, ask = pcall(function() return lunette.audit end)
-if not known or type(ask) ~= "function" then ask = nil end
-
 -- address → audit, or false. The only audit of all is one table, whoever asks.
 local found, found_count = {}, 0
 local only, only_read = nil, false
 
 local function only_one()
-    if not only_read then only, only_read = ask(), true end
+    if not only_read then only, only_read = lunette.audit(), true end
     return only
 end
 
 local function look_up(address)
-    local own = ask(address)
+    local own = lunette.audit(address)
     if own then return own end
     local mac = leases:get(address)
-    return mac and ask(mac) or nil
+    return mac and lunette.audit(mac) or nil
 end
 
 -- DHCP showed a hardware address that none of the audited Mac's interfaces has: it is another machine. One that is set by software (the second-lowest bit of the
@@ -57,14 +53,14 @@ end
 
 lunette.on("dhcp", { message = "ack" }, function(e)
     local mac, address = e.client_mac, e.assigned_ip
-    if not ask or not mac or not address or leases:get(address) == mac then return end
+    if not mac or not address or leases:get(address) == mac then return end
     leases:set(address, mac)
     forget(address)
 end)
 
 -- The audit of the Mac with this address: the document that lua-api/README.md describes under lunette.audit. Or nil.
 function configuration.of(address)
-    if not ask or not address then return nil end
+    if not address then return nil end
     local own = found[address]
     if own == nil then
         if found_count >= REMEMBERED then found, found_count = {}, 0 end

@@ -6,16 +6,10 @@
 local lunette = require "lunette"
 local address = require "lunette.address"
 local figures = require "figures"
+local given_text = require("given").text
 local louder = require "louder"
 
 local judge = {}
-
--- Of who gave it, for a card's line.
-local function given_text(given)
-    if given == "allowed" or given == "against the settings" then return given end
-    if given == "not known" then return "not known who gave it" end
-    return "given by " .. given
-end
 
 local DAY = 86400
 local KINDS = { http = "HTTP", socks4 = "SOCKS 4", socks5 = "SOCKS 5" }

@@ -6,16 +6,10 @@
 local lunette = require "lunette"
 local address = require "lunette.address"
 local figures = require "figures"
+local given_text = require("given").text
 local louder = require "louder"
 
 local judge = {}
-
--- Of who gave it, for a card's line.
-local function given_text(given)
-    if given == "allowed" or given == "against the settings" then return given end
-    if given == "not known" then return "not known who gave it" end
-    return "given by " .. given
-end
 
 local ASKED_BY_HAND = { dig = true, nslookup = true, host = true, drill = true, delv = true, kdig = true, q = true }
 
