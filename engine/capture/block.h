@@ -2,7 +2,7 @@
  *
  * A file, a pipe, standard input and a gzip or zstd stream all look the same from here: a window [at, end) of
  * bytes in a buffer. block_fill() makes the window wider; to do so it moves what is left to the front of the
- * buffer and reads up to 256 KiB behind it. So a packet that straddles two blocks becomes contiguous, and
+ * buffer and reads up to 64 KiB behind it. So a packet that straddles two blocks becomes contiguous, and
  * every pointer into the window is void after block_fill() and block_skip(), and only then. */
 #ifndef LUNETTE_CAPTURE_BLOCK_H
 #define LUNETTE_CAPTURE_BLOCK_H
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum {
-    BLOCK_SIZE = 256 * 1024,    /* one read(): larger ones fall out of the L2 cache and are slower */
+    BLOCK_SIZE = 64 * 1024,     /* one read(): a larger one is pushed out of the L2 cache by what flows touch */
     BLOCK_LARGEST = 1100 * 1024 /* most that may be asked of block_fill() */
 };
 
