@@ -47,7 +47,7 @@ struct live_options live_options_defaults(void) {
         .ring_bytes = 64 << 20,
         .snap_length = 65535,
         .promiscuous = true,
-        .batch_limit = 256,
+        .batch_limit = BATCH_EVENTS,
         .fragment_memory = 16 << 20,
         .flow = flow_config_defaults(),
         .outputs = output_options_defaults(),

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { FRAGMENT_MEMORY = 16 << 20, USUAL_BATCH = 256 };
+enum { FRAGMENT_MEMORY = 16 << 20, USUAL_BATCH = BATCH_EVENTS };
 
 struct rig {
     struct rig_options options;
