@@ -97,6 +97,30 @@ struct lunette_flow_area {
     uint32_t high;
 };
 
+/* The keys of a named state (script/keyring.h). What is done with a key there: it is looked for, its entry being used; its
+ * entry is made if need be; it is looked for, whatever its age, and nothing happens to it. */
+struct lunette_keyring;
+enum {
+    LUNETTE_KEY_FIND = 0,
+    LUNETTE_KEY_TAKE,
+    LUNETTE_KEY_PEEK,
+    /* The answer is a slot, from 1, or 0: there is none; with two flags: */
+    LUNETTE_KEY_SLOT = 33554431,
+    LUNETTE_KEY_NEW = 33554432,  /* it was made */
+    LUNETTE_KEY_OLD = 67108864,  /* what was in the slot is gone, and to be forgotten; without NEW: nothing is there now */
+    LUNETTE_KEY_FULL = -1,       /* there is no memory for it */
+    LUNETTE_KEY_ABSENT = -2,     /* the only part has no value */
+};
+struct lunette_key {
+    const char *text; /* valid until the entry goes */
+    uint32_t length;
+    uint32_t is_number;
+    double number;
+};
+struct lunette_move {
+    uint32_t from, to;
+};
+
 /* What Lua calls. Functions that compiled code calls often; the rest are plain C functions in the Lua state. */
 struct lunette_api {
     uint32_t version;
@@ -140,6 +164,26 @@ struct lunette_api {
     int32_t (*ip_parse)(const char *text, uint32_t length, uint8_t *address);
     /* Sends the event on its way; 0 if it did not fit and is lost. */
     int32_t (*emit_commit)(struct lunette_detector *detector, uint32_t kind);
+    /* A key that is a text, a number, or made of parts: those that key_part() has put together in `begun` bytes, then up to
+     * four fields of an event (each offset << 8 | type + 1, 0: no more), all as text with a tab in between. A single field
+     * is the text or the number that it is. */
+    int32_t (*key_text)(struct lunette_keyring *keyring, uint32_t act, const char *text, uint32_t length);
+    int32_t (*key_number)(struct lunette_keyring *keyring, uint32_t act, double number);
+    int32_t (*key_fields)(struct lunette_keyring *keyring, uint32_t act, uint32_t begun, const void *event,
+                          const char *text, uint32_t first, uint32_t second, uint32_t third, uint32_t fourth);
+    /* Puts a part behind the `begun` bytes of those before it, 0 if it is the first; the bytes that there are then. */
+    uint32_t (*key_part)(struct lunette_keyring *keyring, uint32_t begun, const char *text, uint32_t length);
+    void (*key_drop)(struct lunette_keyring *keyring, uint32_t slot);
+    /* The next slot in use, not past its time, after `slot`, 0 if there is none, and its key; `aged`: those past it as well. */
+    uint32_t (*key_next)(struct lunette_keyring *keyring, uint32_t slot, uint32_t aged, struct lunette_key *out);
+    uint32_t (*key_count)(struct lunette_keyring *keyring);
+    double (*key_evicted)(struct lunette_keyring *keyring);
+    /* All that was set before there was a clock, or after it, is set now. */
+    void (*key_start)(struct lunette_keyring *keyring, double clock);
+    /* The hand-over: has somebody give way (his slot; `of_age`: his time was up), moves the next slot below the most that
+     * there may be, 0: all are there. */
+    uint32_t (*key_shrink)(struct lunette_keyring *keyring);
+    uint32_t (*key_pack)(struct lunette_keyring *keyring, struct lunette_move *out);
     /* Around each handler while a detector is profiled: engine/script/profile.h. */
     void (*profile_enter)(struct lunette_detector *detector, uint32_t slot);
     void (*profile_leave)(struct lunette_detector *detector);

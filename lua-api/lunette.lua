@@ -174,10 +174,15 @@ function lunette.now() return feed.now end
 
 -- State
 
----A bounded map from strings or numbers to any value. What was not used for long gives way.
+---A part of a key: a string or a number, or an event, behind which names of its fields follow.
+---@alias lunette.KeyPart lunette.Key|lunette.Event
+
+---A bounded map from strings or numbers to any value. What was not used for long gives way. A key may be made of up to four parts:
+---strings and numbers first, then an event and names of its fields.
 ---@class lunette.State
----@field get fun(self: lunette.State, key: lunette.Key): any The value, nil if there is none
----@field set fun(self: lunette.State, key: lunette.Key, value: any) nil deletes
+---@field get fun(self: lunette.State, key: lunette.KeyPart, ...: lunette.KeyPart): any The value, nil if there is none
+---@field set fun(self: lunette.State, key: lunette.KeyPart, ...: any) The key, or its parts, and the value; nil deletes
+---@field delete fun(self: lunette.State, key: lunette.KeyPart, ...: lunette.KeyPart)
 ---@field count fun(self: lunette.State): integer
 ---@field evicted fun(self: lunette.State): integer Entries that gave way
 ---@field each fun(self: lunette.State): fun(): lunette.Key, any
@@ -194,11 +199,11 @@ lunette.state = inside.store.state
 ---@field at fun(self: lunette.Record, field: string, i: integer): number|boolean The element, i from 0
 ---@field put fun(self: lunette.Record, field: string, i: integer, value: number|boolean)
 
----A bounded map from strings or numbers to records of one shape, outside the garbage collector.
+---A bounded map from strings or numbers to records of one shape, outside the garbage collector. Keys are as in lunette.State.
 ---@class lunette.Records
----@field get fun(self: lunette.Records, key: lunette.Key): lunette.Record?
----@field make fun(self: lunette.Records, key: lunette.Key): lunette.Record, boolean The record, and whether it is new
----@field delete fun(self: lunette.Records, key: lunette.Key)
+---@field get fun(self: lunette.Records, key: lunette.KeyPart, ...: lunette.KeyPart): lunette.Record?
+---@field make fun(self: lunette.Records, key: lunette.KeyPart, ...: lunette.KeyPart): lunette.Record, boolean The record, and whether it is new
+---@field delete fun(self: lunette.Records, key: lunette.KeyPart, ...: lunette.KeyPart)
 ---@field count fun(self: lunette.Records): integer
 ---@field evicted fun(self: lunette.Records): integer Entries that gave way
 ---@field size fun(self: lunette.Records): integer Bytes of a record

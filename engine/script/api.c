@@ -5,6 +5,7 @@
 #include "script/api.h"
 
 #include "script/address.h"
+#include "script/keyring.h"
 #include "script/profile.h"
 #include "script/state.h"
 #include "script/suffix.h"
@@ -116,6 +117,17 @@ const struct lunette_api lunette_api = {
     .emit_item = api_emit_item,
     .ip_parse = api_ip_parse,
     .emit_commit = api_emit_commit,
+    .key_text = keyring_text,
+    .key_number = keyring_number,
+    .key_fields = keyring_fields,
+    .key_part = keyring_part,
+    .key_drop = keyring_drop,
+    .key_next = keyring_next,
+    .key_count = keyring_count,
+    .key_evicted = keyring_evicted,
+    .key_start = keyring_start,
+    .key_shrink = keyring_shrink,
+    .key_pack = keyring_pack,
     .profile_enter = profile_enter,
     .profile_leave = profile_leave,
 };

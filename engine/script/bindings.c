@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "script/code.h"
 #include "script/embedded.h"
+#include "script/keyring.h"
 #include "script/plain.h"
 #include "script/rows.h"
 #include "script/watchdog.h"
@@ -268,6 +269,20 @@ static int host_flow_area_new(lua_State *lua) {
     return 1;
 }
 
+/* keyring_new(max, ttl) → light userdata (struct lunette_keyring), or nil and what is wrong */
+static int host_keyring_new(lua_State *lua) {
+    struct error err;
+    struct lunette_keyring *keyring =
+        keyring_new(detector_of(lua), (uint32_t)luaL_checknumber(lua, 1), luaL_checknumber(lua, 2), &err);
+    if (!keyring) {
+        lua_pushnil(lua);
+        lua_pushstring(lua, err.text);
+        return 2;
+    }
+    lua_pushlightuserdata(lua, keyring);
+    return 1;
+}
+
 /* A name of one file: letters, digits, '_', '-' and '.', not beginning with a dot. */
 static bool is_plain_name(const char *name) {
     if (*name == '.' || *name == '\0') return false;
@@ -495,6 +510,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"set_new", host_set_new},
         {"set_add", host_set_add},
         {"flow_area_new", host_flow_area_new},
+        {"keyring_new", host_keyring_new},
         {"read", host_read},
         {"embedded", host_embedded},
         {"code", host_code},

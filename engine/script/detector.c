@@ -2,6 +2,7 @@
 #include "script/state.h"
 
 #include "base/log.h"
+#include "script/keyring.h"
 #include "script/profile.h"
 #include "script/relay.h"
 #include "script/watchdog.h"
@@ -62,6 +63,7 @@ static void state_discard(struct detector *detector, int bound) {
                  "%s: not enough memory: its bound is %zu MiB", state_place(detector),
                  options->memory_limit >> 20);
     heap_free(detector->heap);
+    keyrings_free(detector);
     detector->heap = NULL;
     detector->lua = NULL;
     char why[400];

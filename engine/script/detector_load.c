@@ -5,6 +5,7 @@
 #include "script/code.h"
 #include "script/embedded.h"
 #include "script/handover.h"
+#include "script/keyring.h"
 #include "script/inventory.h"
 #include "script/message.h"
 #include "script/profile.h"
@@ -263,6 +264,7 @@ void detector_free(struct detector *detector) {
     detector_streams_free(detector);
     for (uint32_t i = 0; i < detector->set_count; i++) set_free(detector->sets[i]);
     for (uint32_t i = 0; i < detector->flow_area_count; i++) flow_area_free(detector->flow_areas[i]);
+    keyrings_free(detector);
     free(detector->sets);
     emitter_free(detector->emitter);
     part_free(detector->part);

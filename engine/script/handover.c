@@ -2,6 +2,7 @@
  */
 #include "script/handover.h"
 #include "script/handover_form.h"
+#include "script/keyring.h"
 
 #include <lauxlib.h>
 
@@ -15,9 +16,10 @@ double handover_number(lua_State *lua, int table, const char *name) {
     return number;
 }
 
-void handover_push_tables(lua_State *lua) {
-    static const char *const names[] = {"keys", "set_at", "used", "free", "values"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) lua_getfield(lua, STATE, names[i]);
+struct keys *handover_push_tables(lua_State *lua) {
+    lua_getfield(lua, STATE, "keys");
+    lua_getfield(lua, STATE, "values");
+    return keyring_keys(lua_touserdata(lua, KEYS));
 }
 
 void handover_prepare(lua_State *lua, struct detector *detector) {

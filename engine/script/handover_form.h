@@ -7,23 +7,25 @@
  * (slot, age, used, key, and the value of a lunette.state); the free slots in the order in which they will be
  * taken; of lunette.records the fields and then the blocks as they lie in memory
  *
- * The tables that are read and filled are told in store.lua, records.lua and timers.lua (`kept`). */
+ * What is read and filled is told in store.lua, records.lua and timers.lua (`kept`); keys are in keys.h. */
 #ifndef LUNETTE_SCRIPT_HANDOVER_FORM_H
 #define LUNETTE_SCRIPT_HANDOVER_FORM_H
+
+#include "script/keys.h"
 
 #include <lua.h>
 
 enum { KIND_STATE = 1, KIND_RECORDS, KIND_VERSIONED = 0x80 /* or-ed: a version follows */ };
-enum { FIELDS_MAX = 4096, SLOTS_MAX = 1 << 24, RECORD_MAX = 1 << 20 };
+enum { FIELDS_MAX = 4096, SLOTS_MAX = KEYS_SLOTS, RECORD_MAX = 1 << 20 };
 
-/* Places on Lua's stack of the tables of a state, while it is written or read. */
-enum { STATE = 3, KEYS, SET_AT, USED, FREE, VALUES };
+/* Places on Lua's stack of a state, its keys and its values (nil: it has none), while it is written or read. */
+enum { STATE = 3, KEYS, VALUES };
 
 /* A number of the table at `table`; pushes nothing. */
 double handover_number(lua_State *lua, int table, const char *name);
 
-/* The tables of the state at STATE, onto their places. */
-void handover_push_tables(lua_State *lua);
+/* Keys and values of the state at STATE, onto their places. */
+struct keys *handover_push_tables(lua_State *lua);
 
 /* What Lua enters by; the argument is the half's own struct. */
 int handover_write_all(lua_State *lua);

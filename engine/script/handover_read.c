@@ -22,7 +22,9 @@ struct reading {
     bool same_layout, field_lost;
     bool same_version;  /* of the state at hand */
     bool migrates;      /* of some state it is not */
+    bool full;          /* more keys than there is memory for */
     const char *damage; /* what makes no sense */
+    struct keys *keys;  /* of the state at hand, if it is wanted */
 };
 
 static bool damaged(struct reading *reading, const char *what) {
@@ -52,9 +54,9 @@ static bool read_timers(struct reading *reading, lua_State *lua) {
     return !in->failed || damaged(reading, "timers");
 }
 
-/* While one state is read, on the stack: the tables as in writing; beside them what the body had set, and the
- * keys that the body before had. */
-enum { SLOT_OF = VALUES + 1, BODY, EARLY, TARGETS };
+/* While one state is read, on the stack: as in writing; beside it what the body had set, and the keys that
+ * the body before had. */
+enum { BODY = VALUES + 1, EARLY, TARGETS };
 
 /* Leaves at STATE the new detector's state of that name and kind, or nil. */
 static void find_state(lua_State *lua, struct slice name, bool has_values) {
@@ -121,6 +123,25 @@ static int target_of_key(lua_State *lua) {
     return lua_gettop(lua);
 }
 
+static bool full(struct reading *reading) {
+    reading->full = true;
+    return damaged(reading, "too large");
+}
+
+/* The key at place `at` of the stack goes into a slot. */
+static bool put_key(struct reading *reading, lua_State *lua, int at, uint32_t slot, double set_at,
+                    bool used) {
+    double number = lua_tonumber(lua, at) + 0.0;
+    size_t length;
+    struct key key = key_of_number(&number);
+    if (lua_type(lua, at) == LUA_TSTRING) {
+        const char *text = lua_tolstring(lua, at, &length);
+        key = (struct key){.bytes = text, .length = (uint32_t)length};
+    }
+    if (keys_at(reading->keys, &key) != 0) return damaged(reading, "a key that is there twice");
+    return keys_put(reading->keys, slot, &key, set_at, used) || full(reading);
+}
+
 /* Takes the key and what else the stack has beyond TARGETS away. Entries of a state that is no more are read
  * and forgotten, since tables in them may be met again. */
 static bool read_entry(struct reading *reading, lua_State *lua, uint32_t high, bool has_values, bool wanted) {
@@ -135,20 +156,8 @@ static bool read_entry(struct reading *reading, lua_State *lua, uint32_t high, b
     int target = has_values && wanted && reading->same_version ? target_of_key(lua) : 0;
     if (has_values && !plain_read(&reading->values, lua, target)) return damaged(reading, "a value");
     if (wanted) {
-        lua_pushvalue(lua, key);
-        lua_rawget(lua, SLOT_OF);
-        if (!lua_isnil(lua, -1)) return damaged(reading, "a key that is there twice");
-        lua_pop(lua, 1);
         if (has_values) lua_rawseti(lua, VALUES, (int)slot);
-        lua_pushnumber(lua, set_at);
-        lua_rawseti(lua, SET_AT, (int)slot);
-        lua_pushboolean(lua, used);
-        lua_rawseti(lua, USED, (int)slot);
-        lua_pushvalue(lua, key);
-        lua_rawseti(lua, KEYS, (int)slot);
-        lua_pushvalue(lua, key);
-        lua_pushinteger(lua, (lua_Integer)slot);
-        lua_rawset(lua, SLOT_OF);
+        if (!put_key(reading, lua, key, slot, set_at, used)) return false;
     }
     lua_settop(lua, TARGETS);
     return true;
@@ -156,21 +165,14 @@ static bool read_entry(struct reading *reading, lua_State *lua, uint32_t high, b
 
 /* Slots that no entry has: first those of entries that could not be written, then those that were free, which
  * are taken from the end. */
-static bool read_free(struct reading *reading, lua_State *lua, uint32_t high, uint32_t count, bool wanted) {
+static bool read_free(struct reading *reading, uint32_t high, uint32_t count, bool wanted) {
     struct cursor *in = &reading->values.in, listed = *in;
-    uint32_t next = 1;
     for (uint32_t i = 0; i < count; i++)
         if (!take_slot(reading, incoming_u32(in), high)) return false;
     if (in->failed) return damaged(reading, "free slots");
-    for (uint32_t slot = 1; slot <= high && wanted; slot++) {
-        if (reading->taken[slot / 8] & 1 << slot % 8) continue;
-        lua_pushinteger(lua, (lua_Integer)slot);
-        lua_rawseti(lua, FREE, (int)next++);
-    }
-    for (uint32_t i = 0; i < count && wanted; i++) {
-        lua_pushinteger(lua, (lua_Integer)incoming_u32(&listed));
-        lua_rawseti(lua, FREE, (int)next++);
-    }
+    for (uint32_t slot = 1; slot <= high && wanted; slot++)
+        if (!(reading->taken[slot / 8] & 1 << slot % 8)) keys_put_free(reading->keys, slot);
+    for (uint32_t i = 0; i < count && wanted; i++) keys_put_free(reading->keys, incoming_u32(&listed));
     return true;
 }
 
@@ -327,31 +329,30 @@ static bool read_early_keys(struct reading *reading, lua_State *lua) {
     return true;
 }
 
-/* Puts the tables in their places; what the body set is put aside. */
-static void open_state(lua_State *lua, bool wanted) {
+/* Puts keys and values in their places; what the body set is put aside. */
+static bool open_state(struct reading *reading, lua_State *lua, uint32_t high, bool wanted) {
     if (!wanted) {
-        lua_settop(lua, SLOT_OF);
+        lua_settop(lua, VALUES);
         lua_newtable(lua); /* BODY */
     } else {
-        handover_push_tables(lua);
-        lua_getfield(lua, STATE, "slot_of");
+        reading->keys = handover_push_tables(lua);
         lua_getfield(lua, STATE, "clear");
         lua_call(lua, 0, 1);
+        if (!keys_clear(reading->keys, high)) return full(reading);
     }
     lua_newtable(lua); /* EARLY */
     lua_newtable(lua); /* TARGETS */
+    return true;
 }
 
 static void resume_state(struct reading *reading, lua_State *lua, uint32_t count, uint32_t high, double hand,
                          double evicted, uint32_t version) {
+    keys_resume(reading->keys, high, (uint32_t)hand, evicted);
     lua_getfield(lua, STATE, "resume");
-    lua_pushinteger(lua, (lua_Integer)count);
     lua_pushinteger(lua, (lua_Integer)high);
-    lua_pushnumber(lua, hand);
-    lua_pushnumber(lua, evicted);
     lua_pushvalue(lua, EARLY);
     lua_pushinteger(lua, (lua_Integer)version);
-    lua_call(lua, 6, 1);
+    lua_call(lua, 3, 1);
     uint32_t gone = (uint32_t)lua_tonumber(lua, -1);
     reading->figures->kept += count - gone;
     reading->figures->lost += reading->field_lost ? count : gone;
@@ -375,7 +376,7 @@ static bool read_state(struct reading *reading, lua_State *lua) {
     bool wanted = !lua_isnil(lua, STATE);
     reading->same_version = wanted && (uint32_t)handover_number(lua, STATE, "version") == version;
     reading->migrates |= wanted && !reading->same_version;
-    open_state(lua, wanted);
+    if (!open_state(reading, lua, high, wanted)) return false;
     free(reading->taken);
     reading->taken = calloc(high / 8 + 1, 1);
     reading->field_lost = false;
@@ -386,7 +387,7 @@ static bool read_state(struct reading *reading, lua_State *lua) {
     for (uint32_t i = 0; i < count; i++)
         if (!read_entry(reading, lua, high, has_values, wanted)) return false;
     uint32_t free_slots = incoming_u32(in);
-    if (free_slots > high - count || !read_free(reading, lua, high, free_slots, wanted))
+    if (free_slots > high - count || !read_free(reading, high, free_slots, wanted))
         return damaged(reading, "free slots");
     if (!has_values && !read_records(reading, lua, high, wanted)) return false;
     if (wanted)
@@ -456,6 +457,9 @@ int handover_read(struct detector *detector, const void *bytes, size_t size, boo
     free(reading.plan);
     if (detector->lua) lua_gc(detector->lua, LUA_GCRESTART, -1);
     if (outcome < 0) return -1;
+    if (reading.full)
+        return error_set(err, "%s cannot take the state over: not enough memory, its bound is %zu MiB",
+                         detector->path, detector->options.memory_limit >> 20);
     if (reading.damage) return error_set(err, "state of %s is damaged: %s", detector->name, reading.damage);
     return reading.migrates ? reading_enter(&reading, detector->call_migrate, err) : 0;
 }

@@ -3,6 +3,7 @@
 #include "script/handover_form.h"
 
 #include <lauxlib.h>
+#include <math.h>
 
 struct writing {
     struct detector *detector;
@@ -71,46 +72,58 @@ static void write_early_keys(struct writing *writing, lua_State *lua) {
     lua_settop(lua, early - 1);
 }
 
+static void write_key(struct outgoing *out, const struct key *key) {
+    double number;
+    if (!key->is_number) {
+        plain_put_text(out, key->bytes, key->length);
+        return;
+    }
+    memcpy(&number, key->bytes, sizeof number);
+    plain_put_number(out, number);
+}
+
 /* The entry in a slot. False, and nothing written, if its value is not plain. */
-static bool write_entry(struct writing *writing, lua_State *lua, uint32_t slot, bool has_value) {
+static bool write_entry(struct writing *writing, lua_State *lua, const struct keys *keys, uint32_t slot,
+                        bool has_value) {
     struct outgoing *out = writing->out;
     size_t used = out->used;
-    lua_rawgeti(lua, SET_AT, (int)slot);
-    lua_rawgeti(lua, USED, (int)slot);
+    struct key key = keys_key(keys, slot);
     outgoing_u32(out, slot);
-    outgoing_f64(out, lua_tonumber(lua, -2));
-    outgoing_u8(out, lua_toboolean(lua, -1));
-    lua_pop(lua, 2);
-    bool plain = plain_write(&writing->values, lua); /* the key, which the caller pushed */
-    if (plain && has_value) {
-        lua_rawgeti(lua, VALUES, (int)slot);
-        plain = plain_write(&writing->values, lua);
-        lua_pop(lua, 1);
-    }
+    outgoing_f64(out, keys_set_at(keys, slot));
+    outgoing_u8(out, keys_used(keys, slot));
+    write_key(out, &key);
+    if (!has_value) return true;
+    lua_rawgeti(lua, VALUES, (int)slot);
+    bool plain = plain_write(&writing->values, lua);
+    lua_pop(lua, 1);
     if (!plain) out->used = used;
     return plain;
 }
 
-static void write_entries(struct writing *writing, lua_State *lua, uint32_t high, bool has_value) {
+/* In the order in which they became free. */
+static void write_free(struct outgoing *out, const struct keys *keys, uint32_t count) {
+    outgoing_u32(out, count);
+    for (uint32_t i = 0; i < count; i++) outgoing_u32(out, 0);
+    if (out->failed) return;
+    char *at = out->bytes + out->used;
+    for (uint32_t slot = keys_next_free(keys, 0); slot != 0; slot = keys_next_free(keys, slot)) {
+        at -= sizeof slot;
+        memcpy(at, &slot, sizeof slot);
+    }
+}
+
+static void write_entries(struct writing *writing, lua_State *lua, const struct keys *keys, bool has_value) {
     struct outgoing *out = writing->out;
+    struct keys_figures figures = keys_figures(keys);
     size_t at = out->used;
     uint32_t count = 0;
     outgoing_u32(out, 0);
-    for (uint32_t slot = 1; slot <= high; slot++) {
-        lua_rawgeti(lua, KEYS, (int)slot);
-        if (!lua_isnil(lua, -1) && write_entry(writing, lua, slot, has_value)) count++;
-        lua_pop(lua, 1);
-    }
-    uint32_t free_slots = (uint32_t)lua_objlen(lua, FREE);
+    for (uint32_t slot = keys_next(keys, 0, -INFINITY); slot != 0; slot = keys_next(keys, slot, -INFINITY))
+        count += write_entry(writing, lua, keys, slot, has_value);
     writing->figures->written += count;
-    writing->figures->lost += high - count - free_slots;
+    writing->figures->lost += figures.count - count;
     if (!out->failed) memcpy(out->bytes + at, &count, sizeof count);
-    outgoing_u32(out, free_slots);
-    for (uint32_t i = 1; i <= free_slots; i++) {
-        lua_rawgeti(lua, FREE, (int)i);
-        outgoing_u32(out, (uint32_t)lua_tonumber(lua, -1));
-        lua_pop(lua, 1);
-    }
+    write_free(out, keys, figures.high - figures.count);
 }
 
 static void write_records(struct writing *writing, lua_State *lua, uint32_t high) {
@@ -151,23 +164,20 @@ static void write_records(struct writing *writing, lua_State *lua, uint32_t high
 /* The state is at place STATE. */
 static void write_state(struct writing *writing, lua_State *lua) {
     struct outgoing *out = writing->out;
-    handover_push_tables(lua);
+    const struct keys *keys = handover_push_tables(lua);
+    struct keys_figures figures = keys_figures(keys);
     bool has_values = !lua_isnil(lua, VALUES);
     text_field(out, lua, STATE, "name");
     uint32_t version = (uint32_t)handover_number(lua, STATE, "version");
     uint8_t kind = has_values ? KIND_STATE : KIND_RECORDS;
     outgoing_u8(out, version == 1 ? kind : kind | KIND_VERSIONED);
     if (version != 1) outgoing_u32(out, version);
-    lua_getfield(lua, STATE, "figures");
-    lua_call(lua, 0, 4);
-    uint32_t high = (uint32_t)lua_tonumber(lua, -3);
-    outgoing_u32(out, high);
-    outgoing_f64(out, lua_tonumber(lua, -2));
-    outgoing_f64(out, lua_tonumber(lua, -1));
-    lua_settop(lua, VALUES);
+    outgoing_u32(out, figures.high);
+    outgoing_f64(out, figures.hand);
+    outgoing_f64(out, figures.evicted);
     write_early_keys(writing, lua);
-    write_entries(writing, lua, high, has_values);
-    if (!has_values) write_records(writing, lua, high);
+    write_entries(writing, lua, keys, has_values);
+    if (!has_values) write_records(writing, lua, figures.high);
     lua_settop(lua, STATE - 1);
 }
 

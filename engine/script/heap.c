@@ -228,6 +228,10 @@ void *heap_allocate(void *context, void *old, size_t old_size, size_t new_size) 
     return moved;
 }
 
+void heap_refuse(struct heap *heap) {
+    over_the_bound(heap);
+}
+
 void heap_hurry(struct heap *heap, bool on) {
     heap->late = on;
 }

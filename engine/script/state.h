@@ -65,11 +65,12 @@ struct detector {
     struct part *part;       /* NULL: it neither emits nor listens, or has no host yet */
     struct relay *relay;
     uint32_t packet_mask; /* handlers whose bpf filter the packet at hand passed */
-    size_t beside_heap;   /* bytes of sets, filters and flow_state, which count against the bound as well */
+    size_t beside_heap;   /* bytes of sets, filters, keys and flow_state, which count against the bound as well */
     struct set **sets;
     uint32_t set_count;
     struct flow_area *flow_areas[DETECTOR_FLOW_AREAS]; /* of lunette.flow_state, in the order declared */
     uint32_t flow_area_count;
+    struct lunette_keyring *keyrings; /* of its named states: keyring.h */
     char name[DETECTOR_NAME];
     char *path;                                         /* what options.path points to */
     char *directory;                                    /* of the script */

@@ -1,16 +1,17 @@
 -- Named state: bounded maps whose entries age.
 --
 -- `slots` is the bookkeeping that lunette.state and lunette.records share: which key has which slot, when was it last
--- set, who gives way when all slots are taken. That is decided by the second-chance clock (Corbató 1968): a hand goes round;
--- an entry used since the hand's last visit is spared once. No list is moved when an entry is used.
+-- set, who gives way when all slots are taken. That is done in C (script/keys.h), outside Lua's heap; so is the making of a
+-- key from an event's fields (script/keyring.h), for which no string is made. Here remains what lies in the slots.
 --
--- Named state outlives a reload of its script (and a restart): handover.c reads the tables below, and fills those of the
--- same name in the new Lua state. Each is told of in a table of `kept`, made once, so that reading needs no memory. Slots
+-- Named state outlives a reload of its script (and a restart): handover.c reads the keys and what is below, and fills that of
+-- the same name in the new Lua state. Each is told of in a table of `kept`, made once, so that reading needs no memory. Slots
 -- and the hand's place go along, so that whoever gives way afterwards is who would have. A state whose version is another
 -- than the one that comes has its entries gone through by the script's migrate, once all states are filled.
 local OPTIONS = { max = 1, ttl = 1, keep = 1, version = 1, migrate = 1 }
 
 return function(inside)
+    local ffi, api, views, band = inside.ffi, inside.api, inside.views, inside.bit.band
     local feed, host, getmetatable = inside.feed, inside.host, inside.debug.getmetatable
     local store = { kept = {} }
     local names = {}
@@ -48,106 +49,134 @@ return function(inside)
         }
     end
 
-    local function check_key(key)
+    -- What a key is made of cannot be one.
+    local function bad_key(key, level)
         local kind = type(key)
-        if kind ~= "string" and kind ~= "number" or key ~= key then
-            error("a key must be a string or a number, got " .. (key ~= key and "NaN" or kind), 4)
+        error("a key must be a string or a number, got " .. (key ~= key and "NaN" or kind), level)
+    end
+    local function no_memory()
+        error("no place for another entry: the detector's memory is at its bound (--script-memory sets it)", 4)
+    end
+
+    -- Looks for a key: `act` says what for. It is one plain value, or parts: plain values first, then an event and names of
+    -- its fields. Returns what api.key_text() does.
+    local FIND, TAKE, PEEK = ffi.C.LUNETTE_KEY_FIND, ffi.C.LUNETTE_KEY_TAKE, ffi.C.LUNETTE_KEY_PEEK
+    local SLOT, NEW, OLD = ffi.C.LUNETTE_KEY_SLOT, ffi.C.LUNETTE_KEY_NEW, ffi.C.LUNETTE_KEY_OLD
+    local FULL, ABSENT = ffi.C.LUNETTE_KEY_FULL, ffi.C.LUNETTE_KEY_ABSENT
+
+    local function fields_of_event(keyring, act, begun, event, a, b, c, d)
+        local look_up = event[views.key]
+        if not look_up then error("the parts of a key are strings, numbers, and names of fields after their event", 4) end
+        return (look_up(event, keyring, act, begun, a, b, c, d))
+    end
+    local function part(keyring, begun, value)
+        if type(value) == "number" and value == value then value = tostring(value) end
+        if type(value) ~= "string" then bad_key(value, 5) end
+        return api.key_part(keyring, begun, value, #value)
+    end
+    local function no_more(value)
+        if value ~= nil then error("a key has four parts at most", 5) end
+    end
+    local function look(keyring, act, a, b, c, d, e)
+        if type(a) == "cdata" then return (fields_of_event(keyring, act, 0, a, b, c, d, e)) end
+        if b == nil then
+            if type(a) == "string" then return api.key_text(keyring, act, a, #a) end
+            if type(a) == "number" then return api.key_number(keyring, act, a) end
+            return ABSENT
         end
+        local begun = part(keyring, 0, a)
+        if type(b) == "cdata" then return (fields_of_event(keyring, act, begun, b, c, d, e)) end
+        begun = part(keyring, begun, b)
+        if type(c) == "cdata" then return (fields_of_event(keyring, act, begun, c, d, e)) end
+        if c ~= nil then
+            begun = part(keyring, begun, c)
+            if type(d) == "cdata" then return (fields_of_event(keyring, act, begun, d, e)) end
+            if d ~= nil then begun = part(keyring, begun, d) end
+        end
+        no_more(e)
+        return api.key_fields(keyring, act, begun, nil, nil, 0, 0, 0, 0)
     end
 
     -- `content` is what lies in the slots: `forget(slot)` is called when an entry goes, `copy(slot)` gives what `put(slot,
     -- copy)` puts back, `move(from, to)` moves it; `migrate(key, version, own)` lets the script's function bring it to the
     -- version that is declared (`own`: what the body set under that key) and answers whether it stays, and if that failed, why.
     function store.slots(declared, content)
-        local max, ttl = declared.max, declared.ttl
-        local slot_of, keys, set_at, used, free = {}, {}, {}, {}, {}
-        local count, high, hand, evicted = 0, 0, 0, 0
+        local pointer, why_not = host.keyring_new(declared.max, declared.ttl)
+        if not pointer then error(declared.what .. ": " .. why_not, 3) end
+        local keyring = ffi.cast("struct lunette_keyring *", pointer)
+        local at_hand = ffi.new("struct lunette_key")
         local slots = {}
         local forget = content.forget
 
         local function drop(slot)
-            slot_of[keys[slot]], keys[slot] = nil, nil
-            free[#free + 1] = slot
-            count = count - 1
+            api.key_drop(keyring, slot)
             forget(slot)
         end
 
         -- A key's slot, or nil; an entry past its time is dropped on the way.
-        function slots.find(key)
-            local slot = slot_of[key]
-            if not slot then return nil end
-            if feed.now - set_at[slot] > ttl then
-                drop(slot)
-                return nil
+        function slots.find(a, b, c, d, e)
+            local found = look(keyring, FIND, a, b, c, d, e)
+            if found > 0 then
+                if found <= SLOT then return found end
+                forget(band(found, SLOT))
             end
-            used[slot] = true
-            return slot
-        end
-
-        -- The hand goes round until somebody gave way; true if not of age.
-        local function make_room(places)
-            while true do
-                hand = hand % places + 1
-                if keys[hand] ~= nil then
-                    local over = feed.now - set_at[hand] > ttl
-                    if over or not used[hand] then
-                        drop(hand)
-                        return not over
-                    end
-                    used[hand] = false
-                end
-            end
+            return nil
         end
 
         -- A key's slot, made if need be; the second result is true if it was.
-        function slots.take(key)
-            check_key(key)
-            local slot = slots.find(key)
-            if slot then
-                set_at[slot] = feed.now
-                return slot, false
+        function slots.take(a, b, c, d, e)
+            local taken = look(keyring, TAKE, a, b, c, d, e)
+            if taken <= SLOT then
+                if taken > 0 then return taken, false end
+                if taken == FULL then no_memory() end
+                if type(a) == "cdata" then error(("the event has no %s: it cannot be a key"):format(b), 3) end
+                bad_key(a, 4)
             end
-            if count >= max and make_room(max) then
-                evicted = evicted + 1
-                feed.evicted = feed.evicted + 1
-            end
-            slot = table.remove(free)
-            if not slot then
-                high = high + 1
-                slot = high
-            end
-            count = count + 1
-            slot_of[key], keys[slot], set_at[slot], used[slot] = slot, key, feed.now, false
+            local slot = band(taken, SLOT)
+            if band(taken, OLD) ~= 0 then forget(slot) end
             return slot, true
         end
 
-        function slots.delete(key)
-            local slot = slot_of[key]
-            if slot then drop(slot) end
+        function slots.delete(a, b, c, d, e)
+            local slot = look(keyring, PEEK, a, b, c, d, e)
+            if slot > 0 then drop(slot) end
         end
 
-        function slots.at(key) return slot_of[key] end -- whatever its age
-        function slots.count() return count end
-        function slots.evicted() return evicted end
+        -- Whatever its age.
+        function slots.at(key)
+            local slot = look(keyring, PEEK, key)
+            return slot > 0 and slot or nil
+        end
+        function slots.count() return api.key_count(keyring) end
+        function slots.evicted() return api.key_evicted(keyring) end
+
+        local function next_entry(slot, aged)
+            slot = api.key_next(keyring, slot, aged, at_hand)
+            if slot == 0 then return nil end
+            if at_hand.is_number ~= 0 then return slot, at_hand.number end
+            return slot, ffi.string(at_hand.text, at_hand.length)
+        end
 
         -- Iterates (slot, key) in the order of slots, skipping what is past its time.
         function slots.each()
-            local slot = 0
+            local slot, key = 0, nil
             return function()
-                while slot < high do
-                    slot = slot + 1
-                    if keys[slot] ~= nil and feed.now - set_at[slot] <= ttl then return slot, keys[slot] end
-                end
+                if not slot then return nil end
+                slot, key = next_entry(slot, 0)
+                return slot, key
+            end
+        end
+        local function all() -- whatever its age
+            local slot, key = 0, nil
+            return function()
+                slot, key = next_entry(slot, 1)
+                return slot, key
             end
         end
 
         -- What the script's body set (at 0: there was no clock) is as old as the first packet; what was handed over is as old
         -- as it was, unless the clock has been set back since.
-        starts[#starts + 1] = function(clock)
-            for slot = 1, high do
-                if keys[slot] ~= nil and (set_at[slot] == 0 or set_at[slot] > clock) then set_at[slot] = clock end
-            end
-        end
+        starts[#starts + 1] = function(clock) api.key_start(keyring, clock) end
 
         -- ------------------------------------------------------ the hand-over
 
@@ -162,72 +191,44 @@ return function(inside)
         end
 
         local kept = {
-            slot_of = slot_of, keys = keys, set_at = set_at, used = used, free = free, early = {},
-            name = declared.name, version = declared.version, reload_only = declared.reload_only,
+            keys = pointer, early = {}, name = declared.name, version = declared.version, reload_only = declared.reload_only,
         }
         -- While the hand-over goes on: key → content of what the body set, its keys in order, and what is in its tables.
         local body, body_keys, body_fields
         local waiting, waiting_early -- the version of what came, if it is another; the keys that the body before had set
 
-        function kept.figures() return count, high, hand, evicted end
-
         -- The script's body is done: what it set is known by that later on.
         function kept.loaded()
-            for slot = 1, high do
-                if keys[slot] ~= nil then kept.early[keys[slot]] = fields_of(content.copy(slot)) or true end
-            end
+            for slot, key in all() do kept.early[key] = fields_of(content.copy(slot)) or true end
         end
 
         -- Makes room for what comes. Returns what the body had set.
         function kept.clear()
             body, body_keys, body_fields = {}, {}, {}
-            for slot = 1, high do
-                local key = keys[slot]
-                if key ~= nil then
-                    body[key], body_keys[#body_keys + 1] = content.copy(slot), key
-                    if type(body[key]) == "table" then
-                        local fields = {}
-                        for field, value in next, body[key] do fields[field] = value end
-                        body_fields[key] = fields
-                    end
-                    drop(slot)
+            for slot, key in all() do
+                body[key], body_keys[#body_keys + 1] = content.copy(slot), key
+                if type(body[key]) == "table" then
+                    local fields = {}
+                    for field, value in next, body[key] do fields[field] = value end
+                    body_fields[key] = fields
                 end
+                drop(slot)
             end
-            for i = #free, 1, -1 do free[i] = nil end
-            count, high, hand, evicted = 0, 0, 0, 0
             return body
         end
 
         -- More slots were in use than there may be now: some give way, the others move together. Returns how many went.
         local function shrink()
-            local before = count
-            while count > max do make_room(high) end
-            local low = {}
-            for i = 1, #free do
-                if free[i] <= max then low[#low + 1] = free[i] end
-                free[i] = nil
-            end
-            local next_low = 1
-            for slot = max + 1, high do
-                local key = keys[slot]
-                if key ~= nil then
-                    local to = low[next_low]
-                    next_low = next_low + 1
-                    slot_of[key], keys[to], set_at[to], used[to] = to, key, set_at[slot], used[slot]
-                    content.move(slot, to)
-                    keys[slot] = nil
-                end
-                set_at[slot], used[slot] = nil, nil
-            end
-            for i = #low, next_low, -1 do free[#free + 1] = low[i] end
-            high, hand = max, hand % max
-            return before - count
+            local before, move = slots.count(), ffi.new("struct lunette_move")
+            while slots.count() > declared.max do forget(api.key_shrink(keyring)) end
+            while api.key_pack(keyring, move) ~= 0 do content.move(move.from, move.to) end
+            return before - slots.count()
         end
 
         -- What the body set and the one before did not know is added.
         local function add_body(early)
             for _, key in ipairs(body_keys) do
-                if slot_of[key] ~= nil then
+                if slots.at(key) then
                     -- The table was filled; what this version of the script has in it and the one before had not is added.
                     local known, target = early[key], body[key]
                     for field, value in next, body_fields[key] or {} do
@@ -241,29 +242,26 @@ return function(inside)
             body, body_keys, body_fields = nil, nil, nil
         end
 
-        -- The tables are filled. Returns how many of the entries had to go.
-        function kept.resume(new_count, new_high, new_hand, new_evicted, early, version)
-            count, high, hand, evicted = new_count, new_high, new_hand, new_evicted
-            local lost = high > max and shrink() or 0
+        -- The slots are filled. Returns how many of the entries had to go.
+        function kept.resume(high, early, version)
+            local lost = high > declared.max and shrink() or 0
             if version == declared.version then add_body(early) else waiting, waiting_early = version, early end
             return lost
         end
 
         -- Returns how many entries of those that were there are dropped.
         local function migrate_all(version)
-            local all, dropped, failures, first = {}, 0, 0, nil
+            local entries, dropped, failures, first = {}, 0, 0, nil
             local where = declared.migrate and inside.debug.getinfo(declared.migrate, "S")
             where = where and where.short_src .. ":" .. where.linedefined
             feed.place = where and host.place(where) or 0 -- who it was, if it does not come back
-            for slot = 1, high do
-                if keys[slot] ~= nil then all[#all + 1] = keys[slot] end
-            end
-            for _, key in ipairs(all) do
+            for _, key in all() do entries[#entries + 1] = key end
+            for _, key in ipairs(entries) do
                 local stays, why = false, nil
-                if slot_of[key] and declared.migrate then stays, why = content.migrate(key, version, body[key]) end
+                if slots.at(key) and declared.migrate then stays, why = content.migrate(key, version, body[key]) end
                 if why then failures, first = failures + 1, first or why end
                 if not stays then
-                    if slot_of[key] then drop(slot_of[key]) end
+                    slots.delete(key)
                     dropped, waiting_early[key] = dropped + 1, nil
                 end
             end
@@ -272,7 +270,7 @@ return function(inside)
                     declared.what, dropped, version, declared.version))
             elseif first then
                 host.log(("%s: migrate at %s failed for %d of %d entries, which are dropped; the first time: %s"):format(
-                    declared.what, where, failures, #all, first))
+                    declared.what, where, failures, #entries, first))
             end
             feed.place = 0
             return dropped
@@ -283,7 +281,7 @@ return function(inside)
             if not waiting then return 0 end
             local dropped = migrate_all(waiting)
             for i = #body_keys, 1, -1 do -- what is there has been filled by then
-                if slot_of[body_keys[i]] ~= nil then table.remove(body_keys, i) end
+                if slots.at(body_keys[i]) then table.remove(body_keys, i) end
             end
             add_body(waiting_early)
             waiting, waiting_early = nil, nil
@@ -349,14 +347,30 @@ return function(inside)
         kept.values = values
         if declared.keep then store.keep(kept) end
         local state = {}
-        function state:get(key)
-            local slot = slots.find(key)
+        function state:get(a, b, c, d, e)
+            local slot = slots.find(a, b, c, d, e)
             if slot then return values[slot] end
         end
-        function state:set(key, value)
-            if value == nil then return slots.delete(key) end
-            values[slots.take(key)] = value
+        -- The value comes last, whatever the key is made of.
+        function state:set(...)
+            local count = select("#", ...)
+            local a, b, c, d, e, f = ...
+            local value
+            if count <= 2 then
+                value, b = b, nil
+            elseif count == 3 then
+                value, c = c, nil
+            elseif count == 4 then
+                value, d = d, nil
+            elseif count == 5 then
+                value, e = e, nil
+            else
+                value = f
+            end
+            if value == nil then return slots.delete(a, b, c, d, e) end
+            values[slots.take(a, b, c, d, e)] = value
         end
+        function state:delete(a, b, c, d, e) slots.delete(a, b, c, d, e) end
         function state:count() return slots.count() end
         function state:evicted() return slots.evicted() end
         function state:each()

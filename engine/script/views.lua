@@ -7,13 +7,31 @@
 -- trace for a loop of their own, and gives the trace up ("loop unroll limit reached").
 return function(inside)
     local ffi, bit, api, feed = inside.ffi, inside.bit, inside.api, inside.feed
-    local band, rshift = bit.band, bit.rshift
-    -- `find` is a key that only the trusted code has: under it a view gives a function that looks a field up in a set,
-    -- without making a string of it.
-    local views = { constructors = {}, find = {} }
+    local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
+    -- `find` and `key` are keys that only the trusted code has: under them a view gives functions that look fields up, in a
+    -- set, and as the parts of a key in a state, without making a string of them.
+    local views = { constructors = {}, find = {}, key = {} }
 
+    -- Addresses as text. Hosts that spoke lately speak again: their texts are kept, one in each of KNOWN places, which an
+    -- address finds by its own bits. Whoever shares a place takes it.
+    local KNOWN = 1024
     local buffer = ffi.new("char[64]")
-    local function address(bytes) return ffi.string(buffer, api.ip_text(bytes, buffer)) end
+    ffi.cdef "struct lunette_address_words { int32_t a, b, c, d; };"
+    local words_type = ffi.typeof("const struct lunette_address_words *")
+    local known, texts = ffi.new("struct lunette_address_words[?]", KNOWN), {}
+    for i = 1, KNOWN do texts[i] = false end
+    local function address(bytes)
+        local words = ffi.cast(words_type, bytes)
+        local a, b, c, d = words.a, words.b, words.c, words.d
+        local bits = bxor(a, b, c, d)
+        local i = band(bxor(bits, rshift(bits, 11), rshift(bits, 22)), KNOWN - 1)
+        local place, text = known[i], texts[i + 1]
+        if place.d == d and place.c == c and place.b == b and place.a == a and text then return text end
+        text = ffi.string(buffer, api.ip_text(bytes, buffer))
+        place.a, place.b, place.c, place.d = a, b, c, d
+        texts[i + 1] = text
+        return text
+    end
 
     -- In events that scripts declare, an address that was not given.
     local function address_if_any(bytes)
@@ -178,15 +196,21 @@ return function(inside)
         end
     end
 
+    -- What can be a part of a key, and its number in enum field_type (event/schema.h).
+    local PARTS = { u8 = 0, u16 = 1, u32 = 2, u64 = 3, f64 = 4, time = 6, ip = 7, word = 8, str = 9, ip_if_any = 13 }
+
     local function define(number, kind, home, bits)
         views.check_offsets(kind)
         local own = kind.own or kind.name
         local slots = ffi.cast("const struct lunette_event_" .. own .. " *", kind.slots or inside.slots[number])
         local getters, numbers, names = {}, {}, {} -- by field: how to read it, its number
+        local parts = {} -- by field: how api.key_fields() reads it
         for _, field in ipairs(kind.fields) do
             getters[field.name] = make_getter(kind.name, slots, field, home, bits)
             numbers[field.name] = field.number
             names[#names + 1] = field.name
+            local kind_of_part = PARTS[not field.head and field.type == "ip" and "ip_if_any" or field.type]
+            if kind_of_part then parts[field.name] = field.offset * 256 + kind_of_part + 1 end
         end
         local view_name = "struct lunette_view_" .. own
         ffi.cdef(view_name .. " { const uint32_t view; };")
@@ -199,10 +223,22 @@ return function(inside)
             return api.set_find_field(inside.detector, set, number, band(i, mask), field)
         end
 
+        local function key(view, keyring, act, begun, a, b, c, d)
+            local i = view.view
+            local first, second, third, fourth = parts[a], 0, 0, 0
+            if not first then views.no_part(kind.name, numbers, names, a, 6) end
+            if b ~= nil then second = parts[b] or views.no_part(kind.name, numbers, names, b, 6) end
+            if c ~= nil then third = parts[c] or views.no_part(kind.name, numbers, names, c, 6) end
+            if d ~= nil then fourth = parts[d] or views.no_part(kind.name, numbers, names, d, 6) end
+            if rshift(i, bits) ~= home.generation then stale(7) end
+            return api.key_fields(keyring, act, begun, slots + band(i, mask), home.text, first, second, third, fourth)
+        end
+
         views.constructors[number] = ffi.metatype(view_name, {
             __index = function(view, name)
                 local getter = getters[name]
                 if getter then return (getter(view)) end
+                if name == views.key then return key end
                 if name == views.find then return find end
                 views.no_field(kind.name, names, name, 3)
             end,
@@ -219,6 +255,13 @@ return function(inside)
         error(("%s events have no field '%s'%s"):format(kind, tostring(name),
             near and "; did you mean '" .. near .. "'?" or kind:find(".", 1, true) and " (it has " .. table.concat(names, ", ") .. ")"
             or " (see `lunette events " .. kind .. "`)"), level)
+    end
+
+    -- What was given in the place of a field's name, and cannot be a part of a key.
+    function views.no_part(kind, numbers, names, name, level)
+        if name == nil then error("a key is made of fields: their names are expected after the event", level) end
+        if not numbers[name] then views.no_field(kind, names, name, level + 1) end
+        error(("%s.%s is neither a text nor a number: it cannot be a part of a key"):format(kind, name), level)
     end
 
     inside.detector = ffi.cast("struct lunette_detector *", inside.host.detector)

@@ -214,6 +214,28 @@ static void flow_state_is_read_and_written(void **state) {
     expect_compiled(text);
 }
 
+/* No string is made for a key, of whatever it is made, and none of the ways ends compiled code. */
+static void keys_are_made_of_fields(void **state) {
+    (void)state;
+    expect_compiled("local pairs = lunette.records('pairs', { max = 100, ttl = 60, fields = { n = 'u32' } })\n"
+                    "lunette.on('onset', function(e)\n"
+                    "    local p, new = pairs:make(e, 'server_name', 'server_port')\n"
+                    "    p.n = p.n + 1\n"
+                    "    if new then sum = sum + 1 end\n"
+                    "    local q = pairs:get(e, 'client_ip', 'server_name', 'proto')\n"
+                    "    if q then n = n + q.n end\n"
+                    "    p = pairs:make('of all', e, 'server_port')\n"
+                    "    p.n = p.n + 1\n"
+                    "end)\n");
+    expect_compiled("local seen = lunette.state('seen', { max = 100 })\n"
+                    "lunette.on('onset', function(e)\n"
+                    "    local before = seen:get(e, 'server_name', 'server_port') or 0\n"
+                    "    seen:set(e, 'server_name', 'server_port', before + 1)\n"
+                    "    seen:set(e.server_port, before)\n"
+                    "    n = n + (seen:get(e, 'server_port') or 0)\n"
+                    "end)\n");
+}
+
 static void many_handlers_make_one_loop(void **state) {
     (void)state;
     char text[8192];
@@ -473,6 +495,7 @@ int main(void) {
         cmocka_unit_test(numbers_are_read_and_compared),
         cmocka_unit_test(strings_sets_and_words_are_read),
         cmocka_unit_test(flow_state_is_read_and_written),
+        cmocka_unit_test(keys_are_made_of_fields),
         cmocka_unit_test(many_handlers_make_one_loop),
         cmocka_unit_test(what_handlers_send_leaves_them_compiled),
         cmocka_unit_test(what_is_received_is_handled_compiled),
