@@ -21,7 +21,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { LOAD_STEPS = 300 * 1000 * 1000 }; /* of the interpreter: some seconds */
+enum {
+    LOAD_STEPS = 300 * 1000 * 1000, /* of the interpreter: some seconds */
+    LOAD_KILOBYTES = 24 * 1024,     /* that loading may take before the garbage collector looks */
+};
 _Static_assert((int)BATCH_EVENTS == (int)LUNETTE_BATCH, "the boundary header knows the batch");
 _Static_assert((int)BATCH_TEXT_BYTES == (int)LUNETTE_TEXT, "the boundary header knows the text");
 
@@ -151,18 +154,33 @@ static void on_budget(lua_State *lua, lua_Debug *where) {
     heap_give_up(heap);
 }
 
-/* Boots the state and runs the script's body, all protected. The body is interpreted, since no hook reaches a
- * compiled loop: a script that never ends while it is loaded would take the whole sensor with it. */
+/* Nearly all that loading allocates stays. Walking through it time and again, as the state grows from nothing,
+ * was a fifth of what a start cost: so the collector's first look comes after LOAD_KILOBYTES, or a quarter of
+ * what the detector may have. From then on it goes by its own rules. */
+static void collect_late(lua_State *lua, size_t memory_limit) {
+    size_t wait = memory_limit / 4 / 1024 < LOAD_KILOBYTES ? memory_limit / 4 / 1024 : LOAD_KILOBYTES;
+    size_t percent = wait * 100 / ((size_t)lua_gc(lua, LUA_GCCOUNT, 0) + 1);
+    if (percent < 200) return;
+    int usual = lua_gc(lua, LUA_GCSETPAUSE, (int)percent);
+    lua_gc(lua, LUA_GCRESTART, -1); /* the next round begins when there is that much more */
+    lua_gc(lua, LUA_GCSETPAUSE, usual);
+}
+
+/* Boots the state and runs the script's body, all protected. It is interpreted, since no hook reaches a
+ * compiled loop: a script that never ends while it is loaded would take the whole sensor with it. And what is
+ * compiled for a loop that runs once is time lost. */
 static int state_load(lua_State *lua) {
     struct detector *detector = lua_touserdata(lua, 1);
-    if (state_boot(lua, detector) != 0) return lua_error(lua);
     luaJIT_setmode(lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    collect_late(lua, detector->options.memory_limit);
+    if (state_boot(lua, detector) != 0) return lua_error(lua);
     lua_sethook(lua, on_budget, LUA_MASKCOUNT, LOAD_STEPS);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, detector->call_load);
     lua_pushlstring(lua, detector->source, detector->source_size);
     lua_pushfstring(lua, "=%s", chunk_name(detector->options.path));
     lua_call(lua, 2, 0);
     lua_sethook(lua, NULL, 0, 0);
+    lua_gc(lua, LUA_GCRESTART, -1);
     luaJIT_setmode(lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     return 0;
 }
