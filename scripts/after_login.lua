@@ -19,7 +19,7 @@
 local lunette = require "lunette"
 local apple_names = require "apple_names"
 local figures = require "figures"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local programs = require "programs"
 local login_book = require "login_book"
 local login_starts = require "login_starts"

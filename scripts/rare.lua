@@ -26,7 +26,7 @@
 local lunette = require "lunette"
 local figures = require "figures"
 local fleet_book = require "fleet_book"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local programs = require "programs"
 local stacks = require "stacks"
 

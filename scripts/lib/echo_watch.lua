@@ -1,7 +1,7 @@
 -- What lolbin says of ping: whose ping it is, a flood, a tunnel in it. lib/echo_book.lua counts, lib/ping_layout.lua knows the systems' pings.
 
 local echo_book = require "echo_book"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local ping_layout = require "ping_layout"
 
 local echo_watch = {}
