@@ -43,6 +43,7 @@ local lunette = require "lunette"
 local beat = require "lunette.beat"
 local fleets = require "beacon_fleet"
 local pairs_of = require "beacon_pairs"
+local domain_of = require "domain_of"
 local story = require "beacon_story"
 local figures = require "figures"
 
@@ -205,7 +206,7 @@ end
 
 -- What is called, DNS need not wonder about.
 local function is_called(client, name)
-    local domain = lunette.registrable(name)
+    local domain = domain_of(name)
     if domain then called:set(client .. SEPARATOR .. domain .. SEPARATOR .. DNS, true) end
 end
 
@@ -247,7 +248,7 @@ lunette.on("dns", { client_local = true, type = "query" }, function(e)
     local t, client, name = e.time, e.client_ip, e.rrname
     local clock = seen(client, t)
     if not tunables.dns or not name or of_the_house:has(e, "rrname") or resolvers:get(client) then return end
-    local domain = lunette.registrable(name)
+    local domain = domain_of(name)
     if not domain or name:find("._udp.", 1, true) or name:find("._tcp.", 1, true) then return end
     local id = client .. SEPARATOR .. domain .. SEPARATOR .. DNS
     local pair, new = dns_book.check_in(id, t, beat.awake(clock, t), name_code(name), 0, ADDRESS_TYPES[e.qtype] and 1 or 0)
