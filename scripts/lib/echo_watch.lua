@@ -53,7 +53,7 @@ function echo_watch.new(with)
             with.echoes:set(key, p)
         end
         echo.request, echo.sequence, echo.hash, echo.time, echo.length = e.request, e.sequence, e.payload_hash, e.time, e.payload_length
-        echo.data = e.payload and e.payload:tostring() or ""
+        echo.payload = e.payload
         local layout = echo_book.note(p, echo)
         if e.request then check_request(e, p, layout) end
         check_tunnel(e, p)
