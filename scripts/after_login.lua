@@ -19,7 +19,7 @@
 local lunette = require "lunette"
 local apple_names = require "apple_names"
 local figures = require "figures"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local programs = require "programs"
 local login_book = require "login_book"
 local login_starts = require "login_starts"
@@ -90,11 +90,11 @@ local function signs_of(e)
     return found.words, found.signs, found.points
 end
 
--- count: the number of the start that is the first in which it may be called.
-local function note(pair, host, name, is_new, time, count)
-    if not is_new then return end
+-- A name that is new on the host. count: the number of the start that is the first in which it may be called. That the host calls it is told
+-- of every name, so without a table.
+local function note(pair, host, name, time, count)
     pair.first, pair.first_start = time, count
-    lunette.send(name, { host = host })
+    lunette.send(name, host)
 end
 
 lunette.on("onset", { kind = "start", client_local = true, server_local = false }, function(e)
@@ -113,9 +113,11 @@ lunette.on("onset", { kind = "start", client_local = true, server_local = false 
             protocol = e.app_proto or e.proto, program = e.program, path = e.path, ancestry = e.ancestry }
         return
     end
-    local known = starts.known(host)
     local pair, is_new = called:make(host .. "\t" .. name)
-    note(pair, host, name, is_new, e.time, (known and known.starts or 0) + 1)
+    if is_new then
+        local known = starts.known(host)
+        note(pair, host, name, e.time, (known and known.starts or 0) + 1)
+    end
     pair.outside = pair.outside + 1
 end)
 
@@ -155,7 +157,7 @@ function starts.over(host, session, known)
     if not session.confirmed then
         for _, name in ipairs(list) do
             local pair, is_new = called:make(host .. "\t" .. name)
-            note(pair, host, name, is_new, session.begin, known.starts + 1)
+            if is_new then note(pair, host, name, session.begin, known.starts + 1) end
             pair.outside = pair.outside + 1
         end
         return
@@ -164,7 +166,7 @@ function starts.over(host, session, known)
     for _, name in ipairs(list) do
         local call = session.names[name]
         local pair, is_new = called:make(host .. "\t" .. name)
-        note(pair, host, name, is_new, session.begin, known.starts)
+        if is_new then note(pair, host, name, session.begin, known.starts) end
         pair.in_starts, pair.last_start = pair.in_starts + 1, known.starts
         pair:put("delays", pair.count % DELAYS, call.delay)
         pair.count = pair.count + 1

@@ -42,7 +42,8 @@ local apple_cards = require "apple_cards"
 local apple_names = require "apple_names"
 local apple_seals = require "apple_seals"
 local dns_memory = require "dns_memory"
-local hosts = require "hosts"
+local domain_of = require "domain_of"
+local hosts = require "host_kind"
 local ledger = require "ledger"
 local lookalike = require "lookalike"
 local private_relay = require "private_relay"
@@ -404,7 +405,7 @@ lunette.on("flow", { client_local = true, server_local = false, proto = { "TCP",
     if groups:has(e, "server_ip") then return end
     local client, name = e.client_ip, e.server_name
     local number, row = names.classify(e)
-    if not row and name then name = lunette.registrable(name) or name end
+    if not row and name then name = domain_of(name) or name end
     book.add(client, name or e.server_ip, number, e.client_bytes, e.server_bytes)
     cards.touch(client)
     if row and row.category == "private-relay" then

@@ -43,6 +43,7 @@ local lunette = require "lunette"
 local beat = require "lunette.beat"
 local fleets = require "beacon_fleet"
 local pairs_of = require "beacon_pairs"
+local domain_of = require "domain_of"
 local story = require "beacon_story"
 local figures = require "figures"
 
@@ -116,7 +117,8 @@ local NO_PAIRS = { dns = true, ntp = true }
 local SEPARATOR = "\t"
 local DNS = "dns" -- in place of a TLS stack
 -- What workers tell: the keys of messages. What is told at the end has the pair's key behind it, so that it comes in that order.
-local STARTED, TALKS, PAIR, TIMER, LONG, REST = "started", "talks", "pair", "timer", "long", "rest"
+-- That a client talks, and whom it called first, is told so often that no table is made for it: see `talks` and `introduce`.
+local STARTED, TIMER, LONG, REST = "started", "timer", "long", "rest"
 
 -- The part of a JA4 that stays the same when the stack resumes a session or offers another ALPN: transport, version and the
 -- hash of its ciphers. Else one program would be several pairs. Few are in use at a time, so they are made once.
@@ -194,11 +196,17 @@ end
 
 -- ------------------------------------------------------------------------------------------------------------- events
 
--- A new pair: the others are told, and DNS need not wonder about the name.
-local function introduce(clock, t, client, name, stack)
-    clock.told = t
-    lunette.send(PAIR, { client = client, name = name, stack = stack, t = t })
-    local domain = lunette.registrable(name)
+local function talks(client, t) lunette.send(client, t) end
+
+-- A new pair: the client talks, and right behind that comes to whom.
+local function introduce(client, t, name, stack)
+    talks(client, t)
+    lunette.send(name .. SEPARATOR .. stack, client)
+end
+
+-- What is called, DNS need not wonder about.
+local function is_called(client, name)
+    local domain = domain_of(name)
     if domain then called:set(client .. SEPARATOR .. domain .. SEPARATOR .. DNS, true) end
 end
 
@@ -212,10 +220,12 @@ lunette.on("onset", { client_local = true }, function(e)
     local id = client .. SEPARATOR .. name .. SEPARATOR .. stack
     local pair, new = book.check_in(id, t, beat.awake(clock, t), e.client_payload, e.server_payload, e.kind == "start" and 1 or 0)
     if new then
-        introduce(clock, t, client, name, stack)
+        clock.told = t
+        introduce(client, t, name, stack)
+        is_called(client, name)
     elseif t - clock.told >= HOUR then
         clock.told = t
-        lunette.send(TALKS, { client = client, t = t })
+        talks(client, t)
     end
     if not pair then return end
     pair.port = e.server_port
@@ -238,11 +248,11 @@ lunette.on("dns", { client_local = true, type = "query" }, function(e)
     local t, client, name = e.time, e.client_ip, e.rrname
     local clock = seen(client, t)
     if not tunables.dns or not name or of_the_house:has(e, "rrname") or resolvers:get(client) then return end
-    local domain = lunette.registrable(name)
+    local domain = domain_of(name)
     if not domain or name:find("._udp.", 1, true) or name:find("._tcp.", 1, true) then return end
     local id = client .. SEPARATOR .. domain .. SEPARATOR .. DNS
     local pair, new = dns_book.check_in(id, t, beat.awake(clock, t), name_code(name), 0, ADDRESS_TYPES[e.qtype] and 1 or 0)
-    if new then lunette.send(PAIR, { client = client, name = domain, stack = DNS, t = t }) end
+    if new then introduce(client, t, domain, DNS) end
     if not pair then return end
     pair.port = e.server_port
     if due(pair) and not called:get(id) then look(id, pair, client, domain, DNS, e) end
@@ -390,12 +400,16 @@ lunette.gather(function()
 
     -- --------------------------------------------------------------------------------------------- what the workers tell
 
+    local talked = 0 -- when the client did of whom was told last
+
     lunette.receive(function(key, value, now)
         fleet.began(now)
-        if key == PAIR then
-            fleet.introduce(value.name .. SEPARATOR .. value.stack, value.name, value.client, value.t)
-        elseif key == TALKS then
-            fleet.talks(value.client, value.t)
+        local kind = type(value)
+        if kind == "number" then
+            talked = value
+            fleet.talks(key, talked)
+        elseif kind == "string" then
+            fleet.introduce(key, value, talked)
         elseif key == TIMER then
             evaluate(value, now)
         elseif key == LONG then

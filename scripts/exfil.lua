@@ -20,7 +20,7 @@
 
 local lunette = require "lunette"
 local figures = require "figures"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local programs = require "programs"
 local history = require "exfil_history"
 local posts = require "exfil_posts"

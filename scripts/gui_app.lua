@@ -34,7 +34,7 @@
 
 local lunette = require "lunette"
 local app_card = require "app_card"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local louder = require "louder"
 local programs = require "programs"
 

@@ -30,7 +30,7 @@
 local lunette = require "lunette"
 local apple_names = require "apple_names"
 local book = require "lifecycle_book"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local lifecycle_alerts = require "lifecycle_alerts"
 local profiles = require "lifecycle_profile"
 local lifecycle_table = require "lifecycle_table"

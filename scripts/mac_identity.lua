@@ -96,13 +96,15 @@ end
 
 local untold, untold_count = {}, 0 -- addresses whose card says something else by now
 
-local known = book.new(tunables.change, function(ip, v, is_news)
+local known
+known = book.new(tunables.change, function(ip, is_news, is_first_several)
     if is_gathering then
-        if v.is_first_several then warn_of_several(ip, v) end
+        if is_first_several then warn_of_several(ip, known.verdict(ip)) end
         if not untold[ip] then untold[ip], untold_count = true, untold_count + 1 end
         return
     end
     if not is_news then return end
+    local v = known.verdict(ip)
     lunette.emit("host", { address = ip, kind = v.kind, system = v.system, version = v.version, model = v.model, name = v.name,
         confidence = v.confidence, evidence = v.evidence, address_of = v.address_of })
 end)
@@ -116,6 +118,7 @@ end
 -- What is known outlives a restart of the sensor (--state), its cards do not, and neither does what a newer listener has heard: of a host that
 -- was known before this script was loaded, the verdict is told again when it shows up. Workers and gathering part save their states one
 -- after the other, so a sign on its way between them may be lost to the second: all that the worker knows is sent along.
+local AGAIN = true -- what is sent of a host of which nothing was known, as of nearly all
 local greeted = lunette.state("greeted", { max = 20000, keep = false })
 
 local function greet(ip)
@@ -123,7 +126,7 @@ local function greet(ip)
     greeted:set(ip, true)
     known.again(ip)
     local found, rank = known.learnt(ip)
-    lunette.send(ip, { found = found, rank = rank, again = true })
+    if found then lunette.send(ip, { found = found, rank = rank, again = true }) else lunette.send(ip, AGAIN) end
 end
 
 -- found: signs by their ids, and what lib/identity_signs.lua says along with them.
@@ -135,28 +138,48 @@ end
 
 -- ---------------------------------------------------------------- SYN
 
+-- A SYN says one of few things, as a text: the sign, and where it tells versions the window scale ("syn_apple 6"). That is what is sent of it,
+-- and read once.
 local SCALES = { [1] = { 9, 11 }, [3] = { 9, 11 }, [4] = { 12, 16 }, [5] = { 13, 18 }, [6] = { 18, 99 }, [7] = { 18, 99 }, [2] = { 9, 13 } }
+local syns = {}
+local function read_syn(text)
+    local found = syns[text]
+    if not found then
+        local sign, scale = text:match("^(%S+) ?(%d*)$")
+        local range = SCALES[tonumber(scale)]
+        found = { sign, from = range and range[1], to = range and range[2] }
+        syns[text] = found
+    end
+    return found
+end
+
+local function learn_syn(e, ip, text)
+    greet(ip)
+    if own_words(e, ip) and not known.learn(ip, read_syn(text), 1) then return end
+    lunette.send(ip, text)
+end
+
 local SYN_OF_OS = { ["macOS/iOS"] = "syn_apple", macOS = "syn_mac_old", iOS = "syn_ios" }
 
 lunette.on("flow_start", { syn = true, client_local = true, os = { "macOS/iOS", "macOS", "iOS" } }, function(e)
     local ip, scale = e.client_ip, e.wscale
     local sign = e.ecn_setup and e.os == "macOS/iOS" and "syn_apple_ecn" or SYN_OF_OS[e.os]
     if known.knows_scale(ip, sign, scale) then return greet(ip) end
-    local range = SCALES[scale]
-    learn(e, ip, { sign, from = range and range[1], to = range and range[2] })
+    learn_syn(e, ip, SCALES[scale] and sign .. " " .. scale or sign)
 end)
 
 lunette.on("flow_start", { syn = true, client_local = true, os = "Windows" }, function(e)
     local ip = e.client_ip
     if known.knows(ip, "syn_windows") then return greet(ip) end
-    learn(e, ip, { "syn_windows", os = e.os_detail and e.os_detail:match("^Windows (.+)") })
+    local release = e.os_detail and e.os_detail:match("^Windows (.+)")
+    if release then learn(e, ip, { "syn_windows", os = release }) else learn_syn(e, ip, "syn_windows") end
 end)
 
 lunette.on("flow_start", { syn = true, client_local = true, os = "Linux" }, function(e)
     local ip = e.client_ip
     local sign = e.window == 65535 and "syn_linux_phone" or "syn_linux"
     if known.knows(ip, sign) then return greet(ip) end
-    learn(e, ip, { sign })
+    learn_syn(e, ip, sign)
 end)
 
 -- ---------------------------------------------------------------- DHCP
@@ -383,14 +406,15 @@ end
 
 local function report()
     local rows = {}
-    known.each(function(ip, v)
+    local addresses = known.addresses()
+    if #addresses == 0 then return end
+    for i = 1, math.min(#addresses, tunables.rows) do
+        local ip = addresses[i]
+        local v = known.verdict(ip)
         local what, system = names_of(v)
-        rows[#rows + 1] = { ip, what, system, ("%d %%"):format(percent(v.confidence)), evidence_line(v) }
-    end)
-    if #rows == 0 then return end
-    table.sort(rows, function(a, b) return a[1] < b[1] end)
-    local left = #rows - tunables.rows
-    for i = #rows, tunables.rows + 1, -1 do rows[i] = nil end
+        rows[i] = { ip, what, system, ("%d %%"):format(percent(v.confidence)), evidence_line(v) }
+    end
+    local left = #addresses - tunables.rows
     lunette.report { title = "Who the hosts are", columns = { "host", "what", "system", ">sure", "evidence" }, rows = rows,
         note = left > 0 and ("%d hosts more"):format(left) or nil }
 end
@@ -400,6 +424,8 @@ lunette.gather(function()
     local leases = lunette.state("leases", { max = 5000, ttl = 3600 }) -- hardware address → what its request said
 
     lunette.receive(function(key, said)
+        if said == AGAIN then return known.again(key) end
+        if type(said) == "string" then return known.learn(key, read_syn(said), 1) end
         if said.lease then return leases:set(key, said.lease) end
         local found, mac = said.found, said.mac
         if said.leased_to then found, mac = leases:get(said.leased_to), number_of(said.leased_to) end

@@ -26,8 +26,9 @@
 local lunette = require "lunette"
 local figures = require "figures"
 local fleet_book = require "fleet_book"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local programs = require "programs"
+local remember = require "remember"
 local stacks = require "stacks"
 
 lunette.detector { title = "Rare among the hosts", category = "Command and Control", attack = "T1071.001" }
@@ -88,27 +89,15 @@ local function is_said(key)
     return false
 end
 
--- What is asked at each handshake is worked out once: fingerprints and names are few. Forgotten all at once when there are many.
-local REMEMBERED = 8192
-local function remembering(work)
-    local known, count = {}, 0
-    return function(text)
-        local result = known[text]
-        if result then return result end
-        result = work(text)
-        if count >= REMEMBERED then known, count = {}, 0 end
-        known[text], count = result, count + 1
-        return result
-    end
-end
+local REMEMBERED = 8192 -- fingerprints, and names
 
 -- The ciphers of a JA4, with TCP's or QUIC's letter; with the extensions where the ciphers are several programs'. "" if it is none.
-local stack_of = remembering(function(ja4)
+local stack_of = remember(function(ja4)
     if #ja4 ~= 36 then return "" end
     local ciphers = ja4:sub(12, 23)
     return ja4:sub(1, 1) .. (ambiguous[ciphers] and ja4:sub(12, 36) or ciphers)
-end)
-local domain_of = remembering(function(name) return lunette.registrable(name) or "" end)
+end, REMEMBERED)
+local domain_of = remember(function(name) return lunette.registrable(name) or "" end, REMEMBERED)
 
 local function say_stack(e, client, stack, domain)
     if not hosts.may_be_mac(client) then return end

@@ -33,7 +33,8 @@ local address = require "lunette.address"
 local allowed = require "allowed"
 local configuration = require "configuration"
 local dhcp_book = require "dhcp_book"
-local hosts = require "hosts"
+local domain_of = require "domain_of"
+local hosts = require "host_kind"
 local network_tools = require "network_tools"
 local programs = require "programs"
 local resolver_table = require "resolver_table"
@@ -159,7 +160,7 @@ lunette.on("dns", { type = "query", client_local = true }, function(e)
         if name == "_dns.resolver.arpa" then
             upgrades:set(e.client_ip, true)
         else
-            resolvers.note_domain(one, name and lunette.registrable(name))
+            resolvers.note_domain(one, name and domain_of(name) or nil)
             if not one.others and not apples:has(e, "rrname") then one.others = true end
         end
     end
@@ -177,7 +178,7 @@ lunette.on("dns", { type = "answer", client_local = true }, function(e)
     local list = e.a
     if #list == 0 then return end
     local name = e.rrname
-    if name then resolvers.compare(client, server, one, name, lunette.registrable(name), list, e.time) end
+    if name then resolvers.compare(client, server, one, name, domain_of(name), list, e.time) end
 end)
 
 -- ---------------------------------------------------------------- what explains a change

@@ -29,7 +29,7 @@
 local lunette = require "lunette"
 local apple_names = require "apple_names"
 local figures = require "figures"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local programs = require "programs"
 
 lunette.detector { title = "The other side leads the session", category = "Command and Control", attack = "T1059.004, T1573" }

@@ -142,41 +142,48 @@ lunette.gather(function()
         end
     end)
 
-    -- In the order of hosts, so that no hash decides what is said first.
-    local function each_case(wanted, run)
-        local keys, found = {}, {}
-        for key, case in book.cases() do
-            if wanted(key, case) then
-                keys[#keys + 1] = key
-                found[key] = case
-            end
-        end
-        table.sort(keys)
-        for _, key in ipairs(keys) do run(key, found[key]) end
-    end
-
     local pending = false
     lunette.receive_alerts(function(a)
         book.hear(a, retire)
         pending = true
     end)
 
+    -- A host's turn comes once a minute, if something was found of it; in the order of hosts, so that no hash decides what is said first.
     lunette.every(60, function(now)
         if not pending and looked then return end
+        local changed, keys = looked and book.changed() or book.dirty_cases(), {}
         pending, looked = false, true
-        each_case(function(_, case) return case.dirty end, function(_, case)
+        for key in pairs(changed) do keys[#keys + 1] = key end
+        table.sort(keys)
+        for i = 1, #keys do
+            local key = keys[i]
+            local case = changed[key]
             case.dirty = false
             consider(case, now, false)
-            pending = pending or case.dirty
-        end)
+            if case.dirty then
+                book.touch(key, case)
+                pending = true
+            end
+        end
     end)
+
+    local function all_cases()
+        local keys, found = {}, {}
+        for key, case in book.cases() do
+            keys[#keys + 1], found[key] = key, case
+        end
+        table.sort(keys)
+        return keys, found
+    end
 
     lunette.on_end(function(now)
         local stories = {}
-        each_case(function() return true end, function(_, case)
+        local keys, found = all_cases()
+        for _, key in ipairs(keys) do
+            local case = found[key]
             local judged = consider(case, now, true)
             if case.told and judged then stories[#stories + 1] = { id = case.id, first = case.first, rows = rows_of(case, judged) } end
-        end)
+        end
         for id, one in over:each() do stories[#stories + 1] = { id = id, first = one.first, rows = one.rows } end
         table.sort(stories, function(a, b)
             if a.first ~= b.first then return a.first < b.first end

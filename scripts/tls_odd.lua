@@ -34,7 +34,7 @@ local allowed = require "allowed"
 local certificate = require "tls_certificate"
 local dns_memory = require "dns_memory"
 local figures = require "figures"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local programs = require "programs"
 local stacks = require "stacks"
 

@@ -33,6 +33,7 @@
 -- ATT&CK: none. Being blind is nobody's technique until somebody is found to have done it (T1562).
 
 local lunette = require "lunette"
+local figures = require "figures"
 
 lunette.detector { title = "Visibility", category = "Visibility" }
 
@@ -70,17 +71,21 @@ for name in ("wireguard openvpn ike esp tailscale zerotier softether"):gmatch("%
 end
 local ech_names = lunette.set.strings(tunables.ech_names)
 
+-- Written out, since a list that grows by one and one is dear, and each host has one.
 local function zeroes()
-    local list = {}
-    for i = 1, COUNTERS do list[i] = 0 end
+    return { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+end
+
+local function copy(of)
+    local list = zeroes()
+    for i = 1, COUNTERS do list[i] = of[i] or 0 end
     return list
 end
 
 local function add(to, from)
-    for i = 1, COUNTERS do
-        local value = from[i] or 0
-        if i == LATEST then to[i] = math.max(to[i], value) else to[i] = to[i] + value end
-    end
+    local latest = math.max(to[LATEST], from[LATEST] or 0)
+    for i = 1, COUNTERS do to[i] = to[i] + (from[i] or 0) end
+    to[LATEST] = latest
 end
 
 -- ------------------------------------------------------------------ in each worker
@@ -299,12 +304,11 @@ lunette.gather(function()
         if key == NOBODY then return end
         local host = seen:get(key)
         if not host then
-            host = { all = zeroes(), dns_hours = 0 }
-            seen:set(key, host)
+            seen:set(key, { all = copy(counts), hour = counts, dns_hours = 0 })
+            return
         end
-        host.hour = host.hour or zeroes()
         add(host.all, counts)
-        add(host.hour, counts)
+        if host.hour then add(host.hour, counts) else host.hour = counts end
     end)
 
     -- ------------------------------------------------------------- judging an hour
@@ -373,33 +377,27 @@ lunette.gather(function()
         host.dns_hours = 0 -- it begins anew
     end
 
-    local function sorted_hosts(is_before)
-        local list = {}
-        for address, host in seen:each() do list[#list + 1] = { address = address, host = host } end
-        table.sort(list, is_before)
-        return list
-    end
+    -- Hosts of the hour that are still to be judged, too many for one timer: their addresses in order, and what is kept of them.
+    local queue, waiting, next_in_queue = {}, {}, 1
 
-    local function judge_host(each)
-        local host = each.host
+    local function judge_host(address)
+        local host = waiting[address]
         if not host.hour then return end
-        judge_dns(each.address, host)
+        judge_dns(address, host)
         host.hour = nil
         local all = host.all
         if all[OUTSIDE] == 0 then return end -- routers, printers: who calls nobody outside has no card for that
         local text = sentence_of(all)
-        lunette.fact(each.address, "visibility", text, { flows = all[FLOWS], bytes = all[BYTES], encrypted_bytes = all[SEALED_BYTES],
+        lunette.fact(address, "visibility", text, { flows = all[FLOWS], bytes = all[BYTES], encrypted_bytes = all[SEALED_BYTES],
             one_sided = all[ONE_SIDED], midstream = all[MIDSTREAM], gaps = all[GAPS], cut = all[CUT], dns = all[DNS],
             outside = all[OUTSIDE], named = all[NAMED], program = all[PROGRAM] })
     end
-
-    local queue, next_in_queue = {}, 1 -- hosts of the hour that are still to be judged: too many for one timer
 
     local function judge_some(most)
         local last = math.min(#queue, next_in_queue + most - 1)
         for i = next_in_queue, last do judge_host(queue[i]) end
         next_in_queue = last + 1
-        if next_in_queue > #queue then queue, next_in_queue = {}, 1 end
+        if next_in_queue > #queue then queue, waiting, next_in_queue = {}, {}, 1 end
     end
 
     local function judge(ended)
@@ -407,7 +405,11 @@ lunette.gather(function()
         judge_drops()
         judge_sides(ended)
         judge_cut(ended and sums.all or sums.hour)
-        queue, next_in_queue = sorted_hosts(function(a, b) return a.address < b.address end), 1
+        queue, waiting, next_in_queue = {}, {}, 1
+        for address, host in seen:each() do
+            queue[#queue + 1], waiting[address] = address, host
+        end
+        table.sort(queue)
         sums.hour = zeroes()
         for _, figure in ipairs(FIGURES) do sums.capture_hour[figure] = 0 end
     end
@@ -440,15 +442,23 @@ lunette.gather(function()
         return table.concat(list, "; ")
     end
 
+    local function by_bytes(a, b)
+        local x, y = a.all[BYTES], b.all[BYTES]
+        return x > y or x == y and a.address < b.address
+    end
+
+    local function busiest_rows()
+        local list, rows = {}, {}
+        for address, host in seen:each() do list[#list + 1] = { address = address, all = host.all } end
+        figures.foremost(list, tunables.rows, by_bytes)
+        for i = 1, #list do rows[i] = row_of(list[i].address, list[i].all) end
+        return rows
+    end
+
     lunette.on_end(function()
         judge(true)
         judge_some(HOSTS)
-        local rows = {}
-        local list = sorted_hosts(function(a, b)
-            local x, y = a.host.all[BYTES], b.host.all[BYTES]
-            return x > y or x == y and a.address < b.address
-        end)
-        for i = 1, math.min(#list, tunables.rows) do rows[i] = row_of(list[i].address, list[i].host.all) end
+        local rows = busiest_rows()
         if sums.all[FLOWS] == 0 then return end
         rows[#rows + 1] = row_of("all", sums.all)
         lunette.report { title = "What could be seen", rows = rows, note = note_of(),

@@ -78,11 +78,11 @@ function fleets.open(lunette, tunables, history, given)
         return client
     end
 
-    --- The client is one of those that know the name; `key` is the name with what it is counted by.
-    function fleet.introduce(key, name, address, t)
+    --- The client is one of those that know the name; `key` is the name and, behind a tab, what it is counted by.
+    function fleet.introduce(key, address, t)
         local client = fleet.talks(address, t)
         local row, new = names:make(key)
-        if new then row.first = math.min(t, history[name] or t) end
+        if new then row.first = given > 0 and math.min(t, history[key:match("^(.*)\t")] or t) or t end
         local at = client.number % CLIENT_BITS
         local index, mask = math.floor(at / 8), 2 ^ (at % 8)
         local byte = row:at("bits", index)

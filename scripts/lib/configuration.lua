@@ -11,7 +11,7 @@
 -- The tables are this detector's own copy, shared by all who ask in it: read them, do not write into them.
 
 local lunette = require "lunette"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 
 local configuration = {}
 

@@ -17,9 +17,21 @@ function book.new()
     }
 end
 
--- Takes in one echo: request (bool), sequence, hash, time, data (string), length (on the wire). Gives the data's layout.
+-- What the last data that was looked at says. A reply brings its request's data again, and many a ping the same each time.
+local last = { hash = nil, length = 0, layout = "short", ipv4 = false, ptunnel = false }
+
+local function look(echo)
+    local payload = echo.payload
+    local data = payload and payload:tostring() or ""
+    last.hash, last.length = echo.hash, echo.length
+    last.layout = ping_layout.of(data, echo.time)
+    last.ipv4, last.ptunnel = ping_layout.holds_ipv4(data, echo.length), ping_layout.is_ptunnel(data)
+end
+
+-- Takes in one echo: request (bool), sequence, hash, time, payload (a slice, or nil), length (on the wire). Gives the data's layout.
 function book.note(p, echo)
-    local layout = ping_layout.of(echo.data, echo.time)
+    if echo.hash ~= last.hash or echo.length ~= last.length then look(echo) end
+    local layout = last.layout
     if echo.request then
         p.requests = p.requests + 1
         p.same_sequence = p.sequence == echo.sequence and p.same_sequence + 1 or 1
@@ -39,8 +51,8 @@ function book.note(p, echo)
         end
         p.longest = math.max(p.longest, echo.length)
     end
-    if ping_layout.holds_ipv4(echo.data, echo.length) then p.ipv4 = p.ipv4 + 1 end
-    if ping_layout.is_ptunnel(echo.data) then p.ptunnel = p.ptunnel + 1 end
+    if last.ipv4 then p.ipv4 = p.ipv4 + 1 end
+    if last.ptunnel then p.ptunnel = p.ptunnel + 1 end
     return layout
 end
 

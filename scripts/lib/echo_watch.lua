@@ -1,7 +1,7 @@
 -- What lolbin says of ping: whose ping it is, a flood, a tunnel in it. lib/echo_book.lua counts, lib/ping_layout.lua knows the systems' pings.
 
 local echo_book = require "echo_book"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 local ping_layout = require "ping_layout"
 
 local echo_watch = {}
@@ -53,7 +53,7 @@ function echo_watch.new(with)
             with.echoes:set(key, p)
         end
         echo.request, echo.sequence, echo.hash, echo.time, echo.length = e.request, e.sequence, e.payload_hash, e.time, e.payload_length
-        echo.data = e.payload and e.payload:tostring() or ""
+        echo.payload = e.payload
         local layout = echo_book.note(p, echo)
         if e.request then check_request(e, p, layout) end
         check_tunnel(e, p)

@@ -40,4 +40,23 @@ function figures.count(number, one, many)
     return ("%d %s"):format(number, number == 1 and one or many or one .. "s")
 end
 
+--- Leaves the first `most` of a list, in order, and throws the rest away: for tables that show some rows of very many. To sort all of
+--- them would be work for nothing.
+function figures.foremost(list, most, is_before)
+    local count = 0
+    for i = 1, #list do
+        local one = list[i]
+        if count < most or is_before(one, list[count]) then
+            if count < most then count = count + 1 end
+            local at = count
+            while at > 1 and is_before(one, list[at - 1]) do
+                list[at] = list[at - 1]
+                at = at - 1
+            end
+            list[at] = one
+        end
+    end
+    for i = #list, count + 1, -1 do list[i] = nil end
+end
+
 return figures

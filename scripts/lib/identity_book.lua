@@ -2,7 +2,7 @@
 --
 -- A host has a text whose bytes are the numbers of the signs that it has shown, in order (hosts that showed the same share the text); a record
 -- with the range of Darwin versions that its system can be and what was last told of it; and texts (name, model, version), if it has some. The book is kept
--- twice: in each worker, of what the worker's own hosts said, and where all is gathered; `tell(ip, verdict, is_news)` is the one that differs.
+-- twice: in each worker, of what the worker's own hosts said, and where all is gathered; `tell(ip, is_news, is_first_several)` is the one that differs.
 
 local lunette = require "lunette"
 local address = require "lunette.address"
@@ -91,14 +91,15 @@ function book.new(change, tell)
         return first
     end
 
-    -- changed: the version or a text did, as others see it.
+    -- changed: the version or a text did, as others see it. Who is told asks for the verdict, if it is worth it.
     local function retell(ip, host, changed)
-        local v = verdict_of(ip, host)
-        if not v then return end
-        local is_news = changed or host.kind ~= KIND_NUMBER[v.kind] or math.abs(host.confidence - v.confidence) >= change
-        if is_news then host.kind, host.confidence = KIND_NUMBER[v.kind], v.confidence end
-        v.is_first_several = #v.families > 1 and is_first_several(host, v.same_as)
-        tell(ip, v, is_news)
+        local judged = weigh.verdict(signs:get(ip) or "")
+        if not judged then return end
+        local kind, confidence = KIND_NUMBER[judged.kind], judged.confidence
+        local is_news = changed or host.kind ~= kind or math.abs(host.confidence - confidence) >= change
+        if is_news then host.kind, host.confidence = kind, confidence end
+        local several = #judged.families > 1 and is_first_several(host, (others_of(ip, words:get(ip) or NOTHING)))
+        tell(ip, is_news, several)
     end
 
     -- ------------------------------------------------------------ learning
@@ -261,9 +262,7 @@ function book.new(change, tell)
 
     -- Tells once more what is known of a host.
     function object.again(ip)
-        local host = hosts:get(ip)
-        local v = host and verdict_of(ip, host)
-        if v then tell(ip, v, true) end
+        if hosts:get(ip) and weigh.verdict(signs:get(ip) or "") then tell(ip, true, false) end
     end
 
     -- All that was learnt of a host, as learn() takes it, and its rank; nil if nothing was.
@@ -283,12 +282,14 @@ function book.new(change, tell)
         return host and verdict_of(ip, host)
     end
 
-    -- fn(ip, verdict) for each host of which something is known.
-    function object.each(fn)
-        for ip, host in hosts:each() do
-            local v = verdict_of(ip, host)
-            if v then fn(ip, v) end
+    -- The addresses of which something is known, in order.
+    function object.addresses()
+        local list = {}
+        for ip in hosts:each() do
+            if (signs:get(ip) or "") ~= "" then list[#list + 1] = ip end
         end
+        table.sort(list)
+        return list
     end
 
     return object

@@ -4,6 +4,8 @@
 -- host, with an array of connections and bytes by category, so that "software-update 44 MB in 26" costs no walk through the
 -- accounts, and sums that still stand when accounts have given way.
 
+local figures = require "figures"
+
 local ledger = {}
 
 local TITLES = { Apple = "Apple", known = "Known third parties", elsewhere = "Elsewhere" }
@@ -39,6 +41,8 @@ function ledger.brief(text)
     return #clause <= 48 and clause or clause:sub(1, 47):match("^(.*) ") or clause:sub(1, 48)
 end
 
+local FEW = 64 -- hosts that are found without sorting all of them
+
 local function by_group_and_bytes(a, b)
     if a.group ~= b.group then return a.group < b.group end
     if a.bytes ~= b.bytes then return a.bytes > b.bytes end
@@ -48,6 +52,12 @@ end
 local function by_bytes(a, b)
     if a.bytes ~= b.bytes then return a.bytes > b.bytes end
     return a.name < b.name
+end
+
+-- The host and the name of an account's key.
+local function split(key)
+    local at = key:find(" ", 1, true)
+    return key:sub(1, at - 1), key:sub(at + 1)
 end
 
 -- accounts and hosts are lunette.records with the fields above; categories as in apple_names; purpose_of(name) tells what a name is for.
@@ -94,9 +104,13 @@ function ledger.new(accounts, hosts, categories, purpose_of)
     function object.busiest(most)
         local list = {}
         for host, total in hosts:each() do list[#list + 1] = { name = host, bytes = bytes_of(total) } end
-        table.sort(list, by_bytes)
         local count = #list
-        for i = count, most + 1, -1 do list[i] = nil end
+        if most <= FEW then
+            figures.foremost(list, most, by_bytes)
+        else
+            table.sort(list, by_bytes)
+            for i = count, most + 1, -1 do list[i] = nil end
+        end
         for i, entry in ipairs(list) do list[i] = entry.name end
         return list, count
     end
@@ -120,11 +134,12 @@ function ledger.new(accounts, hosts, categories, purpose_of)
 
     -- What a host's connections of one group were for: a list of { name, flows, bytes }, most bytes first.
     function object.purposes(host, group)
-        local list, total = {}, hosts:get(host)
-        for i, category in ipairs(total and categories or {}) do
+        local list, total, number = {}, hosts:get(host), NUMBER_OF[group]
+        if not total or total:at("up", number) + total:at("down", number) == 0 then return list end
+        for i = 1, #categories do
             local flows = total:at("flows", i - 1)
-            if flows > 0 and category.group == group then
-                list[#list + 1] = { name = category.name, flows = flows, bytes = total:at("bytes", i - 1) }
+            if flows > 0 and group_of[i] == number then
+                list[#list + 1] = { name = categories[i].name, flows = flows, bytes = total:at("bytes", i - 1) }
             end
         end
         table.sort(list, by_bytes)
@@ -144,7 +159,7 @@ function ledger.new(accounts, hosts, categories, purpose_of)
         local lists, number = {}, NUMBER_OF[group]
         for key, account in accounts:each() do
             if group_of[account.category] == number then
-                local host, name = key:match("^(%S+) (.*)$")
+                local host, name = split(key)
                 if wanted[host] then
                     local list = lists[host] or {}
                     lists[host] = list
@@ -166,7 +181,7 @@ function ledger.new(accounts, hosts, categories, purpose_of)
             of[host] = list[i]
         end
         for key, account in accounts:each() do
-            local host, name = key:match("^(%S+) (.*)$")
+            local host, name = split(key)
             local entry = of[host]
             if entry then
                 entry.accounts[#entry.accounts + 1] = { name = name, group = group_of[account.category] or 2, category = categories[account.category],

@@ -2,7 +2,7 @@
 
 local lunette = require "lunette"
 local book = require "lifecycle_book"
-local hosts = require "hosts"
+local hosts = require "host_kind"
 
 local alerts = {}
 

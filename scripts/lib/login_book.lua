@@ -83,9 +83,11 @@ function book.gather(lunette, tunables)
         }
     end
 
+    -- A text is the host that calls the name, and no more; a table is news of it.
     lunette.receive(function(name, news)
+        if type(news) == "string" then return learn(name, news) end
         learn(name, news.host)
-        if news.kind then judge(name, news) end
+        judge(name, news)
     end)
 end
 

@@ -23,6 +23,7 @@ function starts.new(lunette, tunables)
     local open = lunette.state("open", { max = 10000 }) -- host → the start under way
     local own = { open = 0 }
     lunette.state("own", { max = 1 }):set("all", own)
+    local soonest = 0 -- no start that is under way began earlier: until it can be over, the timer has nothing to do
     local object = {}
 
     function object.known(host) return hosts:get(host) end
@@ -32,6 +33,7 @@ function starts.new(lunette, tunables)
         local session = { begin = time, quiet = quiet, marks = 0, bits = 0, names = {}, count = 0 }
         if not open:get(host) then own.open = own.open + 1 end
         open:set(host, session)
+        if time < soonest then soonest = time end
         return session
     end
 
@@ -126,8 +128,10 @@ function starts.new(lunette, tunables)
 
     local function settle(now)
         local list = {}
+        soonest = math.huge
         for host, session in open:each() do
-            if now >= session.begin + tunables.window + 30 then list[#list + 1] = host end
+            local since = session.begin
+            if now >= since + tunables.window + 30 then list[#list + 1] = host elseif since < soonest then soonest = since end
         end
         table.sort(list)
         for _, host in ipairs(list) do
@@ -135,13 +139,21 @@ function starts.new(lunette, tunables)
             close(host, session, known)
             open:set(host, nil)
         end
-        own.open = open:count()
     end
 
     lunette.every(30, function(now)
-        if open:count() > 0 then settle(now) end
+        local count = open:count()
+        if count == 0 then return end
+        if now >= soonest + tunables.window + 30 then
+            settle(now)
+            count = open:count()
+        end
+        own.open = count
     end)
-    function object.finish() settle(math.huge) end
+    function object.finish()
+        settle(math.huge)
+        own.open = open:count()
+    end
 
     -- ------------------------------------------------------------ words
 

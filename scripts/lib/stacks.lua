@@ -3,6 +3,8 @@
 -- A stack is JA4 without its first part: what that part tells (server name there or not, number of extensions, ALPN) changes from call to
 -- call, the ciphers and the extensions with their signature algorithms change with the program.
 
+local remember = require "remember"
+
 local stacks = {}
 
 -- "8daaf6152771_02713d6af862" of "t13d1516h2_8daaf6152771_02713d6af862"; nil if it has not JA4's form.
@@ -13,15 +15,16 @@ end
 
 -- rows: stack_ja4.tsv. Gives find(ja4) → "Go (since 1.22)", "library" or "tool"; nil for all others.
 function stacks.new(rows)
-    local what, kind = {}, {}
-    for _, row in ipairs(rows) do
-        what[row.stack], kind[row.stack] = row.what, row.kind
-    end
+    local by_stack = {}
+    for _, row in ipairs(rows) do by_stack[row.stack] = row end
+    local row_of = remember(function(ja4)
+        if #ja4 ~= 36 then return false end
+        return by_stack[ja4:sub(12, 36)] or by_stack[ja4:sub(12, 23)] or false
+    end, 2000)
     return function(ja4)
-        if not ja4 or #ja4 ~= 36 then return nil end
-        local key = ja4:sub(12, 36)
-        if not what[key] then key = ja4:sub(12, 23) end
-        return what[key], kind[key]
+        local row = ja4 and row_of(ja4)
+        if not row then return nil end
+        return row.what, row.kind
     end
 end
 

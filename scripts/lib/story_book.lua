@@ -9,6 +9,7 @@ local weigh = require "story_weigh"
 local book = {}
 
 local MOST_LEADS, MOST_INFOS = 64, 12
+local LISTS = 1000 -- of techniques that are remembered
 local DAY = 86400
 
 local function server_of(lunette, where)
@@ -37,6 +38,30 @@ function book.new(lunette, address, techniques, options)
         return known
     end
 
+    -- The cases in which something was found since `changed` was asked: key → case.
+    local touched = {}
+
+    function object.touch(key, case)
+        case.dirty = true
+        touched[key] = case
+    end
+
+    function object.changed()
+        local list = touched
+        touched = {}
+        return list
+    end
+
+    -- The same by a walk through all: after a restart nobody remembers.
+    function object.dirty_cases()
+        touched = {}
+        local list = {}
+        for key, case in cases:each() do
+            if case.dirty then list[key] = case end
+        end
+        return list
+    end
+
     function object.cases() return cases:each() end
     function object.dropped() return sum.dropped end
     function object.name(ip) local known = machines:get(ip) return known and known.name or "" end
@@ -45,6 +70,7 @@ function book.new(lunette, address, techniques, options)
     local function close(key, case)
         sum.leads = math.max(sum.leads - #case.leads, 0)
         cases:set(key, nil)
+        touched[key] = nil
     end
     object.close = close
 
@@ -59,9 +85,11 @@ function book.new(lunette, address, techniques, options)
         local one, other = cases:get(from), cases:get(into)
         if not one then return end
         cases:set(from, nil)
+        touched[from] = nil
         if not other then
             one.host = into
             cases:set(into, one)
+            if one.dirty then object.touch(into, one) end
             return
         end
         for _, lead in ipairs(one.leads) do
@@ -77,7 +105,7 @@ function book.new(lunette, address, techniques, options)
         other.more = other.more + one.more
         -- What was told of either is not told again for nothing.
         if one.told and not other.told then other.told, other.id = one.told, one.id end
-        other.dirty = true
+        object.touch(into, other)
     end
 
     function object.identity(ip, name, address_of)
@@ -94,6 +122,20 @@ function book.new(lunette, address, techniques, options)
         end
     end
 
+    -- Ids and tactics of an alert's list. Detectors have a few lists, so each is read once; findings share what was read.
+    local read, read_count = {}, 0
+    local function technique(text)
+        text = text or ""
+        local one = read[text]
+        if not one then
+            local ids = attack.ids(text)
+            one = { ids, attack.tactics(techniques, ids) }
+            if read_count >= LISTS then read, read_count = {}, 0 end
+            read[text], read_count = one, read_count + 1
+        end
+        return one[1], one[2]
+    end
+
     local function lead_of(a, ip)
         local evidence = a.evidence or {}
         local span = tonumber(evidence.span_s) or (type(evidence.since) == "number" and a.time - evidence.since)
@@ -104,12 +146,12 @@ function book.new(lunette, address, techniques, options)
         local path = a.path or (type(evidence.path) == "string" and evidence.path) or nil
         local ancestry = a.ancestry or (type(evidence.behind) == "string" and evidence.behind) or nil
         local lineage, tool = weigh.lineage(program, path, ancestry)
-        local ids = attack.ids(a.attack)
+        local ids, tactics = technique(a.attack)
         return { time = a.time, since = span and span > 0 and span < 3 * DAY and a.time - span or a.time, count = 1, kind = a.detector .. "|" .. a.title,
             detector = a.detector, title = a.title:sub(1, 120), rank = weigh.RANK[a.severity] or weigh.LOW, confidence = a.confidence or 0.7,
             where = a.where:sub(1, 200), server = server, address = outside, program = program, path = path, ancestry = ancestry, lineage = lineage, tool = tool,
             files = weigh.files(evidence.arguments),
-            tactics = attack.tactics(techniques, ids), ids = ids, why = a.why:sub(1, 300), next = a.next:sub(1, 300), host = ip,
+            tactics = tactics, ids = ids, why = a.why:sub(1, 300), next = a.next:sub(1, 300), host = ip,
             phase = machine(ip).phase ~= "" and machine(ip).phase or machine(machine(ip).of).phase }
     end
 
@@ -185,7 +227,7 @@ function book.new(lunette, address, techniques, options)
         cases:set(key, case) -- which also says that it is in use
         case.addresses[ip] = true
         case.last = math.max(case.last, a.time)
-        case.dirty = true
+        object.touch(key, case)
         if counted(case, lead) then return end
         if not has_room(case, lead) then
             case.more, sum.dropped = case.more + 1, sum.dropped + 1

@@ -178,6 +178,19 @@ local function kinds_of(leads, share)
     return kinds
 end
 
+-- Are there findings of two kinds that tell something? Most hosts have less, and no story comes of it: then nothing is weighed.
+local function are_several(leads)
+    local kind
+    for i = 1, #leads do
+        local lead = leads[i]
+        if lead.rank <= LOW then
+            if kind and lead.kind ~= kind then return true end
+            kind = lead.kind
+        end
+    end
+    return false
+end
+
 local function by_beginning(a, b)
     if a.since ~= b.since then return a.since < b.since end
     return a.number < b.number
@@ -188,6 +201,7 @@ weigh.by_beginning = by_beginning
 --- no story. `least`: points that it takes.
 function weigh.judge(leads, least)
     table.sort(leads, by_beginning)
+    if not are_several(leads) then return nil end
     local ties = find_ties(leads)
     local share, core = choose(leads, ties)
     local kinds, tactics, walked = kinds_of(leads, share), {}, {}

@@ -6,11 +6,12 @@
 
 local lunette = require "lunette"
 local figures = require "figures"
+local remember = require "remember"
 
 local certificate = {}
 
 local DAY = 86400
-local REMEMBERED = 2000
+local REMEMBERED, FEW = 2000, 200
 
 -- rows: c2_certificates.tsv. Gives known(e) → row of the first that fits subject, issuer or serial; nil if none does.
 function certificate.known(rows)
@@ -27,15 +28,16 @@ function certificate.known(rows)
         return false
     end
     -- Certificates come again and again: each pair of names is looked for once.
-    local found, count = {}, 0
+    local found, count = {}, 0 -- by subject, then by issuer
     return function(e)
         local subject, issuer = e.subject or "", e.issuer or ""
-        local key = subject .. "\n" .. issuer
-        local row = found[key]
+        local rows_of = found[subject]
+        local row = rows_of and rows_of[issuer]
         if row == nil then
             row = find_row(subject, issuer)
-            if count >= REMEMBERED then found, count = {}, 0 end
-            found[key], count = row, count + 1
+            if count >= REMEMBERED then found, count, rows_of = {}, 0, nil end
+            rows_of = rows_of or {}
+            found[subject], rows_of[issuer], count = rows_of, row, count + 1
         end
         return row or serials[e.serial or ""]
     end
@@ -50,10 +52,26 @@ local function covers(pattern, name)
     return dot ~= nil and name:sub(dot) == pattern:sub(2)
 end
 
+local common_name = remember(function(subject) return (", " .. subject):match(", CN=([^,]*)") or false end, REMEMBERED)
+
+-- The other names of a certificate, which may be a hundred: read once of each.
+local names_of, names_count = {}, 0
+local function other_names(e)
+    local fingerprint = e.fingerprint
+    if not fingerprint then return e.subject_alt_names end
+    local list = names_of[fingerprint]
+    if not list then
+        list = e.subject_alt_names or {}
+        if names_count >= FEW then names_of, names_count = {}, 0 end
+        names_of[fingerprint], names_count = list, names_count + 1
+    end
+    return list
+end
+
 local function is_for(e, name)
-    local common = (", " .. (e.subject or "")):match(", CN=([^,]*)")
+    local common = common_name(e.subject or "")
     if common and covers(common, name) then return true end
-    local others = e.subject_alt_names
+    local others = other_names(e)
     for i = 1, others and #others or 0 do
         if covers(others[i], name) then return true end
     end
@@ -64,7 +82,7 @@ end
 function certificate.signs(e, name, options, add)
     if e.self_signed then
         add("self-signed", 2, "the certificate is signed by itself")
-    elseif not (", " .. e.issuer):find(", O=", 1, true) then
+    elseif not (e.issuer:find(", O=", 1, true) or e.issuer:sub(1, 2) == "O=") then
         add("issuer", 1, "its issuer has no organisation, so it is no public CA")
     end
     if name and not lunette.is_address(name) and not is_for(e, name) then add("mismatch", 1, "the certificate is for another name") end

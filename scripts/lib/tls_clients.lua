@@ -13,16 +13,16 @@
 --   special   none of these, and called few domains in the half hour and more that it is known
 --   nil       not known yet, or no TLS
 
+local remember = require "remember"
+
 local tls_clients = {}
 
 local MANY, FEW = 8, 3
 local SETTLED = 1800 -- seconds after which few domains mean something
 
 -- "t13d4907h2_0d8feac7bc37_7395dae3b2f3" → "t13_0d8feac7bc37"; QUIC's "q13…" counts as TCP's, since it is one program.
-function tls_clients.stack(ja4)
-    if not ja4 or #ja4 ~= 36 then return nil end
-    return ja4:sub(2, 3) .. ja4:sub(11, 23)
-end
+local stack_of = remember(function(ja4) return #ja4 == 36 and ja4:sub(2, 3) .. ja4:sub(11, 23) end, 2000)
+function tls_clients.stack(ja4) return ja4 and stack_of(ja4) or nil end
 
 -- Does it offer no ALPN? "t13d190900_…"
 function tls_clients.is_bare(ja4) return ja4 ~= nil and #ja4 == 36 and ja4:sub(9, 10) == "00" end
@@ -35,6 +35,7 @@ local function hash(text)
 end
 
 function tls_clients.watch(lunette, most)
+    local code_of = remember(function(name) return hash(lunette.registrable(name) or name) end, 2000)
     local tools, systems = {}, {}
     for _, row in ipairs(lunette.tsv("tool_ja4.tsv")) do tools[tls_clients.stack(row.ja4)] = row.tool end
     for _, row in ipairs(lunette.tsv("identity_ja4.tsv")) do
@@ -52,7 +53,7 @@ function tls_clients.watch(lunette, most)
         if is_new then record.first = e.time end
         local count = record.domains
         if count >= MANY then return end
-        local code = hash(lunette.registrable(name) or name)
+        local code = code_of(name)
         for i = 0, count - 1 do
             if record:at("name", i) == code then return end
         end
