@@ -4,6 +4,9 @@ foreach(program make_mix bench_flow bench_events)
     target_link_libraries("${program}" PRIVATE lunette_engine)
     set_target_properties("${program}" PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
 endforeach()
+foreach(part source learn change bulk flows)
+    target_sources(make_mix PRIVATE "${root}/tests/bench/mix_${part}.c")
+endforeach()
 
 if(TARGET lunette AND PYTHON_PROGRAM)
     add_custom_target(bench
