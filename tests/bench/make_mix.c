@@ -98,11 +98,15 @@ static void make_mix(FILE *out, uint64_t bytes, const struct mix *mix) {
            (unsigned long long)written, (unsigned long long)number, mix->count);
 }
 
-static uint64_t number_of(const char *text) {
+static double amount_of(const char *text, double least) {
     char *end;
     double value = strtod(text, &end); /* 1e9 is welcome */
-    if (*end || !(value >= 1 && value < 1e15)) mix_fail(text, "a number is expected");
-    return (uint64_t)value;
+    if (*end || !(value >= least && value < 1e15)) mix_fail(text, "a number is expected");
+    return value;
+}
+
+static uint64_t number_of(const char *text) {
+    return (uint64_t)amount_of(text, 1);
 }
 
 /* Loads what can be played; what is left out leaves no gap. */
@@ -142,7 +146,7 @@ int main(int argc, char **argv) {
         if (option == 'o') path = optarg;
         if (option == 'b') bytes = number_of(optarg);
         if (option == 'h') mix.hosts = endless.hosts = (uint32_t)number_of(optarg);
-        if (option == 'B') mix.bulk = bulk_whole(number_of(optarg) * 1000000);
+        if (option == 'B') mix.bulk = bulk_whole((uint64_t)(amount_of(optarg, 0.001) * 1e6));
         if (option == 'f') endless.flows = (uint32_t)number_of(optarg);
         if (option == 'p') endless.packets = number_of(optarg);
         if (option == 's') endless.frame = (uint32_t)number_of(optarg);

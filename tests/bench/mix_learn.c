@@ -9,7 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLOW_SLOTS = 65536, MOST_FLOWS = FLOW_SLOTS / 2, PORT_DNS = 53, TCP_SYN = 2, TCP_ACK = 16 };
+enum {
+    FLOW_SLOTS = 65536,
+    MOST_FLOWS = FLOW_SLOTS / 2,
+    PORT_DNS = 53,
+    PORT_DHCP = 67,
+    TCP_SYN = 2,
+    TCP_ACK = 16
+};
 
 struct address {
     uint8_t bytes[16], size; /* size 0: no address */
@@ -70,7 +77,8 @@ static void learn_transport(const uint8_t *frame, struct source_packet *packet, 
     ends->sender_port = load_be16(frame + at);
     ends->receiver_port = load_be16(frame + at + 2);
     uint16_t low = ends->sender_port < ends->receiver_port ? ends->sender_port : ends->receiver_port;
-    if (packet->kind == KIND_UDP && low == 67 && at + 8 + 240 <= packet->captured) packet->kind = KIND_DHCP;
+    if (packet->kind == KIND_UDP && low == PORT_DHCP && at + 8 + 240 <= packet->captured)
+        packet->kind = KIND_DHCP;
     if (packet->kind != KIND_TCP) return;
     ends->begins = (frame[at + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
     ends->answers = (frame[at + 13] & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
@@ -140,7 +148,8 @@ static uint32_t learn_flow(struct learner *learner, const struct source_packet *
     }
     if (learner->flow_count == MOST_FLOWS) return MIX_NO_FLOW;
     struct learned_flow *flow = &learner->flows[learner->flow_count++];
-    bool from_service = ends->sender_port < 1024 && ends->receiver_port >= 1024;
+    bool from_service =
+        (ends->sender_port < 1024 && ends->receiver_port >= 1024) || ends->sender_port == PORT_DHCP;
     *flow = (struct learned_flow){.ends = *ends, .kind = kind};
     flow->sender_is_client = ends->begins || !(ends->answers || from_service);
     learner->slots[slot] = learner->flow_count;
@@ -169,7 +178,7 @@ static void learn_insiders(struct learner *learner, const struct source_packet *
         bool up = packet->client == CLIENT_SENDS;
         uint16_t port = up ? ends->receiver_port : ends->sender_port;
         uint16_t server = insider_find(learner, up ? &ends->receiver : &ends->sender);
-        if (server && (port == PORT_DNS || (packet->kind == KIND_DHCP && port == 67)))
+        if (server && (port == PORT_DNS || (packet->kind == KIND_DHCP && port == PORT_DHCP)))
             learner->gateway[server - 1] = true;
     }
     if (is_local(&ends->sender) || is_local(&ends->receiver) || is_group(&ends->sender)) return;

@@ -42,7 +42,7 @@ def packets_of(path):
 class Workload:
     def __init__(self, path, name, title, about, packets):
         self.path, self.name, self.title, self.about, self.packets = path, name, title, about, packets
-        self.bytes = path.stat().st_size
+        self.bytes = path.stat().st_size - PCAP_HEADER - RECORD_HEADER * packets  # of frames
 
     def told(self):
         return {"name": self.name, "title": self.title, "about": self.about, "bytes": self.bytes, "packets": self.packets}
