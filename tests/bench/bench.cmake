@@ -1,8 +1,13 @@
-# cmake --build build --target bench: measures (README.md). Neither built by default nor part of the tests.
+# cmake --build build --target bench: measures (README.md). Not part of the tests, but that it runs and what make_mix makes:
+# make_mix is built with them.
 foreach(program make_mix bench_flow bench_events)
-    add_executable("${program}" EXCLUDE_FROM_ALL "${root}/tests/bench/${program}.c")
+    add_executable("${program}" "${root}/tests/bench/${program}.c")
     target_link_libraries("${program}" PRIVATE lunette_engine)
     set_target_properties("${program}" PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
+endforeach()
+set_target_properties(bench_flow bench_events PROPERTIES EXCLUDE_FROM_ALL ON)
+foreach(part source learn change bulk flows)
+    target_sources(make_mix PRIVATE "${root}/tests/bench/mix_${part}.c")
 endforeach()
 
 if(TARGET lunette AND PYTHON_PROGRAM)
