@@ -62,6 +62,8 @@ foreach(source IN LISTS live_tools)
     endif()
 endforeach()
 
+include("${root}/tests/hostile/hostile.cmake")
+
 # ----------------------------------------------------------------- Lua tests
 find_program(LUAJIT_PROGRAM luajit)
 file(GLOB_RECURSE lua_tests CONFIGURE_DEPENDS "${root}/tests/test_*.lua")

@@ -63,6 +63,7 @@ struct flow_counters {
     uint64_t retransmits, overlaps;
     uint64_t rebinds;                 /* times a QUIC connection went on from another address or port */
     uint64_t rebind_evicted;          /* connection ids and aliases that gave way to newer ones */
+    uint64_t names_evicted;           /* names learnt from DNS that gave way to newer ones */
     uint64_t fragments;               /* IP fragments not put together */
     uint64_t fragments_joined;        /* datagrams put together: the worker's, as the next one */
     uint64_t fragment_overlaps;       /* fragments that overlapped others with other bytes or bounds */

@@ -24,6 +24,7 @@ struct names {
     struct names_entry *entries;
     uint32_t buckets;
     uint64_t seed;
+    uint64_t evicted;
 };
 
 static size_t tags_bytes(const struct names *names) {
@@ -94,6 +95,7 @@ static struct names_entry *make_room(struct names *names, struct place place) {
         if (entry_at(names, place.bucket, way)->learnt < entry_at(names, place.bucket, chosen)->learnt)
             chosen = way;
     }
+    names->evicted += tags[chosen] != 0;
     tags[chosen] = place.tag;
     return entry_at(names, place.bucket, chosen);
 }
@@ -117,4 +119,8 @@ struct slice names_find(const struct names *names, const struct ip *client, cons
     if (!entry) return (struct slice){NULL, 0};
     if (age) *age = now > entry->learnt ? now - entry->learnt : 0;
     return (struct slice){entry->name, entry->length};
+}
+
+uint64_t names_evicted(const struct names *names) {
+    return names->evicted;
 }

@@ -28,4 +28,7 @@ void names_learn(struct names *names, const struct ip *client, const struct ip *
 struct slice names_find(const struct names *names, const struct ip *client, const struct ip *address,
                         nanoseconds now, nanoseconds *age);
 
+/* Entries that gave way to newer ones. */
+uint64_t names_evicted(const struct names *names);
+
 #endif

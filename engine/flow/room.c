@@ -379,6 +379,7 @@ void flow_room_finish(struct flow_room *room) {
 const struct flow_counters *flow_room_counters(struct flow_room *room) {
     struct flow_counters *n = &room->counters;
     n->tunnels_refused = room->tunnels.refused;
+    n->names_evicted = names_evicted(room->names);
     n->memory = tunnels_memory(&room->tunnels) + slab_memory(&room->flows) + table_memory(&room->table) +
                 wheel_memory(&room->ends) + wheel_memory(&room->onsets) + slab_memory(&room->facts) +
                 slab_memory(&room->programs) + room->strings + rebind_memory(room) + talk_memory(room) +

@@ -119,6 +119,7 @@ static void merge_detector(struct summary *into, const struct detector_summary *
     d->events += from->events;
     d->held_back += from->held_back;
     d->errors += from->errors;
+    d->evicted += from->evicted;
     d->ended_gap += from->ended_gap;
     d->ended_limit += from->ended_limit;
     d->ended_error += from->ended_error;
@@ -158,6 +159,7 @@ void summary_add_counters(struct summary *summary, const struct flow_counters *c
     sum->programs_contradicted += c->programs_contradicted;
     sum->programs_unnamed += c->programs_unnamed;
     sum->rebind_evicted += c->rebind_evicted;
+    sum->names_evicted += c->names_evicted;
     sum->fragments += c->fragments;
     sum->fragments_joined += c->fragments_joined;
     sum->fragment_overlaps += c->fragment_overlaps;

@@ -245,6 +245,7 @@ static void print_unseen(struct page *p, const struct summary *s) {
     const struct flow_counters *f = &s->flow;
     char words[128], bytes[FIGURE_SIZE];
     bool any = false;
+    uint64_t evicted = 0;
     unseen(p, &any, s->truncated, "packets cut short by the capture");
     snprintf(words, sizeof words, "TCP flows with bytes missing (%s)", figure_bytes(s->gap_bytes, bytes));
     unseen(p, &any, s->gap_flows, words);
@@ -254,12 +255,15 @@ static void print_unseen(struct page *p, const struct summary *s) {
     unseen(p, &any, f->fragment_overlaps, "IP fragments that overlapped others");
     unseen(p, &any, f->tunnels_refused, "packets inside more tunnels than can be told apart");
     unseen(p, &any, f->ended_evicted, "flows given up because the flow table was full");
+    unseen(p, &any, f->names_evicted, "names from DNS forgotten because there were more than can be kept");
     unseen(p, &any, f->reassembly_dropped, "bytes of streams given up because reassembly was full");
     unseen(p, &any, s->undecoded, "packets whose headers could not be read");
     unseen(p, &any, s->not_ip, "packets without IP");
     unseen(p, &any, s->cut_text, "strings cut because an event had too much text");
     unseen(p, &any, s->reports_left_out, "reports left out of this summary");
     unseen(p, &any, s->hosts_evicted, "hosts forgotten because there were more than can be kept");
+    for (uint32_t i = 0; i < s->detector_count; i++) evicted += s->detectors[i].evicted;
+    unseen(p, &any, evicted, "things that detectors forgot because there were more than they can remember");
     for (uint32_t i = 0; i < s->warning_count; i++) unseen_line(p, &any, s->warnings[i]);
     if (!s->anomaly_count) return;
     page_heading(p, "Odd in the traffic");

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -21,6 +22,7 @@ struct top {
     struct slot *slots; /* mask + 1 of them, at least twice the capacity */
     uint32_t mask;
     uint32_t count, capacity;
+    uint64_t seed; /* keys come from the traffic: nobody outside can aim them at one slot */
     uint64_t replaced;
 };
 
@@ -31,6 +33,7 @@ struct top *top_new(uint32_t capacity) {
     while (slots < capacity * 2) slots *= 2;
     top->capacity = capacity;
     top->mask = slots - 1;
+    if (getrandom(&top->seed, sizeof top->seed, GRND_NONBLOCK) < 0) top->seed = (uintptr_t)top;
     top->entries = calloc(capacity, sizeof *top->entries);
     top->heap = calloc(capacity, sizeof *top->heap);
     top->place = calloc(capacity, sizeof *top->place);
@@ -125,7 +128,7 @@ static uint32_t take_entry(struct top *top) {
 uint32_t top_add(struct top *top, const char *key, size_t length, uint64_t flows, uint64_t sent,
                  uint64_t received) {
     uint32_t used = length < TOP_KEY_SIZE ? (uint32_t)length : TOP_KEY_SIZE - 1;
-    uint32_t hash = (uint32_t)XXH3_64bits(key, used);
+    uint32_t hash = (uint32_t)XXH3_64bits_withSeed(key, used, top->seed);
     uint32_t at = find(top, hash, key, used);
     uint32_t entry;
     if (top->slots[at].entry) {

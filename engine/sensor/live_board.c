@@ -66,6 +66,7 @@ static void flows_add(struct flow_counters *sum, const struct flow_counters *f) 
     sum->programs_contradicted += f->programs_contradicted;
     sum->programs_unnamed += f->programs_unnamed;
     sum->rebind_evicted += f->rebind_evicted;
+    sum->names_evicted += f->names_evicted;
     sum->fragments += f->fragments;
     sum->fragments_joined += f->fragments_joined;
     sum->fragment_overlaps += f->fragment_overlaps;
@@ -299,7 +300,7 @@ void sensor_note_alert(struct sensor *sensor, const struct alert *alert) {
 
 void sensor_stats(struct sensor *sensor) {
     const struct board *board = &sensor->board;
-    uint64_t delivered = 0, lost = 0, spooled = 0, errors = 0;
+    uint64_t delivered = 0, lost = 0, spooled = 0, errors = 0, evicted = 0;
     const struct gather_figures gathered = gather_figures(sensor->gather);
     const struct card_figures cards = outputs_card_figures(sensor->outputs);
     for (uint32_t i = 0; i < board->output_count; i++) {
@@ -307,7 +308,10 @@ void sensor_stats(struct sensor *sensor) {
         lost += board->outputs[i].lost;
         spooled += board->outputs[i].spooled;
     }
-    for (uint32_t i = 0; i < board->detector_count; i++) errors += board->detectors[i].errors;
+    for (uint32_t i = 0; i < board->detector_count; i++) {
+        errors += board->detectors[i].errors;
+        evicted += board->detectors[i].evicted;
+    }
     const struct stat_figure stats[] = {
         {"capture.packets", board->packets},
         {"capture.bytes", board->bytes},
@@ -323,6 +327,11 @@ void sensor_stats(struct sensor *sensor) {
         {"flow.memory", board->flow.memory},
         {"tcp.gap_bytes", board->flow.gap_bytes},
         {"tcp.reassembly_dropped", board->flow.reassembly_dropped},
+        {"decoder.fragments_unjoined", board->flow.fragments},
+        {"decoder.fragment_overlaps", board->flow.fragment_overlaps},
+        {"decoder.tunnels_refused", board->flow.tunnels_refused},
+        {"flow.names_evicted", board->flow.names_evicted},
+        {"flow.rebind_evicted", board->flow.rebind_evicted},
         {"host.lines", board->host.lines},
         {"host.news", board->host.news},
         {"host.unread", board->host.broken + board->host.unknown},
@@ -333,6 +342,7 @@ void sensor_stats(struct sensor *sensor) {
         {"host.processes", board->host.processes_now},
         {"programs.refused", board->programs_refused},
         {"detect.errors", errors},
+        {"detect.evicted", evicted},
         {"gather.messages", gathered.messages},
         {"gather.dropped", gathered.lost},
         {"cards.hosts", cards.hosts},

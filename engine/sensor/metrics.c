@@ -286,6 +286,8 @@ static void put_flows(struct buffer *b, const struct flow_counters *f) {
             f->rebinds);
     counter(b, "flow_rebind_evicted_total",
             "QUIC connection ids and addresses forgotten because a bound was reached.", f->rebind_evicted);
+    counter(b, "flow_names_evicted_total",
+            "Names learnt from DNS that were forgotten because a bound was reached.", f->names_evicted);
     counter(b, "reassembly_dropped_bytes_total",
             "Bytes of TCP streams let go of because a bound was reached.", f->reassembly_dropped);
     counter(b, "fragments_unjoined_total", "IP fragments not put together.", f->fragments);

@@ -264,6 +264,7 @@ static void replay_stats(struct replay *replay) {
     const struct worker_figures *figures = worker_figures(replay->workers[0]);
     struct flow_counters total = {0};
     struct gather_figures gathered = {0};
+    struct tally detectors = {0};
     if (replay->gather) gathered = gather_figures(replay->gather);
     for (uint32_t i = 0; i < replay->count; i++) {
         const struct flow_counters *c = worker_flow_counters(replay->workers[i]);
@@ -278,7 +279,14 @@ static void replay_stats(struct replay *replay) {
         total.programs_contradicted += c->programs_contradicted;
         total.reassembly_dropped += c->reassembly_dropped;
         total.memory += c->memory;
+        total.fragments += c->fragments;
+        total.fragment_overlaps += c->fragment_overlaps;
+        total.tunnels_refused += c->tunnels_refused;
+        total.names_evicted += c->names_evicted;
+        total.rebind_evicted += c->rebind_evicted;
+        tally_add(worker_scripts(replay->workers[i]), &detectors);
     }
+    if (replay->gather) tally_add(gather_scripts(replay->gather), &detectors);
     const struct endpoint_figures host = host_figures(replay);
     const struct card_figures cards = outputs_card_figures(replay->outputs);
     const struct stat_figure stats[] = {
@@ -301,6 +309,11 @@ static void replay_stats(struct replay *replay) {
         {"flow.memory", total.memory},
         {"tcp.gap_bytes", total.gap_bytes},
         {"tcp.reassembly_dropped", total.reassembly_dropped},
+        {"decoder.fragments_unjoined", total.fragments},
+        {"decoder.fragment_overlaps", total.fragment_overlaps},
+        {"decoder.tunnels_refused", total.tunnels_refused},
+        {"flow.names_evicted", total.names_evicted},
+        {"flow.rebind_evicted", total.rebind_evicted},
         {"host.lines", host.lines},
         {"host.news", host.news},
         {"host.unread", host.broken + host.unknown},
@@ -312,6 +325,9 @@ static void replay_stats(struct replay *replay) {
         {"host.processes_evicted", host.processes_evicted},
         {"host.sockets", host.sockets},
         {"programs.refused", words_refused(replay->words)},
+        {"detect.errors", detectors.errors},
+        {"detect.evicted", detectors.evicted},
+        {"detect.off", detectors.off},
         {"gather.messages", gathered.messages},
         {"gather.dropped", gathered.lost},
         {"cards.hosts", cards.hosts},

@@ -16,6 +16,7 @@ void tally_detectors(const struct script_host *scripts, struct summary *summary)
         if (!entry) continue;
         entry->events += status.events;
         entry->errors += status.errors;
+        entry->evicted += status.evicted;
         entry->ended_gap += status.parsers_ended[PARSER_GAP];
         entry->ended_limit += status.parsers_ended[PARSER_LIMIT];
         entry->ended_error += status.parsers_ended[PARSER_ERROR];
@@ -33,4 +34,14 @@ uint32_t tally_failed(const struct script_host *scripts) {
         failed += status.errors > 0;
     }
     return failed;
+}
+
+void tally_add(const struct script_host *scripts, struct tally *sum) {
+    for (uint32_t i = 0; i < script_host_count(scripts); i++) {
+        struct detector_status status;
+        script_host_status(scripts, i, &status);
+        sum->errors += status.errors;
+        sum->evicted += status.evicted;
+        sum->off += status.off;
+    }
 }
