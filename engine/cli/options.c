@@ -133,7 +133,7 @@ static const struct option_spec table[OPTION_COUNT] = {
                             "CPU time that a detector may take at once; 0: no bound", .initial = "2",
                             .least = 0.01, .most = 3600, .or_zero = true},
     [OPTION_BATCH] = {"batch", 0, KIND_NUMBER, ALL, GROUP_BOUNDS, "N",
-                      "events per batch, 1 to 1024; no result depends on it", .initial = "256", .least = 1,
+                      "events per batch, 1 to 1024; no result depends on it", .initial = "1024", .least = 1,
                       .most = 1024},
 
     /* ── packets around an alert ─────────────────────────────────── */
