@@ -12,7 +12,7 @@ import pathlib
 import subprocess
 import tempfile
 
-from run import ROOT, captures
+from workloads import ROOT, captures
 
 MIX_BYTES = 40_000_000
 
