@@ -24,7 +24,7 @@ PEERS = (
     ("snort", "snort", "-q -k none -r $F -l $T", True),
 )
 
-OURS = ("lunette", "none", "handler")  # names of jobs that may not fail begin so
+OURS = ("lunette", "none", "handler")  # names of jobs that may not fail begin so; an older state may know less
 
 # Bytes per protocol by each packet, in the peers' own scripts.
 ZEEK_HANDLER = ("global n: table[count] of count &default=0; "
@@ -64,7 +64,7 @@ def in_turns(jobs, repeats, measure=spend):
             try:
                 result = measure(jobs[name])
             except Failed as failed:
-                if turn > 0 or name.startswith(OURS):
+                if turn > 0 or (name.startswith(OURS) and not name.endswith(": before")):
                     sys.exit(str(failed))
                 print(f"left out: {failed}", flush=True)
                 del results[name]

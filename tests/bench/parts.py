@@ -119,12 +119,15 @@ class Bench:
 
     def start(self):
         """start.py beside this file: from exec to the first packet."""
-        words = [sys.executable, str(HERE / "start.py"), "--binary", self.now.program, "--repeats", "5" if self.options.quick else "20"]
-        if self.before:
-            words += ["--binary", self.before.program]
-        told = json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout)
-        names = {self.now.program: "now", **({self.before.program: "before"} if self.before else {})}
-        return {**told, "binaries": {names[program]: value for program, value in told["binaries"].items()}}
+        found = {"binaries": {}}
+        for name, lunette in (("before", self.before), ("now", self.now)):  # each with its own detectors: not in turns
+            if lunette:
+                words = [sys.executable, str(HERE / "start.py"), "--binary", lunette.program, "--scripts", str(lunette.scripts),
+                         "--repeats", "5" if self.options.quick else "20"]
+                told = json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout)
+                found["binaries"][name] = told["binaries"][lunette.program]
+                found.update({key: told[key] for key in ("repeats", "detectors")})
+        return found
 
     def events(self):
         """bench_events: what an event costs that handlers want, by what they do with it."""

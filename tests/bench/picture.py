@@ -121,7 +121,9 @@ def draw(found):
     sheet.text(10, "CPU time beside lunette with all detectors, one worker", "title")
     sheet.y += LINE
     machine = found["machine"]
-    sheet.text(10, f"less is better, on a scale of times ten; medians of {found['repeats']} turns, thin lines: least to most. {machine['processors']} processors, {machine['model']}", "soft")
+    sheet.text(10, f"less is better, on a scale of times ten; medians of {found['repeats']} turns, thin lines: least to most", "soft")
+    sheet.y += LINE - 4
+    sheet.text(10, f"{machine['processors']} processors, {machine['model']}; {found['when']}", "soft")
     groups = found.get("replay", {}).get("groups", [])
     for group in groups:
         if not group.get("beginning"):

@@ -75,6 +75,7 @@ def measure(options):
         bench = parts.Bench(options, maker)
         for part in options.only or PARTS:
             if part == "start" and not (parts.HERE / "start.py").exists():
+                print("skipped: start.py is not there")
                 continue
             print(f"measuring: {part}", flush=True)
             found[part] = getattr(bench, part)()
