@@ -46,6 +46,7 @@ struct lunette_feed {
     uint32_t stop;         /* an emitter's room is nearly used up: return before this entry; else 2^32 - 1 */
     uint32_t pause;        /* 1: `stop` is the next entry, so no more timers either */
     uint32_t turns;        /* written by Lua: counts the runs of timers */
+    uint32_t running;      /* written by both: number of the handler that was called last, 0 while it is none of them */
     double clock[1024];    /* per entry: the clock when the event was made */
     uint32_t view[1024];   /* per entry: generation << 10 | slot */
     uint32_t mask[1024];   /* per entry: bit h is set if handler h of that kind wants it */

@@ -421,34 +421,6 @@ static int host_failed(lua_State *lua) {
     return 1;
 }
 
-/* run(traceback, f, from, to) → what f(from, to) returned; or false and what `traceback` made of the error.
- * Called from C, compiled code can return from wherever it began. */
-static int host_run(lua_State *lua) {
-    lua_settop(lua, 4);
-    if (lua_pcall(lua, 2, 1, 1) == 0) return 1;
-    lua_pushboolean(lua, false);
-    lua_insert(lua, -2);
-    return 2;
-}
-
-/* The same of f(from), f(from + 1), … f(to - 1), until one returns true. */
-static int host_run_each(lua_State *lua) {
-    lua_settop(lua, 4);
-    lua_Integer to = lua_tointeger(lua, 4);
-    for (lua_Integer n = lua_tointeger(lua, 3); n < to; n++) {
-        lua_settop(lua, 4);
-        lua_pushvalue(lua, 2);
-        lua_pushinteger(lua, n);
-        if (lua_pcall(lua, 1, 1, 1) != 0) {
-            lua_pushboolean(lua, false);
-            lua_insert(lua, -2);
-            return 2;
-        }
-        if (lua_toboolean(lua, -1)) return 1;
-    }
-    return 0;
-}
-
 /* parser_ended(reason, message or nil) */
 static int host_parser_ended(lua_State *lua) {
     struct detector *detector = detector_of(lua);
@@ -537,11 +509,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         bindings_add(lua, detector, "question", host_question);
         bindings_add(lua, detector, "answer", host_answer);
     }
-    /* What these call is the script's: the watchdog may strike there, so they are not added as the others. */
-    lua_pushcfunction(lua, host_run);
-    lua_setfield(lua, -2, "run");
-    lua_pushcfunction(lua, host_run_each);
-    lua_setfield(lua, -2, "run_each");
+    calls_bind(lua, detector);
     lua_pushlightuserdata(lua, detector);
     lua_setfield(lua, -2, "detector");
     mail_bind(lua, detector);

@@ -1,9 +1,9 @@
 -- From the feed to the handlers.
 --
 -- For each kind of event that the script handles, a loop is generated with its handlers written out one after the
--- other, so that LuaJIT compiles loop and handlers into one trace. A call into Lua handles one batch: run after run,
--- each by its kind's loop. Short runs go event by event through a function of the same text: a loop that is left after a
--- turn or two cannot be compiled, and LuaJIT, having tried some times, would never try that loop again.
+-- other, so that LuaJIT compiles loop and handlers into one trace. Short runs go event by event through a function of the
+-- same text: a loop that is left after a turn or two cannot be compiled, and LuaJIT, having tried some times, would never
+-- try that loop again. A call into Lua handles one batch; it is C that goes from run to run (calls.c).
 --
 -- It is the run that is called protected, from C, and not each handler: a trace that begins inside of a handler (a loop of
 -- the handler's own, a function that many call) cannot lead out through a pcall of Lua's, but it can return into the loop,
@@ -13,9 +13,7 @@
 return function(inside)
     local feed, host, profile = inside.feed, inside.host, inside.profile
     local handlers, singles, loops, dispatch = {}, {}, {}, {}
-    local LONG_RUN = 8
     local at_end = {}
-    local running = inside.ffi.new("uint32_t[1]") -- number of the handler that was called last, 0 while it is none of them
 
     -- The message handler of every protected call. It must not run code of the script's: an error that is a table may
     -- have a __tostring.
@@ -50,18 +48,18 @@ return function(inside)
     local function build(kind)
         local own = handlers[kind]
         local lines = {
-            "local feed, view, timers, running, band, h, enter, leave, detector = ...",
+            "local feed, view, timers, band, h, enter, leave, detector = ...",
         }
         for i = 1, #own do lines[#lines + 1] = ("local h%d = h[%d]"):format(i, i) end
         local function body()
             if inside.emits then lines[#lines + 1] = "    if n >= feed.stop then return true end" end
             lines[#lines + 1] = "    local clock = feed.clock[n]"
-            lines[#lines + 1] = "    if clock >= feed.due then running[0] = 0 if timers(clock) then return true end end"
+            lines[#lines + 1] = "    if clock >= feed.due then feed.running = 0 if timers(clock) then return true end end"
             lines[#lines + 1] = "    feed.now, feed.current = clock, n"
             lines[#lines + 1] = "    local mask = feed.mask[n]"
             for i = 1, #own do
                 lines[#lines + 1] = ("    if band(mask, %d) ~= 0 then"):format(2 ^ (i - 1))
-                lines[#lines + 1] = ("      feed.place, running[0] = %d, %d"):format(place_of(own[i]), i)
+                lines[#lines + 1] = ("      feed.place, feed.running = %d, %d"):format(place_of(own[i]), i)
                 if profile then
                     lines[#lines + 1] = ("      enter(detector, %d)"):format(profile.slot(inside.schema[kind].name, own[i]))
                 end
@@ -80,13 +78,13 @@ return function(inside)
         lines[#lines + 1] = "end"
         local name = inside.schema[kind].name
         local chunk = assert(load(table.concat(lines, "\n"), "=loop over " .. name, "t"))
-        singles[kind], loops[kind] = chunk(feed, inside.views.constructors[kind], dispatch.timers, running, inside.bit.band, own,
+        singles[kind], loops[kind] = chunk(feed, inside.views.constructors[kind], dispatch.timers, inside.bit.band, own,
             profile and profile.enter, profile and profile.leave, profile and profile.detector)
     end
 
     -- A handler failed: reports it, and calls the event's handlers that come after it. True if the detector is off now.
-    local function recover(kind, message)
-        local n, first = feed.current, running[0]
+    local function recover(message, kind)
+        local n, first = feed.current, feed.running
         if first == 0 then error(message, 0) end -- it was no handler's error
         local own, name = handlers[kind], "handler for " .. inside.schema[kind].name
         if profile then profile.leave(profile.detector) end
@@ -95,38 +93,24 @@ return function(inside)
             if inside.bit.band(feed.mask[n], 2 ^ (i - 1)) ~= 0 then
                 feed.place = place_of(own[i])
                 if profile then profile.begin(inside.schema[kind].name, own[i]) end
-                local ok, why = xpcall(own[i], traceback, inside.views.constructors[kind](feed.view[n]))
+                local why = host.call(traceback, own[i], inside.views.constructors[kind](feed.view[n]))
                 if profile then profile.done() end
-                if ok then feed.streak = 0 elseif failed(name, own[i], why) then return true end
+                if why == nil then feed.streak = 0 elseif failed(name, own[i], why) then return true end
             end
         end
     end
-
-    -- Handles the entries from `from` up to before `to`, all of that kind. True if the detector stops here.
-    local function run(kind, from, to)
-        while from < to do
-            running[0] = 0
-            local stop, message
-            if to - from >= LONG_RUN then stop, message = host.run(traceback, loops[kind], from, to)
-            else stop, message = host.run_each(traceback, singles[kind], from, to) end
-            if message ~= nil then stop = recover(kind, message) end
-            if stop or message == nil then return stop end
-            from = feed.current + 1
-        end
-    end
     inside.jit.off(recover)
-    inside.jit.off(run)
 
     -- Calls a handler that is not an event's; true if the detector was switched off by it.
     local function call(what, handler, now)
         feed.place = place_of(handler)
         if profile then profile.begin(what, handler) end
-        local ok, message = xpcall(handler, traceback, now)
+        local message = host.call(traceback, handler, now)
         if profile then profile.done() end
-        if not ok then return failed(what, handler, message) end
+        if message ~= nil then return failed(what, handler, message) end
         feed.streak = 0
     end
-    dispatch.failed, dispatch.place_of, dispatch.LONG_RUN = failed, place_of, LONG_RUN
+    dispatch.failed, dispatch.place_of = failed, place_of
     local function call_timer(handler, now) return call("timer", handler, now) end
 
     function dispatch.timers(now) return inside.clock.run(now, call_timer) end
@@ -206,20 +190,7 @@ return function(inside)
     end
 
     -- One batch. Called by the engine.
-    function dispatch.run()
-        local from = feed.first
-        for r = 0, feed.runs - 1 do
-            local kind, to = feed.run_kind[r], feed.run_end[r]
-            if not loops[kind] then build(kind) end
-            if run(kind, from, to) then return end
-            if to > from then from = to end
-        end
-        if feed.stop <= from then return end
-        if feed.due <= feed.end_clock and dispatch.timers(feed.end_clock) then return end
-        feed.now = feed.end_clock
-    end
-
-    inside.jit.off(dispatch.run)
+    dispatch.run = host.batches(traceback, singles, loops, build, recover, dispatch.timers)
 
     function dispatch.finish(clock)
         feed.now, feed.in_timer = clock, 1

@@ -123,52 +123,69 @@ return function(inside, mail_pointer)
 
     -- -------------------------------------------------------------- receiving
 
-    local single, loop
+    local single, loop, recover
 
     local function value_of(message, i)
         local kind = message.value_kind
         if kind == TEXT then return text(message.value, message.value_length) end
         if kind == NUMBER then return message.value_number end
         if kind == BOOLEAN then return message.value_number ~= 0 end
-        if kind == TABLE then return host.mail_value(i) end
+        if kind == TABLE then return (host.mail_value(i)) end
     end
 
-    -- Made when the first message comes: by then all that they need is there.
+    -- Made when the first message comes: by then all that they need is there. As in dispatch.lua, it is the run that is
+    -- called protected.
     local function build()
-        local handler, dispatch, profile = receiver, inside.dispatch, inside.profile
-        local timers, traceback, failed = dispatch.timers, dispatch.traceback, dispatch.failed
-        local place = handler and dispatch.place_of(handler)
-        local place_of_alerts = alert_receiver and dispatch.place_of(alert_receiver)
+        local h1, h2, dispatch, profile = receiver, alert_receiver, inside.dispatch, inside.profile
+        local timers = dispatch.timers
+        local place, place_of_alerts = h1 and dispatch.place_of(h1), h2 and dispatch.place_of(h2)
+        local slot = profile and h1 and profile.slot("receive", h1)
+        local slot_of_alerts = profile and h2 and profile.slot("receive_alerts", h2)
         local function hear(i)
+            if not h2 then return end
             feed.place = place_of_alerts
             local alert = host.mail_value(i)
-            if profile then profile.begin("receive_alerts", alert_receiver) end
-            local ok, complaint = xpcall(alert_receiver, traceback, alert)
-            if profile then profile.done() end
-            if ok then feed.streak = 0 return false end
-            return failed("receive_alerts function", alert_receiver, complaint)
+            feed.running = 2
+            if profile then profile.enter(profile.detector, slot_of_alerts) end
+            h2(alert)
+            if profile then profile.leave(profile.detector) end
+            feed.streak = 0
         end
-        local function handle(i)
+        function single(i)
             local message = mail.messages[i]
             local time = message.time
-            if time >= feed.due and timers(time) then return true end
-            feed.now, mail.current = time, i
-            if message.is_alert ~= 0 then return hear(i) end
-            if not handler then return false end
+            if time >= feed.due then
+                feed.running = 0
+                if timers(time) then return true end
+            end
+            feed.now, mail.current, feed.running = time, i, 0
+            if message.is_alert ~= 0 then
+                hear(i)
+                return false
+            end
+            if not h1 then return false end
             feed.place = place
             local key
             if message.key_kind == TEXT then key = text(message.key, message.key_length) else key = message.key_number end
             local value = value_of(message, i)
-            if profile then profile.begin("receive", handler) end
-            local ok, complaint = xpcall(handler, traceback, key, value, time)
-            if profile then profile.done() end
-            if ok then feed.streak = 0 elseif failed("receive function", handler, complaint) then return true end
+            feed.running = 1
+            if profile then profile.enter(profile.detector, slot) end
+            h1(key, value, time)
+            if profile then profile.leave(profile.detector) end
+            feed.streak = 0
+            return false
         end
-        single = handle
-        loop = function(count)
-            for i = 0, count - 1 do
-                if handle(i) then return true end
+        function loop(from, to)
+            for i = from, to - 1 do
+                if single(i) then return true end
             end
+        end
+        function recover(message)
+            local running = feed.running
+            if running == 0 then error(message, 0) end -- it was neither's error
+            if profile then profile.leave(profile.detector) end
+            if running == 2 then return dispatch.failed("receive_alerts function", h2, message) end
+            return dispatch.failed("receive function", h1, message)
         end
     end
 
@@ -177,12 +194,12 @@ return function(inside, mail_pointer)
         local count, dispatch = mail.count, inside.dispatch
         if count > 0 and (receiver or alert_receiver) then
             if not loop then build() end
-            if count >= dispatch.LONG_RUN then
-                if loop(count) then return end
-            else
-                for i = 0, count - 1 do
-                    if single(i) then return end
-                end
+            local from = 0
+            while from < count do
+                feed.running = 0
+                local stop, message = host.run(dispatch.traceback, single, loop, from, count)
+                if stop or message ~= nil and recover(message) then return end
+                from = message ~= nil and mail.current + 1 or count
             end
         end
         if feed.due <= feed.end_clock and dispatch.timers(feed.end_clock) then return end

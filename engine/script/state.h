@@ -167,6 +167,9 @@ void bindings_add(lua_State *lua, struct detector *detector, const char *name, l
 /* bindings.c: pushes the table of C functions that the boot script calls `host`. */
 void bindings_push(lua_State *lua, struct detector *detector);
 
+/* calls.c: adds what calls the script's functions to the table on top of the stack. */
+void calls_bind(lua_State *lua, struct detector *detector);
+
 /* streams.c: the handlers that asked for the flow of a stream event; what Lua calls; the end. */
 uint32_t detector_streams_for(const struct detector *detector, const struct event_stream *event);
 int host_stream(lua_State *lua);

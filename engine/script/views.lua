@@ -120,9 +120,13 @@ return function(inside)
         if not (from <= to) then return "" end
         return ffi.string(bytes_of(s) + (from - 1), to - from + 1)
     end
+    local HEX = {}
+    for byte = 0, 255 do HEX[byte] = ("%02x"):format(byte) end
     function slice_methods.hex(s)
         check(s)
-        return (ffi.string(bytes_of(s), s.length):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+        local p, parts = bytes_of(s), {}
+        for i = 1, s.length do parts[i] = HEX[p[i - 1]] end
+        return table.concat(parts)
     end
     slice_type = ffi.metatype("struct lunette_slice", {
         __index = slice_methods,
