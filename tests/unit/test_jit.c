@@ -301,6 +301,31 @@ static void what_is_received_is_handled_compiled(void **state) {
     unlink(path);
 }
 
+/* What begins within a timer's function returns to C at its end. */
+static void timers_find_their_way_out(void **state) {
+    (void)state;
+    char path[] = "/tmp/lunette-jit-XXXXXX.lua";
+    int fd = mkstemps(path, 4);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    assert_non_null(file);
+    fputs("local lunette = require \"lunette\"\n"
+          "local n, sum = 0, 0\n"
+          "lunette.every(0.002, function(now) sum = sum + now n = n + 1 end)\n"
+          "lunette.on(\"onset\", function(e) if e.server_port == 443 then n = n + 1 end end)\n",
+          file);
+    fclose(file);
+    struct bench bench;
+    bench_begin(&bench, path);
+    unlink(path);
+    detector_start(bench.detector, 0);
+    for (uint32_t i = 0; i < EVENTS; i++) put_onset(bench.batch, i);
+    batch_flush(bench.batch);
+    assert_int_equal(bench.seen[EVENT_onset], EVENTS);
+    assert_int_equal(jit_noted_in(bench.detector->lua, "aborted", "NYI: return to lower frame"), 0);
+    assert_true(noted(&bench, "finished", "onset") > 0);
+    bench_end(&bench);
+}
+
 /* ------------------------------------------------------------- beside coroutines */
 
 static void put_stream(struct batch *batch, uint32_t i) {
@@ -499,6 +524,7 @@ int main(void) {
         cmocka_unit_test(many_handlers_make_one_loop),
         cmocka_unit_test(what_handlers_send_leaves_them_compiled),
         cmocka_unit_test(what_is_received_is_handled_compiled),
+        cmocka_unit_test(timers_find_their_way_out),
         cmocka_unit_test(streams_do_not_spoil_the_others),
         cmocka_unit_test(apple_allowlist_is_compiled),
         cmocka_unit_test(beacon_is_compiled),
