@@ -11,6 +11,7 @@
 #include "script/state.h"
 
 #include "base/log.h"
+#include "script/cdef.h"
 #include "script/code.h"
 #include "script/embedded.h"
 #include "script/keyring.h"
@@ -289,9 +290,16 @@ static bool is_plain_name(const char *name) {
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")] == '\0';
 }
 
+static bool is_link(const char *path) {
+    struct stat status;
+    return lstat(path, &status) < 0 || S_ISLNK(status.st_mode);
+}
+
 /* Links may lie in data/ and lib/, and be swapped there (as configuration systems do), but who hands out a
- * folder of scripts shall not reach other files by them. */
-static bool is_below(const char *path, const char *folder) {
+ * folder of scripts shall not reach other files by them. `inner` is the folder's folder that the file lies
+ * in: mostly neither is a link, and nothing needs to be followed. */
+static bool is_below(const char *path, const char *inner, const char *folder) {
+    if (!is_link(inner) && !is_link(path)) return true;
     char whole_path[PATH_MAX], whole_folder[PATH_MAX];
     if (!realpath(path, whole_path) || !realpath(folder, whole_folder)) return false;
     size_t length = strlen(whole_folder);
@@ -335,7 +343,7 @@ static int host_read(lua_State *lua) {
     }
     if (failure) return push_file_error(lua, detector, path, NULL, strerror(failure));
     if (!S_ISREG(status.st_mode)) return push_file_error(lua, detector, path, NULL, "no regular file");
-    if (!is_below(path, home))
+    if (!is_below(path, lua_pushfstring(lua, "%s/%s", home, folder), home))
         return push_file_error(lua, detector, path, NULL, "a link that leads out of the script's folder");
     if (status.st_size > DATA_FILE_LIMIT)
         return push_file_error(lua, detector, path, &status, "larger than 32 MiB");
@@ -383,6 +391,42 @@ static int host_embedded(lua_State *lua) {
     const struct embedded_file *file = embedded_find(luaL_checkstring(lua, 1));
     if (!file) return 0;
     lua_pushlstring(lua, file->text, file->size);
+    return 1;
+}
+
+/* internal(name) → a file of the engine's own as a function */
+static int host_internal(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    const char *name = luaL_checkstring(lua, 1);
+    const char *chunk = lua_pushfstring(lua, "=%s", name);
+    if (code_made(detector->options.code, lua, name, chunk)) return 1;
+    const struct embedded_file *file = embedded_find(name);
+    if (!file) return luaL_error(lua, "the engine has no file '%s'", name);
+    if (luaL_loadbufferx(lua, file->text, file->size, chunk, "t") != 0) return lua_error(lua);
+    code_keep(detector->options.code, lua, name);
+    return 1;
+}
+
+/* getters(kind) → the function that was kept for the kind, nil if none was;
+ * getters(kind, text) → the function that the text is, kept for the next state */
+static int host_getters(lua_State *lua) {
+    struct detector *detector = detector_of(lua);
+    const char *kind = luaL_checkstring(lua, 1);
+    lua_settop(lua, 2);
+    const char *chunk = lua_pushfstring(lua, "=getter %s", kind), *name = chunk + 1;
+    if (lua_isnoneornil(lua, 2)) return code_made(detector->options.code, lua, name, chunk);
+    size_t size;
+    const char *text = luaL_checklstring(lua, 2, &size);
+    if (luaL_loadbufferx(lua, text, size, chunk, "t") != 0) return lua_error(lua);
+    code_keep(detector->options.code, lua, name);
+    return 1;
+}
+
+/* kind(number) → what views.lua needs of an event of the engine's; nil if there is none */
+static int host_kind(lua_State *lua) {
+    lua_Integer kind = luaL_checkinteger(lua, 1);
+    if (kind <= EVENT_head || kind >= EVENT_KINDS) return 0;
+    cdef_push_kind(lua, event_schema_of((enum event_kind)kind), NULL);
     return 1;
 }
 
@@ -487,6 +531,9 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"embedded", host_embedded},
         {"code", host_code},
         {"rows", host_rows},
+        {"internal", host_internal},
+        {"getters", host_getters},
+        {"kind", host_kind},
         {"log", host_log},
         {"failed", host_failed},
         {"parser_ended", host_parser_ended},

@@ -26,13 +26,19 @@ require("jit.opt").start("maxtrace=8000", "maxmcode=16384", "sizemcode=256", "ma
 
 local SCRIPTS_OWN = { beat = true } -- modules that run in the script's own environment
 local function internal(name, ...)
-    return assert(host.code(host.embedded(name), "=" .. name))(...)
+    return host.internal(name)(...)
 end
 
 local inside = {
-    ffi = ffi, bit = bit, jit = require "jit", api = api, feed = feed, host = host, schema = given.schema, slots = given.slots,
+    ffi = ffi, bit = bit, jit = require "jit", api = api, feed = feed, host = host, kinds = given.kinds, slots = given.slots,
     name = given.name, settings = given.settings, debug = debug,
 }
+-- What is known of an event's kind, by its number; `kinds` has the names of all.
+inside.schema = setmetatable({}, { __index = function(schema, number)
+    local kind = host.kind(number)
+    rawset(schema, number, kind)
+    return kind
+end })
 inside.nearest = internal("nearest.lua")
 inside.unknown = internal("unknown.lua")(inside)
 inside.trace = internal("trace.lua")(inside)

@@ -39,24 +39,12 @@ static void add_fields(luaL_Buffer *text, lua_State *L, const struct event_schem
     }
 }
 
-static void add_structs(luaL_Buffer *text, lua_State *L, const struct event_schema *schema) {
-    lua_pushfstring(L, "struct lunette_body_%s {\n", schema->name);
-    luaL_addvalue(text);
-    add_fields(text, L, schema);
-    lua_pushfstring(
-        L, "};\nstruct lunette_event_%s { struct lunette_head head; struct lunette_body_%s body; };\n",
-        schema->name, schema->name);
-    luaL_addvalue(text);
-}
-
-void cdef_push_text(lua_State *L) {
+void cdef_push_head(lua_State *L) {
     luaL_Buffer text;
     luaL_buffinit(L, &text);
     luaL_addstring(&text, "struct lunette_head {\n");
     add_fields(&text, L, event_schema_of(EVENT_head));
     luaL_addstring(&text, "};\n");
-    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
-        add_structs(&text, L, event_schema_of((enum event_kind)kind));
     luaL_pushresult(&text);
 }
 
@@ -94,22 +82,23 @@ static void push_kind(lua_State *L, const struct event_schema *schema) {
     lua_setfield(L, -2, "fields");
 }
 
-void cdef_push_schema(lua_State *L) {
+void cdef_push_names(lua_State *L) {
     lua_createtable(L, EVENT_KINDS, 0);
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
-        push_kind(L, event_schema_of((enum event_kind)kind));
+        lua_pushstring(L, event_schema_of((enum event_kind)kind)->name);
         lua_rawseti(L, -2, kind);
     }
 }
 
-/* The body's declaration, with members whose names are no words of C. */
-static void push_own_text(lua_State *L, const struct event_schema *schema, const char *own) {
+/* The kind's declaration; `prefix` stands before the names of its body's members, which else may be no words
+ * of C. */
+static void push_text(lua_State *L, const struct event_schema *schema, const char *own, const char *prefix) {
     luaL_Buffer text;
     luaL_buffinit(L, &text);
     lua_pushfstring(L, "struct lunette_body_%s {\n", own);
     luaL_addvalue(&text);
     for (uint32_t i = 0; i < schema->field_count; i++) {
-        lua_pushfstring(L, "own_%s", schema->fields[i].name);
+        lua_pushfstring(L, "%s%s", prefix, schema->fields[i].name);
         lua_pushfstring(L, declaration_of(schema->fields[i].type), lua_tostring(L, -1));
         lua_remove(L, -2);
         luaL_addvalue(&text);
@@ -121,9 +110,8 @@ static void push_own_text(lua_State *L, const struct event_schema *schema, const
     luaL_pushresult(&text);
 }
 
-void cdef_push_kind(lua_State *L, const struct event_schema *schema, const char *own) {
+static void name_members(lua_State *L, const struct event_schema *schema) {
     uint32_t head = event_schema_of(EVENT_head)->field_count;
-    push_kind(L, schema);
     lua_getfield(L, -1, "fields");
     for (uint32_t i = 0; i < schema->field_count; i++) {
         lua_rawgeti(L, -1, (int)(head + i) + 1);
@@ -132,8 +120,23 @@ void cdef_push_kind(lua_State *L, const struct event_schema *schema, const char 
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
-    lua_pushstring(L, own);
-    lua_setfield(L, -2, "own");
-    push_own_text(L, schema, own);
+}
+
+void cdef_push_kind(lua_State *L, const struct event_schema *schema, const char *own) {
+    push_kind(L, schema);
+    if (own) {
+        name_members(L, schema);
+        lua_pushstring(L, own);
+        lua_setfield(L, -2, "own");
+    }
+    push_text(L, schema, own ? own : schema->name, own ? "own_" : "");
     lua_setfield(L, -2, "cdef");
+}
+
+void cdef_push_schema(lua_State *L) {
+    lua_createtable(L, EVENT_KINDS, 0);
+    for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
+        push_kind(L, event_schema_of((enum event_kind)kind));
+        lua_rawseti(L, -2, kind);
+    }
 }

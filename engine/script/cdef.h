@@ -6,17 +6,22 @@
 
 #include <lua.h>
 
-/* Pushes the declarations of all events as one string: struct lunette_head, and for each kind struct
- * lunette_body_KIND and struct lunette_event_KIND (a head followed by a body). */
-void cdef_push_text(lua_State *L);
+/* Pushes the declaration of struct lunette_head. */
+void cdef_push_head(lua_State *L);
 
-/* Pushes { [kind number] = { name=, size=, fields = { { name=, type=, offset=, number=, head= }, … } }, … }:
- * the head's fields first, then the kind's own. `number` is what lunette_api.set_find_field takes. */
-void cdef_push_schema(lua_State *L);
+/* Pushes { [kind number] = name, … } of the engine's events. */
+void cdef_push_names(lua_State *L);
 
-/* Pushes the entry of that table for a schema which a script declared, and in it `cdef`, the declarations of
- * its structs, and `own`, what stands for KIND in their names. Fields are called "own_NAME" there, since a
- * name may be a word of C: each has a `member`. */
+/* Pushes { name=, size=, fields = { { name=, type=, offset=, number=, head= }, … }, cdef= } for a kind: the
+ * head's fields first, then the kind's own. `number` is what lunette_api.set_find_field takes; `cdef` are the
+ * declarations of struct lunette_body_KIND and struct lunette_event_KIND (a head followed by a body). They
+ * are made for the kinds that a script asks for: all of them were a tenth of what starting it cost.
+ *
+ * For an event that a script declared, `own` stands for KIND there. Its fields are called "own_NAME", since a
+ * name may be a word of C: each has a `member`. NULL for the engine's events. */
 void cdef_push_kind(lua_State *L, const struct event_schema *schema, const char *own);
+
+/* Pushes { [kind number] = what cdef_push_kind pushes, without `cdef`, … } of all the engine's events. */
+void cdef_push_schema(lua_State *L);
 
 #endif

@@ -128,13 +128,9 @@ static int dump_write(lua_State *lua, const void *bytes, size_t size, void *cont
     return 0;
 }
 
-int code_load(struct code_store *store, lua_State *lua, const char *text, size_t size, const char *chunk) {
-    if (!store) return luaL_loadbufferx(lua, text, size, chunk, "t");
-    uint64_t digest = digest_of(text, size, chunk);
-    const struct piece *known = piece_find(store, digest, text, size, chunk);
-    if (known) return luaL_loadbufferx(lua, known->code, known->size, chunk, "b");
-    int status = luaL_loadbufferx(lua, text, size, chunk, "t");
-    if (status != 0) return status;
+/* Keeps the function on top of the stack. */
+static void function_keep(struct code_store *store, lua_State *lua, uint64_t digest, const char *text,
+                          size_t size, const char *chunk) {
     struct dump dump = {0};
     struct piece piece = {.digest = digest};
     bool fine = lua_dump(lua, dump_write, &dump) == 0 && piece_name(&piece, text, size, chunk);
@@ -144,5 +140,27 @@ int code_load(struct code_store *store, lua_State *lua, const char *text, size_t
         piece_keep(store, &piece);
     else
         free(dump.bytes);
-    return 0;
+}
+
+int code_load(struct code_store *store, lua_State *lua, const char *text, size_t size, const char *chunk) {
+    if (!store) return luaL_loadbufferx(lua, text, size, chunk, "t");
+    uint64_t digest = digest_of(text, size, chunk);
+    const struct piece *known = piece_find(store, digest, text, size, chunk);
+    if (known) return luaL_loadbufferx(lua, known->code, known->size, chunk, "b");
+    int status = luaL_loadbufferx(lua, text, size, chunk, "t");
+    if (status == 0) function_keep(store, lua, digest, text, size, chunk);
+    return status;
+}
+
+bool code_made(struct code_store *store, lua_State *lua, const char *name, const char *chunk) {
+    if (!store) return false;
+    const struct piece *known = piece_find(store, digest_of("", 0, name), "", 0, name);
+    if (!known) return false;
+    if (luaL_loadbufferx(lua, known->code, known->size, chunk, "b") == 0) return true;
+    lua_pop(lua, 1);
+    return false;
+}
+
+void code_keep(struct code_store *store, lua_State *lua, const char *name) {
+    if (store) function_keep(store, lua, digest_of("", 0, name), "", 0, name);
 }

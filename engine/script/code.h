@@ -11,6 +11,7 @@
 #define LUNETTE_SCRIPT_CODE_H
 
 #include <lua.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct code_store;
@@ -22,5 +23,11 @@ void code_store_free(struct code_store *store); /* the last one who shares it ta
 /* Pushes the function that `text` is, or the compiler's complaint: 0, or LUA_ERRSYNTAX or LUA_ERRMEM, as
  * luaL_loadbuffer does. `chunk` is its name in messages ("=lib/hosts.lua"). `store` may be NULL. */
 int code_load(struct code_store *store, lua_State *lua, const char *text, size_t size, const char *chunk);
+
+/* The engine's own code, known by name alone, since nobody but the engine gives such names: pushes what was
+ * kept under `name` and says true. `code_keep` keeps the function on top of the stack. Names here have no "="
+ * or "@" at their front, as those of chunks have. */
+bool code_made(struct code_store *store, lua_State *lua, const char *name, const char *chunk);
+void code_keep(struct code_store *store, lua_State *lua, const char *name);
 
 #endif

@@ -148,9 +148,9 @@ return function(inside, environment)
 
     local function kind_named(name)
         local names = {}
-        for _, kind in pairs(schema) do
-            if kind.name == name then return kind end
-            names[#names + 1] = kind.name
+        for number, known in pairs(inside.kinds) do
+            if known == name then return schema[number] end
+            names[#names + 1] = known
         end
         local near = nearest(tostring(name), names)
         error(("there is no event '%s'%s"):format(tostring(name), near and "; did you mean '" .. near .. "'?" or ""), 3)
@@ -185,8 +185,8 @@ return function(inside, environment)
     -- -------------------------------------------------------------- conditions
 
     local fields = {} -- of all kinds of events
-    for _, kind in pairs(schema) do
-        for _, field in ipairs(kind.fields) do
+    for number in pairs(inside.kinds) do
+        for _, field in ipairs(schema[number].fields) do
             if not fields[field.name] then
                 fields[#fields + 1] = field.name
                 fields[field.name] = true
@@ -372,8 +372,8 @@ return function(inside, environment)
         local word = line:match("[%w_%.:]*$")
         local found = {}
         if line:match("^:?next%s") then
-            for _, kind in pairs(schema) do
-                if kind.name:sub(1, #word) == word then found[#found + 1] = kind.name end
+            for _, name in pairs(inside.kinds) do
+                if name:sub(1, #word) == word then found[#found + 1] = name end
             end
         else
             local owner, before, last = owner_of(word)

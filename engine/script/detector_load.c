@@ -54,10 +54,10 @@ static void push_given(lua_State *lua, struct detector *detector) {
     lua_setfield(lua, -2, "host");
     lua_pushlstring(lua, header->text, header->size);
     lua_setfield(lua, -2, "header");
-    cdef_push_text(lua);
+    cdef_push_head(lua);
     lua_setfield(lua, -2, "cdef");
-    cdef_push_schema(lua);
-    lua_setfield(lua, -2, "schema");
+    cdef_push_names(lua);
+    lua_setfield(lua, -2, "kinds");
     lua_pushlightuserdata(lua, (void *)&lunette_api);
     lua_setfield(lua, -2, "api");
     lua_pushlightuserdata(lua, detector->feed);
@@ -154,9 +154,9 @@ static void on_budget(lua_State *lua, lua_Debug *where) {
     heap_give_up(heap);
 }
 
-/* Nearly all that loading allocates stays. Walking through it time and again, as the state grows from nothing,
- * was a fifth of what a start cost: so the collector's first look comes after LOAD_KILOBYTES, or a quarter of
- * what the detector may have. From then on it goes by its own rules. */
+/* Nearly all that loading allocates stays. Walking through it time and again, as the state grows from
+ * nothing, was a fifth of what a start cost: so the collector's first look comes after LOAD_KILOBYTES, or a
+ * quarter of what the detector may have. From then on it goes by its own rules. */
 static void collect_late(lua_State *lua, size_t memory_limit) {
     size_t wait = memory_limit / 4 / 1024 < LOAD_KILOBYTES ? memory_limit / 4 / 1024 : LOAD_KILOBYTES;
     size_t percent = wait * 100 / ((size_t)lua_gc(lua, LUA_GCCOUNT, 0) + 1);

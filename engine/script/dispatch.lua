@@ -134,9 +134,9 @@ return function(inside)
         if inside.loaded then error("lunette.on: subscribe when the script is loaded, not in a handler", 2) end
         local kind
         local names = {}
-        for number, schema in pairs(inside.schema) do
-            names[#names + 1] = schema.name
-            if schema.name == kind_name then kind = number end
+        for number, name in pairs(inside.kinds) do
+            names[#names + 1] = name
+            if name == kind_name then kind = number end
         end
         local why
         if not kind and type(kind_name) == "string" and kind_name:find(".", 1, true) then

@@ -29,9 +29,12 @@ return function(inside)
         return near and "; did you mean '" .. near .. "'?" or nil
     end
 
-    local head_fields = {}
-    for _, field in ipairs(inside.schema[1].fields) do
-        if field.head then head_fields[field.name] = true end
+    local head_fields -- names of those that every event has, once one is declared
+    local function find_head_fields()
+        head_fields = {}
+        for _, field in ipairs(inside.schema[1].fields) do
+            if field.head then head_fields[field.name] = true end
+        end
     end
 
     -- What a value must be, as an expression that is true if it is not; and how it is written into `b`, the body.
@@ -187,6 +190,7 @@ return function(inside)
         end
         if doc ~= nil and type(doc) ~= "string" then error("lunette.event: the description must be a string", 2) end
         if emitters[name] then error(("lunette.event: '%s' is declared twice"):format(name), 2) end
+        if not head_fields then find_head_fields() end
         local list, types = {}, {}
         for field, kind in next, fields do
             check_name("a field's name", field)
@@ -243,7 +247,7 @@ return function(inside)
             end
             return nil, schema .. (suggestion(name, near) or "")
         end
-        inside.schema[number] = schema
+        inside.schema[number], inside.kinds[number] = schema, name
         inside.views.add(number, schema)
         found[name] = number
         return number

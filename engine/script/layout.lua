@@ -88,7 +88,7 @@ return function(inside)
         end
         local function make(arguments, body) -- a function of the view, with what its text may use
             local text = "local place, wrong_value, floor, min, max, type = ... return function(view" .. arguments .. ") " .. body .. " end"
-            return assert(load(text, "=field", "t"))(place, wrong_value, math.floor, math.min, math.max, type)
+            return assert(inside.host.code(text, "=field"))(place, wrong_value, math.floor, math.min, math.max, type)
         end
         for _, field in ipairs(fields) do
             local wanted = field.kind == "bool" and "boolean" or "number"

@@ -19,11 +19,14 @@ return function(inside)
     local declared = {} -- by number of the handler + 1
 
     local kind
-    for number, schema in pairs(inside.schema) do
-        if schema.name == "stream" then kind = number end
+    for number, name in pairs(inside.kinds) do
+        if name == "stream" then kind = number end
     end
-    local events = ffi.cast("const struct lunette_event_stream *", inside.slots[kind])
-    local view = inside.views.constructors[kind]
+    local events, view -- once a stream is declared
+    local function prepare()
+        view = inside.views.constructors[kind]
+        events = ffi.cast("const struct lunette_event_stream *", inside.slots[kind])
+    end
 
     local function complain(level, text, ...) error("lunette.stream: " .. text:format(...), level + 1) end
 
@@ -297,6 +300,7 @@ return function(inside)
         local number = host.stream(d.udp, ports, client, server)
         if not number then complain(2, "more than 31 streams") end
         d.number = number
+        if not view then prepare() end
         declared[number + 1] = d
         for _, other in ipairs(declared) do other.hold = host.memory_limit / 4 / #declared end
         dispatch.set_loop(kind, single, loop)

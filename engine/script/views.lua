@@ -6,7 +6,7 @@
 -- What a compiled loop calls is never called in tail position, hence `return (f(x))`: LuaJIT takes many tail calls in one
 -- trace for a loop of their own, and gives the trace up ("loop unroll limit reached").
 return function(inside)
-    local ffi, bit, api, feed = inside.ffi, inside.bit, inside.api, inside.feed
+    local ffi, bit, api, feed, host = inside.ffi, inside.bit, inside.api, inside.feed, inside.host
     local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
     -- `find` and `key` are keys that only the trusted code has: under them a view gives functions that look fields up, in a
     -- set, and as the parts of a key in a state, without making a string of them.
@@ -169,18 +169,37 @@ return function(inside)
 
     -- `home` is where texts and the batch's number are: the feed, or the arena of another script's events; a view has the
     -- event's slot in its lower `bits`.
-    local function make_getter(kind, slots, field, home, bits)
-        local source = ([[
-            local slots, feed, band, rshift, stale, address, word, string_of, slice, list, u16s, address_if_any = ...
-            local tonumber = tonumber
-            return function(view)
+    -- The getters of a kind are one text, which is the same in all states: it is written and compiled in the first of them.
+    local HEAD = [[
+        local slots, feed, band, rshift, stale, address, word, string_of, slice, list, u16s, address_if_any = ...
+        local tonumber = tonumber
+        return {]]
+    local GETTER = [[
+            ["%s"] = function(view)
                 local i = view.view
                 if rshift(i, %d) ~= feed.generation then stale(4) end
                 local f = slots[band(i, %d)].%s.%s
                 return %s
-            end]]):format(bits, 2 ^ bits - 1, field.head and "head" or "body", field.member or field.name,
-            not field.head and field.type == "ip" and "address_if_any(f)" or expressions[field.type])
-        local chunk = assert(load(source, "=getter " .. kind .. "." .. field.name, "t"))
+            end,]]
+
+    local function text_of_getters(kind, bits)
+        local text = { HEAD }
+        for _, field in ipairs(kind.fields) do
+            text[#text + 1] = GETTER:format(field.name, bits, 2 ^ bits - 1, field.head and "head" or "body",
+                field.member or field.name,
+                not field.head and field.type == "ip" and "address_if_any(f)" or expressions[field.type])
+        end
+        text[#text + 1] = "}"
+        return table.concat(text, "\n")
+    end
+
+    local function getters_of(kind, slots, home, bits)
+        local chunk = not kind.own and host.getters(kind.name)
+        if not chunk then
+            views.check_offsets(kind)
+            local text = text_of_getters(kind, bits)
+            chunk = kind.own and assert(load(text, "=getter " .. kind.name, "t")) or host.getters(kind.name, text)
+        end
         return chunk(slots, home, band, rshift, stale, address, word, ffi.string, slice_type, list, u16s, address_if_any)
     end
 
@@ -204,15 +223,14 @@ return function(inside)
     local PARTS = { u8 = 0, u16 = 1, u32 = 2, u64 = 3, f64 = 4, time = 6, ip = 7, word = 8, str = 9, ip_if_any = 13 }
 
     local function define(number, kind, home, bits)
-        views.check_offsets(kind)
+        ffi.cdef(kind.cdef)
         local own = kind.own or kind.name
         local slots = ffi.cast("const struct lunette_event_" .. own .. " *", kind.slots or inside.slots[number])
-        local getters, numbers, names = {}, {}, {} -- by field: how to read it, its number
+        local getters = getters_of(kind, slots, home, bits) -- by field: how to read it
+        local numbers, names = {}, {}
         local parts = {} -- by field: how api.key_fields() reads it
-        for _, field in ipairs(kind.fields) do
-            getters[field.name] = make_getter(kind.name, slots, field, home, bits)
-            numbers[field.name] = field.number
-            names[#names + 1] = field.name
+        for i, field in ipairs(kind.fields) do
+            numbers[field.name], names[i] = field.number, field.name
             local kind_of_part = PARTS[not field.head and field.type == "ip" and "ip_if_any" or field.type]
             if kind_of_part then parts[field.name] = field.offset * 256 + kind_of_part + 1 end
         end
@@ -281,7 +299,6 @@ return function(inside)
 
     -- An event that another script declared.
     function views.add(number, kind)
-        ffi.cdef(kind.cdef)
         define(number, kind, ffi.cast("const struct lunette_arena *", kind.arena), 13)
     end
     return views
