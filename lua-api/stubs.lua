@@ -52,9 +52,7 @@ end
 local function overloads(doc)
     for i = 2, #events do
         local name = events[i].name
-        if name ~= "packet" then -- which needs its filter
-            doc[#doc + 1] = ('---@overload fun(kind: "%s", handler: fun(e: lunette.Event.%s))'):format(name, name)
-        end
+        doc[#doc + 1] = ('---@overload fun(kind: "%s", handler: fun(e: lunette.Event.%s))'):format(name, name)
         doc[#doc + 1] = ('---@overload fun(kind: "%s", filter: lunette.Filter.%s, handler: fun(e: lunette.Event.%s))'):format(name, name, name)
     end
 end
@@ -94,9 +92,10 @@ local function event_classes(out)
         out[#out + 1] = ""
         out[#out + 1] = "---@class lunette.Filter" .. own .. (i == 1 and "" or " : lunette.Filter")
         for _, field in ipairs(event.fields) do
-            if field.filter then out[#out + 1] = ("---@field %s? %s"):format(field.name, field.filter) end
+            local asks = event.name == "packet" and field.name == "payload" and "|true" or ""
+            if field.filter then out[#out + 1] = ("---@field %s? %s%s"):format(field.name, field.filter, asks) end
         end
-        if event.name == "packet" then out[#out + 1] = "---@field bpf string A pcap-filter(7) expression" end
+        if event.name == "packet" then out[#out + 1] = "---@field bpf? string A pcap-filter(7) expression" end
         out[#out + 1] = ""
     end
 end

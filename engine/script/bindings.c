@@ -209,7 +209,14 @@ static int host_where_bpf(lua_State *lua) {
         lua_pushfstring(lua, "the bpf expression is longer than %d characters", BPF_LIMIT);
         return 1;
     }
+    detector_of(lua)->packet_bpf = true;
     return push_outcome(lua, conditions_add_bpf(conditions, lua_tostring(lua, 3), &err), &err);
+}
+
+/* want_payload(): a packet handler asks for payloads */
+static int host_want_payload(lua_State *lua) {
+    detector_of(lua)->packet_payload = true;
+    return 0;
 }
 
 /* set_new("domains" | "prefixes" | "strings") → light userdata, or nil and what is wrong */
@@ -523,6 +530,7 @@ void bindings_push(lua_State *lua, struct detector *detector) {
         {"unsubscribe", host_unsubscribe},
         {"where", host_where},
         {"where_bpf", host_where_bpf},
+        {"want_payload", host_want_payload},
         {"set_new", host_set_new},
         {"set_add", host_set_add},
         {"flow_area_new", host_flow_area_new},

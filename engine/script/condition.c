@@ -1,26 +1,9 @@
 /* A condition is a field and the values it may have: numbers in a short array, texts and addresses in a set
  * of our own, or a set that the script brought. Cheap ones (numbers) are looked at first. */
-#include "script/condition.h"
+#include "script/condition_inner.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { CONDITION_LIMIT = 16, NUMBER_LIMIT = 64 };
-
-struct condition {
-    const struct field *field;
-    uint32_t number_count; /* > 0: `numbers` decide, else `set` */
-    double numbers[NUMBER_LIMIT];
-    struct set *own;       /* built from texts */
-    const struct set *set; /* `own` or the script's */
-};
-
-struct conditions {
-    const struct event_schema *schema;
-    uint32_t count;
-    struct condition items[CONDITION_LIMIT];
-    struct filter *bpf;
-};
 
 struct conditions *conditions_new(const struct event_schema *schema) {
     struct conditions *conditions = calloc(1, sizeof *conditions);
@@ -171,7 +154,7 @@ int32_t field_find(const struct set *set, const struct field *field, const void 
     return ref->at ? set_find(set, text + ref->at, ref->length) : -1;
 }
 
-static bool condition_holds(const struct condition *condition, const void *event, const char *text) {
+bool condition_holds(const struct condition *condition, const void *event, const char *text) {
     if (condition->number_count == 0) return field_find(condition->set, condition->field, event, text) >= 0;
     double value = number_of(condition->field, (const uint8_t *)event + condition->field->offset);
     for (uint32_t i = 0; i < condition->number_count; i++)

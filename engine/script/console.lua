@@ -4,6 +4,7 @@
 -- the event at hand. The engine asks by a word and a line of text (`host.question`), and gets text back (`host.answer`).
 return function(inside, environment)
     local host, schema, views = inside.host, inside.schema, inside.views
+    inside.packet_payload = true -- all that is there may be looked at
     local nearest = inside.nearest
     local MOST = 40 -- entries of a table that are shown
     local world = setmetatable({}, { __index = environment, __metatable = false })

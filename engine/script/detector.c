@@ -156,6 +156,10 @@ bool detector_wants_packet(struct detector *detector, const struct packet *packe
     const struct subscription *subscription = detector->subscriptions[EVENT_packet];
     detector->packet_mask = 0;
     if (!subscription || detector->off) return false;
+    if (!detector->packet_bpf) {
+        detector->packet_mask = ~0u;
+        return true;
+    }
     for (uint32_t h = 0; h < subscription->count; h++) {
         struct filter *bpf = subscription->conditions[h] ? conditions_bpf(subscription->conditions[h]) : NULL;
         if (!bpf || filter_matches(bpf, packet)) detector->packet_mask |= 1u << h;
@@ -229,16 +233,6 @@ void detector_feed(struct detector *detector, int kind, uint32_t slot, double cl
     if (feed->runs == 0 || feed->run_kind[feed->runs - 1] != kind)
         feed->run_kind[feed->runs++] = (uint8_t)kind;
     feed->run_end[feed->runs - 1] = n + 1;
-}
-
-bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t index, const void *event) {
-    uint32_t mask = detector_handles(detector, kind) ? detector_mask(detector, kind, event) : 0;
-    const struct event_head_body *head = event;
-    if (detector->part)
-        part_offer(detector, mask);
-    else if (mask)
-        detector_feed(detector, kind, index, ns_to_seconds(head->clock), mask);
-    return mask != 0;
 }
 
 static void state_call(struct detector *detector, int call, const char *what, double clock) {

@@ -101,9 +101,6 @@ const struct event_schema *detector_hears(const struct detector *detector, uint3
 /* Is the packet for one of its packet handlers? Remembers which, for the event that follows. */
 bool detector_wants_packet(struct detector *detector, const struct packet *packet);
 
-/* Notes the event in the feed if one of the handlers wants it. */
-bool detector_offer(struct detector *detector, enum event_kind kind, uint32_t index, const void *event);
-
 /* Has its script a part that gathers (lunette.gather)? */
 bool detector_gathers(const struct detector *detector);
 

@@ -156,9 +156,6 @@ return function(inside)
         if filter ~= nil and type(filter) ~= "table" then
             error("lunette.on: the filter must be a table, got " .. type(filter), 2)
         end
-        if kind_name == "packet" and not (filter and filter.bpf) then
-            error("lunette.on: a handler of packets needs a filter with bpf = \"…\"", 2)
-        end
         if kind_name == "stream" then error("lunette.on: streams are read by a parser: lunette.stream { … }", 2) end
         if inside.gathering.refuse("lunette.on") then return end
         local number = host.subscribe(kind)
@@ -166,8 +163,14 @@ return function(inside)
         handlers[kind] = handlers[kind] or {}
         handlers[kind][number + 1] = handler
         if profile then profile.slot(kind_name, handler) end -- told even if it is never called
+        -- Payloads are copied for those who ask: a handler with a bpf filter does, or one that says `payload = true`.
+        if kind_name == "packet" and filter and (filter.bpf ~= nil or filter.payload ~= nil) then
+            inside.packet_payload = true
+            host.want_payload()
+        end
         for field, value in pairs(filter or {}) do
-            local message = add_condition(kind, number, field, value)
+            local asks = kind_name == "packet" and field == "payload" and value == true
+            local message = not asks and add_condition(kind, number, field, value) or nil
             if message and message:find("no such field", 1, true) then
                 local fields = {}
                 for i, known in ipairs(inside.schema[kind].fields) do fields[i] = known.name end

@@ -28,6 +28,8 @@ struct script_host {
     uint32_t entry_count;
     struct detector **detectors; /* of those entries that have one */
     uint32_t count;
+    uint32_t off; /* of these, as of the last look */
+    struct offers *offers;
     enum stage stage;
     struct bag bag;                       /* what its detectors sent in this batch */
     struct overheard overheard;           /* where messages are gathered */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "script/inventory.h"
 #include "script/loader.h"
+#include "script/offer.h"
 #include "script/relay.h"
 
 #include <math.h>
@@ -112,13 +113,17 @@ void host_deliver_alerts(struct script_host *host, const struct order_key *key) 
 
 static bool host_offer(void *context, enum event_kind kind, uint32_t index, const void *event) {
     struct script_host *host = context;
-    bool wanted = host->sink.record[kind];
-    for (uint32_t i = 0; i < host->count; i++)
-        wanted |= detector_offer(host->detectors[i], kind, index, event);
-    return wanted;
+    return offers_make(host->offers, host->batch, kind, index, event) || host->sink.record[kind];
+}
+
+static uint32_t count_off(const struct script_host *host) {
+    uint32_t off = 0;
+    for (uint32_t i = 0; i < host->count; i++) off += detector_is_off(host->detectors[i]);
+    return off;
 }
 
 static void host_refresh_wants(struct script_host *host) {
+    host->off = count_off(host);
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
         host->wants[kind] = host->sink.record[kind];
         for (uint32_t i = 0; i < host->count && !host->wants[kind]; i++)
@@ -157,7 +162,7 @@ static void host_drink(void *context) {
     }
     run_hearers(host);
     relay_run(host, host->batch->clock);
-    host_refresh_wants(host); /* a detector may have been switched off */
+    if (count_off(host) != host->off) host_refresh_wants(host);
     host_streams_dismiss(host);
     if (host->sink.on_drained) host->sink.on_drained(host->sink.context, host->batch->clock);
 }
@@ -197,19 +202,25 @@ struct detector_options host_detector_options(struct script_host *host,
 int host_adopt(struct script_host *host, struct script_entry **entries, uint32_t count) {
     struct detector **detectors = calloc(count ? count : 1, sizeof(struct detector *));
     if (!detectors) return -1;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (entries[i]->detector) detectors[found++] = entries[i]->detector;
+    struct offers *offers = offers_new(detectors, found);
+    if (!offers) {
+        free(detectors);
+        return -1;
+    }
     free(host->detectors);
     free(host->entries);
     host->detectors = detectors;
     host->entries = entries;
     host->entry_count = count;
-    host->count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!entries[i]->detector) continue;
-        detector_renumber(entries[i]->detector, host->count);
-        host->detectors[host->count++] = entries[i]->detector;
-    }
+    host->count = found;
+    for (uint32_t i = 0; i < found; i++) detector_renumber(detectors[i], i);
     if (relay_arrange(host) < 0)
         log_line(LOG_ERROR, "no memory for custom events: the detectors that emit or hear them stand still");
+    offers_free(host->offers);
+    host->offers = offers;
     host_refresh_wants(host);
     host_streams_refresh(host);
     overhear_arrange(host);
@@ -299,6 +310,7 @@ void script_host_free(struct script_host *host) {
     free(host->entries);
     free(host->pending);
     free(host->detectors);
+    offers_free(host->offers);
     relay_free(host->relay);
     code_store_free(host->code);
     free(host);
@@ -378,9 +390,9 @@ bool script_host_wants_packets(const struct script_host *host) {
 void script_host_packet(struct script_host *host, const struct flow_room *room, const struct flow *flow,
                         const struct packet *packet, const struct decoded *decoded,
                         enum direction direction) {
-    bool wanted = host->sink.record[EVENT_packet];
-    for (uint32_t i = 0; i < host->count; i++) wanted |= detector_wants_packet(host->detectors[i], packet);
-    if (!wanted) return;
+    struct packet_wish wish = offers_packet(host->offers, packet);
+    bool recorded = host->sink.record[EVENT_packet];
+    if (!wish.wanted && !recorded) return;
     struct event_packet *event = batch_begin(host->batch, EVENT_packet);
     if (!event) return;
     flow_fill_head(room, flow, packet->time, &event->head);
@@ -389,9 +401,11 @@ void script_host_packet(struct script_host *host, const struct flow_room *room, 
     event->body.ttl = decoded->ttl;
     event->body.tcp_flags = decoded->tcp_flags;
     event->body.payload_length = decoded->payload_length;
-    uint32_t captured =
-        decoded->payload_captured < PACKET_PAYLOAD ? decoded->payload_captured : PACKET_PAYLOAD;
-    event->body.payload = batch_text(host->batch, decoded->payload, captured);
+    if (wish.payload || recorded) {
+        uint32_t captured =
+            decoded->payload_captured < PACKET_PAYLOAD ? decoded->payload_captured : PACKET_PAYLOAD;
+        event->body.payload = batch_text(host->batch, decoded->payload, captured);
+    }
     batch_commit(host->batch);
 }
 

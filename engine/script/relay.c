@@ -89,6 +89,7 @@ int relay_emit(struct detector *detector, struct custom_kind *kind, uint32_t slo
         } else {
             uint32_t root = part->place[feed->current];
             hang_below(relay, number, &relay->first[root], &relay->last[root]);
+            relay->hung[root / 64] |= 1ull << (root % 64);
         }
     }
     if (emitter_is_full(emitter)) part_stop_soon(detector);

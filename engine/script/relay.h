@@ -38,9 +38,10 @@ struct relay {
     struct emitted *nodes;
     uint32_t node_count, node_room, free_node;
     uint32_t first[BATCH_EVENTS],
-        last[BATCH_EVENTS]; /* below the engine events, by their place in the batch */
-    uint32_t timers;        /* the first event that a timer emitted */
-    uint32_t delivered;     /* engine events that were written */
+        last[BATCH_EVENTS];           /* below the engine events, by their place in the batch */
+    uint64_t hung[BATCH_EVENTS / 64]; /* a bit for each place below which anything hangs */
+    uint32_t timers;                  /* the first event that a timer emitted */
+    uint32_t delivered;               /* engine events that were written */
     bool touched;
     struct detector **parts; /* emitters before those that hear them */
     uint32_t part_count;

@@ -6,7 +6,10 @@
 
 /* One detector's way through the tree of a batch. Its feed is filled from there, as often as it takes. */
 struct part {
-    uint32_t mask[BATCH_EVENTS]; /* of the batch's events, by their place: which of its handlers want it */
+    /* Of the batch's events, by their place: which of its handlers want it, and a bit for each that any does.
+     */
+    uint32_t mask[BATCH_EVENTS];
+    uint64_t wanted[BATCH_EVENTS / 64];
     /* Of the entries of the feed: */
     uint32_t node[LUNETTE_BATCH];        /* the emitted event, 0: an engine event */
     uint32_t place[LUNETTE_BATCH];       /* of an engine event in the batch */

@@ -36,7 +36,7 @@ static void feed_emitted(struct detector *detector, uint32_t number) {
 static void feed_engine(struct detector *detector, uint32_t place) {
     struct part *part = detector->part;
     uint32_t n = detector->feed->count;
-    if (part->mask[place] == 0) return;
+    if (!(part->wanted[place / 64] >> (place % 64) & 1)) return;
     part->node[n] = 0;
     part->place[n] = place;
     part->key[n] = part->root;
@@ -44,13 +44,27 @@ static void feed_engine(struct detector *detector, uint32_t place) {
     detector_feed(detector, at->kind, at->index, part->root.now, part->mask[place]);
 }
 
+/* The first of the batch's events, from `place` on, that the detector wants or below which something hangs;
+ * the batch's count: there is none. */
+static uint32_t next_place(const struct relay *relay, const struct part *part, uint32_t place) {
+    uint32_t count = relay->batch->count, word = place / 64;
+    if (place >= count) return count;
+    uint64_t bits = (part->wanted[word] | relay->hung[word]) & (~0ull << (place % 64));
+    while (bits == 0) {
+        if (++word * 64 >= count) return count;
+        bits = part->wanted[word] | relay->hung[word];
+    }
+    return word * 64 + (uint32_t)__builtin_ctzll(bits);
+}
+
 /* Goes to the next root, engine event or timer's, if it is not beyond the horizon. */
 static bool next_root(struct detector *detector, const struct order_key *horizon) {
     const struct relay *relay = detector->relay;
     struct part *part = detector->part;
     uint32_t timer = part->timer ? relay->nodes[part->timer].next : relay->timers;
-    bool has_engine = part->engine < relay->batch->count;
-    struct order_key engine = has_engine ? engine_key(relay->batch, part->engine) : everything;
+    uint32_t place = next_place(relay, part, part->engine);
+    bool has_engine = place < relay->batch->count;
+    struct order_key engine = has_engine ? engine_key(relay->batch, place) : everything;
     if (timer && (!has_engine || key_compare(&relay->nodes[timer].key, &engine) < 0)) {
         if (!is_in_reach(&relay->nodes[timer].key, horizon)) return false;
         part->root = relay->nodes[timer].key;
@@ -59,8 +73,9 @@ static bool next_root(struct detector *detector, const struct order_key *horizon
     }
     if (!has_engine || !is_in_reach(&engine, horizon)) return false;
     part->root = engine;
-    part->next = relay->first[part->engine];
-    feed_engine(detector, part->engine++);
+    part->next = relay->first[place];
+    part->engine = place + 1;
+    feed_engine(detector, place);
     return true;
 }
 
@@ -263,6 +278,16 @@ static void relay_round(struct relay *relay, nanoseconds clock, struct order_key
     }
 }
 
+/* The batch is done. */
+static void relay_forget(struct relay *relay) {
+    if (relay->touched) memset(relay->hung, 0, sizeof relay->hung);
+    relay->touched = false;
+    for (uint32_t i = 0; i < relay->part_count; i++) {
+        struct part *part = relay->parts[i]->part;
+        memset(part->wanted, 0, sizeof part->wanted);
+    }
+}
+
 void relay_run(struct script_host *host, nanoseconds clock) {
     struct relay *relay = host->relay;
     struct order_key before = {.now = -INFINITY};
@@ -278,7 +303,7 @@ void relay_run(struct script_host *host, nanoseconds clock) {
         may_stop = key_compare(&before, &horizon) < 0; /* each round comes further than the one before */
         before = horizon;
     }
-    relay->touched = false;
+    relay_forget(relay);
     host_deliver_alerts(host, NULL);
 }
 
@@ -295,12 +320,14 @@ void relay_finish(struct script_host *host, nanoseconds clock) {
     host_handled(host, INFINITY);
     deliver(host, &everything);
     if (relay->touched) make_room(relay, &everything);
-    relay->touched = false;
+    relay_forget(relay);
     host_deliver_alerts(host, NULL);
 }
 
 void part_offer(struct detector *detector, uint32_t mask) {
-    detector->part->mask[detector->relay->batch->count] = mask;
+    uint32_t place = detector->relay->batch->count;
+    detector->part->mask[place] = mask;
+    detector->part->wanted[place / 64] |= 1ull << (place % 64);
 }
 
 void part_free(struct part *part) {

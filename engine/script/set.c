@@ -83,6 +83,22 @@ size_t set_memory(const struct set *set) {
            set->ending_count * sizeof *set->endings;
 }
 
+bool set_is_like(const struct set *set, const struct set *other) {
+    if (set == other) return true;
+    if (set->kind != other->kind || set->count != other->count || set->capacity != other->capacity ||
+        set->text_used != other->text_used || set->ending_count != other->ending_count ||
+        set->parents != other->parents || set->exact != other->exact)
+        return false;
+    for (uint32_t i = 0; i < set->capacity; i++) {
+        const struct slot *a = &set->slots[i], *b = &other->slots[i];
+        if (a->hash != b->hash || (a->hash && (a->at != b->at || a->length != b->length))) return false;
+    }
+    for (uint32_t i = 0; i < set->ending_count; i++)
+        if (set->endings[i].at != other->endings[i].at || set->endings[i].length != other->endings[i].length)
+            return false;
+    return set->text_used == 0 || memcmp(set->text, other->text, set->text_used) == 0;
+}
+
 static uint64_t key_hash(const void *key, size_t length) {
     uint64_t hash = XXH3_64bits(key, length);
     return hash ? hash : 1;

@@ -33,6 +33,9 @@ int set_add(struct set *set, const char *text, size_t length, int32_t value, str
 
 uint32_t set_count(const struct set *set);
 
+/* Were both made of the same entries in the same order? */
+bool set_is_like(const struct set *set, const struct set *other);
+
 /* Block `index` of a set of prefixes, in the order in which they were added; IPv4 blocks have 96 bits more
  * than they are written with. False beyond the last. */
 bool set_block(const struct set *set, uint32_t index, struct ip *address, uint32_t *bits);

@@ -65,6 +65,8 @@ struct detector {
     struct part *part;       /* NULL: it neither emits nor listens, or has no host yet */
     struct relay *relay;
     uint32_t packet_mask; /* handlers whose bpf filter the packet at hand passed */
+    bool packet_bpf;      /* there are such filters */
+    bool packet_payload;  /* a packet handler of its asks for payloads */
     size_t beside_heap;   /* bytes of sets, filters, keys and flow_state, which count against the bound as well */
     struct set **sets;
     uint32_t set_count;

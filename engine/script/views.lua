@@ -237,11 +237,21 @@ return function(inside)
         local view_name = "struct lunette_view_" .. own
         ffi.cdef(view_name .. " { const uint32_t view; };")
 
+        -- Packets come without payload unless a handler of this detector asked for it: what others asked for does not show.
+        local unasked
+        if kind.name == "packet" and not inside.packet_payload then
+            unasked = function(level)
+                error("a packet's payload: ask for it in the handler's filter, with bpf or payload = true", level)
+            end
+            getters.payload = function() unasked(4) end
+        end
+
         local mask = 2 ^ bits - 1
         local function find(view, set, name)
             local i, field = view.view, numbers[name]
             if not field then views.no_field(kind.name, names, name, 5) end
             if rshift(i, bits) ~= home.generation then stale(5) end
+            if unasked and name == "payload" then unasked(5) end
             return api.set_find_field(inside.detector, set, number, band(i, mask), field)
         end
 

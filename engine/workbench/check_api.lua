@@ -109,6 +109,8 @@ local function check_filter(facts, kind, filter, step, warn)
         local at = item.tag == "Pair" and bare(item.value)
         if key == "bpf" then
             if kind ~= "packet" then warn("L003", item.key, { kind = kind, name = key }) end
+        elseif kind == "packet" and key == "payload" and at.tag == "True" then
+            -- it asks for payloads: no condition
         elseif key and not fields[key] then
             warn("L003", item.key, { kind = kind, name = key, near = facts.nearest(key, sorted(fields)) })
         elseif key and at.tag == "Table" then
@@ -133,9 +135,6 @@ local function check_on(facts, call, warn)
     if filter and filter.tag == "Name" and filter.variable then filter = bare(names.value_of(filter.variable, step) or filter) end
     if filter and filter.tag == "Table" then
         check_filter(facts, kind, filter, step, warn)
-        if kind == "packet" and not pairs_of(filter, step).bpf then warn("L009", args[2], {}) end
-    elseif not filter and kind == "packet" then
-        warn("L009", args[1], {})
     end
 end
 

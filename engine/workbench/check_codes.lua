@@ -64,7 +64,6 @@ local codes = {
     { "L006", "{call} has no '{name}'{near}" },
     { "L007", "there is no module '{name}'{near}" },
     { "L008", "{call}: {name} must be {wanted}, not '{given}'" },
-    { "L009", "a handler of packets needs a filter with bpf = \"…\"" },
     { "L010", "a filter on '{name}': it is never '{given}', but {words}" },
     { "L011", "state '{name}' is declared and never used" },
     { "L012", "{call} in a handler: it belongs into the file's body, which runs once" },

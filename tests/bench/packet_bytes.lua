@@ -5,7 +5,7 @@ lunette.detector { title = "Bytes per protocol", category = "Measurement" }
 
 local bytes = {}
 
-lunette.on("packet", {}, function(e)
+lunette.on("packet", function(e)
     local proto = e.proto
     bytes[proto] = (bytes[proto] or 0) + e.length
 end)

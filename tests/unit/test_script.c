@@ -185,7 +185,6 @@ static void slips_are_told_with_the_line_and_the_nearest_name(void **state) {
         {LUNETTE "lunette.on('dnss', print)",
          "x.lua:2: lunette.on: there is no event 'dnss'; did you mean 'dns'?"},
         {LUNETTE "lunette.on('dns', { rrnam = 'x' }, print)", "rrnam"},
-        {LUNETTE "lunette.on('packet', print)", "bpf"},
         {LUNETTE "lunette.on('packet', { bpf = 'tcp prt 80' }, print)", "x.lua:2: lunette.on:"},
         {LUNETTE "lunette.every(0, print)", "x.lua:2: lunette.every"},
         {LUNETTE "lunette.state('s', {})", "x.lua:2: lunette.state: max"},

@@ -357,8 +357,6 @@ RULES = [
     ('lunette.on("dns", function() lunette.alert { titel = "x" } end)', 3, "L006", "did you mean 'title'?"),
     ('local s = lunette.state("s", { max = 1, tll = 2 })\nlunette.on("dns", function() s:get(1) end)', 3, "L006", "ttl"),
     ('lunette.on("dns", function() lunette.alert { severity = "hihg" } end)', 3, "L008", "high"),
-    ('lunette.on("packet", function() end)', 3, "L009", "bpf"),
-    ('lunette.on("packet", { ttl = 3 }, function() end)', 3, "L009", "bpf"),
     ('lunette.state("s", { max = 1 })', 3, "L011", "'s'"),
     ('lunette.on("dns", function()\nlunette.state("s", { max = 1 }):set(1, 1) end)', 4, "L012", "lunette.state"),
     ('lunette.every(5, function()\nlunette.on("dns", function() end) end)', 4, "L012", "lunette.on"),
