@@ -32,7 +32,7 @@ struct detector_summary {
     uint64_t alerts[SEVERITY_INFO + 1]; /* by severity; [0] is not used */
     uint64_t held_back;                 /* alerts that the cooldown kept back */
     uint64_t errors;
-    uint64_t evicted;                   /* entries of its state that gave way */
+    uint64_t evicted;                             /* entries of its state that gave way */
     uint64_t ended_gap, ended_limit, ended_error; /* streams whose parser was ended by these */
     bool off;
     bool left_out;    /* it could not be loaded: nothing else is filled in */
