@@ -195,13 +195,18 @@ function book.gather(lunette, tunables, judge)
         update_fact(tunnel.host)
     end
 
-    local function look_for_tie(flow)
-        local tunnel = tunnels:get(flow.key)
-        if not tunnel then return end
+    -- The interfaces of which something is known, in order.
+    local function interfaces()
         local list = {}
         for key in inside:each() do list[#list + 1] = key end
         table.sort(list)
-        for _, key in ipairs(list) do
+        return list
+    end
+
+    local function look_for_tie(flow, keys)
+        local tunnel = tunnels:get(flow.key)
+        if not tunnel then return end
+        for _, key in ipairs(keys) do
             local through = inside:get(key)
             local tie = vpn_tie.weigh(through.ring, flow)
             if tie then return tell_tie(tunnel, flow, through, tie) end
@@ -240,11 +245,8 @@ function book.gather(lunette, tunables, judge)
         return false
     end
 
-    local function look_at_interfaces(now, at_end)
-        local list = {}
-        for key in inside:each() do list[#list + 1] = key end
-        table.sort(list)
-        for _, key in ipairs(list) do
+    local function look_at_interfaces(keys, now, at_end)
+        for _, key in ipairs(keys) do
             local through = inside:get(key)
             if not through.tied and not through.told and through.talks >= tunables.interface_flows and (at_end or now - through.first >= WAIT) then
                 through.told = true
@@ -257,7 +259,7 @@ function book.gather(lunette, tunables, judge)
     end
 
     local function settle(now, at_end)
-        local list = {}
+        local list, keys = {}, interfaces()
         for number, flow in pending:each() do
             if at_end or now >= flow.due then list[#list + 1] = number end
         end
@@ -265,9 +267,9 @@ function book.gather(lunette, tunables, judge)
         for _, number in ipairs(list) do
             local flow = pending:get(number)
             pending:set(number, nil)
-            look_for_tie(flow)
+            if #keys > 0 then look_for_tie(flow, keys) end
         end
-        look_at_interfaces(now, at_end)
+        look_at_interfaces(keys, now, at_end)
     end
 
     -- ------------------------------------------------------------ random bytes
