@@ -230,6 +230,7 @@ return function(inside)
             if b ~= nil then second = parts[b] or views.no_part(kind.name, numbers, names, b, 6) end
             if c ~= nil then third = parts[c] or views.no_part(kind.name, numbers, names, c, 6) end
             if d ~= nil then fourth = parts[d] or views.no_part(kind.name, numbers, names, d, 6) end
+            if c ~= nil and b == nil or d ~= nil and c == nil then views.no_part(kind.name, numbers, names, nil, 6) end
             if rshift(i, bits) ~= home.generation then stale(7) end
             return api.key_fields(keyring, act, begun, slots + band(i, mask), home.text, first, second, third, fourth)
         end
