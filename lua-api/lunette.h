@@ -133,6 +133,9 @@ struct lunette_api {
                               uint32_t slot, uint32_t field);
     /* Writes an address as text, returns its length. */
     int32_t (*ip_text)(const uint8_t *address, char *out);
+    /* The address's place among `count` (a power of two) of 16 bytes each at `known`, which it takes if another was there: then
+     * -1 - place. */
+    int32_t (*ip_place)(uint8_t *known, uint32_t count, const uint8_t *address);
     /* Where the registrable domain (or the public suffix) begins in a name, or -1. */
     int32_t (*registrable)(const char *name, uint32_t length);
     int32_t (*public_suffix)(const char *name, uint32_t length);

@@ -50,6 +50,17 @@ static int32_t api_ip_text(const uint8_t *address, char *out) {
     return ip_format(&ip, out);
 }
 
+static int32_t api_ip_place(uint8_t *known, uint32_t count, const uint8_t *address) {
+    uint32_t words[4];
+    memcpy(words, address, sizeof words);
+    uint32_t bits = words[0] ^ words[1] ^ words[2] ^ words[3];
+    uint32_t place = (bits ^ bits >> 11 ^ bits >> 22) & (count - 1);
+    uint8_t *there = known + (size_t)place * sizeof words;
+    if (memcmp(there, words, sizeof words) == 0) return (int32_t)place;
+    memcpy(there, words, sizeof words);
+    return -1 - (int32_t)place;
+}
+
 static int32_t api_is_address(const char *text, uint32_t length) {
     char copy[IP_TEXT_SIZE];
     struct ip ip;
@@ -98,6 +109,7 @@ const struct lunette_api lunette_api = {
     .set_find = api_set_find,
     .set_find_field = api_set_find_field,
     .ip_text = api_ip_text,
+    .ip_place = api_ip_place,
     .registrable = api_registrable,
     .public_suffix = api_public_suffix,
     .is_address = api_is_address,

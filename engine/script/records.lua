@@ -74,12 +74,12 @@ return function(inside)
         if declared.keep then store.keep(kept) end
 
         local records = {}
-        function records:get(a, b, c, d, e)
-            local slot = slots.find(a, b, c, d, e)
+        function records:get(a, b, c, d, e, f)
+            local slot = slots.find(a, b, c, d, e, f)
             if slot then return view_type(slot, record_at(slot).turn) end
         end
-        function records:make(a, b, c, d, e)
-            local slot, new = slots.take(a, b, c, d, e)
+        function records:make(a, b, c, d, e, f)
+            local slot, new = slots.take(a, b, c, d, e, f)
             local block = rshift(slot, 8)
             if not blocks[block] then make_block(block) end
             local record = record_at(slot)
@@ -90,7 +90,7 @@ return function(inside)
             end
             return view_type(slot, turn), new
         end
-        function records:delete(a, b, c, d, e) slots.delete(a, b, c, d, e) end
+        function records:delete(a, b, c, d, e, f) slots.delete(a, b, c, d, e, f) end
         function records:count() return slots.count() end
         function records:evicted() return slots.evicted() end
         function records:size() return size end

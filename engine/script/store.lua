@@ -77,21 +77,36 @@ return function(inside)
     local function no_more(value)
         if value ~= nil then error("a key has four parts at most", 5) end
     end
-    local function look(keyring, act, a, b, c, d, e)
-        if type(a) == "cdata" then return (fields_of_event(keyring, act, 0, a, b, c, d, e)) end
+    local function look(keyring, act, a, b, c, d, e, f)
+        if type(a) == "cdata" then
+            no_more(f)
+            return (fields_of_event(keyring, act, 0, a, b, c, d, e))
+        end
         if b == nil then
+            if c ~= nil then bad_key(b, 4) end
             if type(a) == "string" then return api.key_text(keyring, act, a, #a) end
             if type(a) == "number" then return api.key_number(keyring, act, a) end
             return ABSENT
         end
         local begun = part(keyring, 0, a)
-        if type(b) == "cdata" then return (fields_of_event(keyring, act, begun, b, c, d, e)) end
+        if type(b) == "cdata" then
+            no_more(f)
+            return (fields_of_event(keyring, act, begun, b, c, d, e))
+        end
         begun = part(keyring, begun, b)
-        if type(c) == "cdata" then return (fields_of_event(keyring, act, begun, c, d, e)) end
+        if type(c) == "cdata" then
+            no_more(f)
+            return (fields_of_event(keyring, act, begun, c, d, e))
+        end
         if c ~= nil then
             begun = part(keyring, begun, c)
-            if type(d) == "cdata" then return (fields_of_event(keyring, act, begun, d, e)) end
+            if type(d) == "cdata" then
+                no_more(f)
+                return (fields_of_event(keyring, act, begun, d, e))
+            end
             if d ~= nil then begun = part(keyring, begun, d) end
+        elseif d ~= nil then
+            bad_key(c, 4)
         end
         no_more(e)
         return api.key_fields(keyring, act, begun, nil, nil, 0, 0, 0, 0)
@@ -114,8 +129,8 @@ return function(inside)
         end
 
         -- A key's slot, or nil; an entry past its time is dropped on the way.
-        function slots.find(a, b, c, d, e)
-            local found = look(keyring, FIND, a, b, c, d, e)
+        function slots.find(a, b, c, d, e, f)
+            local found = look(keyring, FIND, a, b, c, d, e, f)
             if found > 0 then
                 if found <= SLOT then return found end
                 forget(band(found, SLOT))
@@ -124,8 +139,8 @@ return function(inside)
         end
 
         -- A key's slot, made if need be; the second result is true if it was.
-        function slots.take(a, b, c, d, e)
-            local taken = look(keyring, TAKE, a, b, c, d, e)
+        function slots.take(a, b, c, d, e, f)
+            local taken = look(keyring, TAKE, a, b, c, d, e, f)
             if taken <= SLOT then
                 if taken > 0 then return taken, false end
                 if taken == FULL then no_memory() end
@@ -137,8 +152,8 @@ return function(inside)
             return slot, true
         end
 
-        function slots.delete(a, b, c, d, e)
-            local slot = look(keyring, PEEK, a, b, c, d, e)
+        function slots.delete(a, b, c, d, e, f)
+            local slot = look(keyring, PEEK, a, b, c, d, e, f)
             if slot > 0 then drop(slot) end
         end
 
@@ -347,8 +362,8 @@ return function(inside)
         kept.values = values
         if declared.keep then store.keep(kept) end
         local state = {}
-        function state:get(a, b, c, d, e)
-            local slot = slots.find(a, b, c, d, e)
+        function state:get(a, b, c, d, e, f)
+            local slot = slots.find(a, b, c, d, e, f)
             if slot then return values[slot] end
         end
         -- The value comes last, whatever the key is made of.
@@ -356,6 +371,9 @@ return function(inside)
             local count = select("#", ...)
             local a, b, c, d, e, f = ...
             local value
+            if count > 2 and b == nil or count > 3 and c == nil or count > 4 and d == nil or count > 5 and e == nil then
+                error("a part of the key is nil", 2)
+            end
             if count <= 2 then
                 value, b = b, nil
             elseif count == 3 then
@@ -365,12 +383,13 @@ return function(inside)
             elseif count == 5 then
                 value, e = e, nil
             else
-                value = f
+                if count > 6 then error("a key has four parts at most", 2) end
+                value, f = f, nil
             end
             if value == nil then return slots.delete(a, b, c, d, e) end
             values[slots.take(a, b, c, d, e)] = value
         end
-        function state:delete(a, b, c, d, e) slots.delete(a, b, c, d, e) end
+        function state:delete(a, b, c, d, e, f) slots.delete(a, b, c, d, e, f) end
         function state:count() return slots.count() end
         function state:evicted() return slots.evicted() end
         function state:each()

@@ -7,7 +7,7 @@
 -- trace for a loop of their own, and gives the trace up ("loop unroll limit reached").
 return function(inside)
     local ffi, bit, api, feed, host = inside.ffi, inside.bit, inside.api, inside.feed, inside.host
-    local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
+    local band, rshift = bit.band, bit.rshift
     -- `find` and `key` are keys that only the trusted code has: under them a view gives functions that look fields up, in a
     -- set, and as the parts of a key in a state, without making a string of them.
     local views = { constructors = {}, find = {}, key = {} }
@@ -16,20 +16,15 @@ return function(inside)
     -- address finds by its own bits. Whoever shares a place takes it.
     local KNOWN = 1024
     local buffer = ffi.new("char[64]")
-    ffi.cdef "struct lunette_address_words { int32_t a, b, c, d; };"
-    local words_type = ffi.typeof("const struct lunette_address_words *")
-    local known, texts = ffi.new("struct lunette_address_words[?]", KNOWN), {}
+    local known, texts = ffi.new("uint8_t[?]", KNOWN * 16), {}
     for i = 1, KNOWN do texts[i] = false end
     local function address(bytes)
-        local words = ffi.cast(words_type, bytes)
-        local a, b, c, d = words.a, words.b, words.c, words.d
-        local bits = bxor(a, b, c, d)
-        local i = band(bxor(bits, rshift(bits, 11), rshift(bits, 22)), KNOWN - 1)
-        local place, text = known[i], texts[i + 1]
-        if place.d == d and place.c == c and place.b == b and place.a == a and text then return text end
+        local place = api.ip_place(known, KNOWN, bytes) -- in C: this many words at once are more than LuaJIT has registers for
+        local text = place >= 0 and texts[place + 1]
+        if text then return text end
+        if place < 0 then place = -1 - place end
         text = ffi.string(buffer, api.ip_text(bytes, buffer))
-        place.a, place.b, place.c, place.d = a, b, c, d
-        texts[i + 1] = text
+        texts[place + 1] = text
         return text
     end
 
@@ -262,6 +257,7 @@ return function(inside)
             if b ~= nil then second = parts[b] or views.no_part(kind.name, numbers, names, b, 6) end
             if c ~= nil then third = parts[c] or views.no_part(kind.name, numbers, names, c, 6) end
             if d ~= nil then fourth = parts[d] or views.no_part(kind.name, numbers, names, d, 6) end
+            if c ~= nil and b == nil or d ~= nil and c == nil then views.no_part(kind.name, numbers, names, nil, 6) end
             if rshift(i, bits) ~= home.generation then stale(7) end
             return api.key_fields(keyring, act, begun, slots + band(i, mask), home.text, first, second, third, fourth)
         end

@@ -159,7 +159,7 @@ static void does_what_the_model_does(void **state) {
 
 enum { FLOOD = 20000 };
 
-static double probes_of_a_look_up(char (*names)[16]) {
+static double probes_of_a_look_up(char (*names)[24]) {
     struct keys *keys = keys_of(FLOOD * 2, INFINITY);
     uint64_t probes, lookups;
     for (int i = 0; i < FLOOD; i++) {
@@ -181,7 +181,7 @@ static double probes_of_a_look_up(char (*names)[16]) {
 /* Names whose hashes without a key agree in all bits that could choose a bucket cost what other names do. */
 static void chosen_names_cost_what_others_do(void **state) {
     (void)state;
-    static char names[FLOOD][16];
+    static char names[FLOOD][24];
     for (int i = 0; i < FLOOD; i++) snprintf(names[i], sizeof names[i], "host%d.test", i);
     double usual = probes_of_a_look_up(names);
     uint32_t found = 0;
