@@ -9,15 +9,15 @@ struct flow_facts *flow_facts_of(struct flow_room *room, struct flow *flow) {
 }
 
 void facts_first_speaker(struct flow_room *room, struct flow *flow, unsigned side) {
-    struct flow_facts *facts = flow_facts_of(room, flow);
+    struct flow_facts *facts = room->flows_told ? flow_facts_of(room, flow) : NULL;
     if (facts) facts->first_speaker = (uint8_t)(side + 1);
 }
 
 /* Keeps the first bytes a side sends: of TCP those that its sequence numbers say are first, of datagrams the
- * first one's. */
+ * first one's. Only flows' records show them: nothing is kept while nobody wants these. */
 void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *d) {
     uint16_t full = (uint16_t)(MARK_HEAD_FULL_LOW << side);
-    struct flow_facts *facts = flow_facts_of(room, flow);
+    struct flow_facts *facts = room->flows_told ? flow_facts_of(room, flow) : NULL;
     if (!facts) {
         flow->marks |= full;
         return;

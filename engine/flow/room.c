@@ -348,6 +348,9 @@ static void burst(struct flow_room *room, const struct packet *packets, const st
 
 void flow_room_burst(struct flow_room *room, const struct packet *packets, const struct decoded *decoded,
                      int count, flow_packet_handler *on_packet, void *context) {
+    const bool *wants = room->around.batch->listener.wants;
+    room->flows_told = wants && wants[EVENT_flow];
+    room->exchanges_told = room->flows_told || (wants && wants[EVENT_onset]);
     if (room->wishes_gone) wiretap_forget(room);
     for (int at = 0; at < count; at += PACKET_BURST) {
         int some = count - at < PACKET_BURST ? count - at : PACKET_BURST;

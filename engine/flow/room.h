@@ -60,6 +60,8 @@ struct flow_room {
     bool lost; /* packets were lost before they came here; open then was what began before … */
     nanoseconds lost_at;
     const struct packet *packet; /* that is worked on */
+    bool flows_told;             /* somebody wants flows' records: what only they show is kept */
+    bool exchanges_told;         /* somebody wants onsets, or the number of them */
     uint64_t seed;
     uint64_t next_id;
     uint64_t held;    /* bytes of chunks and kept stream bytes: bounded by reassembly_total */

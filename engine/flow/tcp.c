@@ -90,7 +90,7 @@ static void note_fin(struct flow *flow, unsigned number, const struct decoded *d
 
 static void note_round_trip(struct flow_room *room, struct flow *flow, nanoseconds time) {
     if (!(flow->marks & MARK_RTT_CLEAN) || time < flow->start) return;
-    struct flow_facts *facts = flow_facts_of(room, flow);
+    struct flow_facts *facts = room->flows_told ? flow_facts_of(room, flow) : NULL;
     if (facts) facts->rtt = time - flow->start;
 }
 

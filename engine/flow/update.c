@@ -37,7 +37,7 @@ static void count_payload(struct flow *flow, unsigned number, uint32_t length, u
 }
 
 static void count_repeated(struct flow_room *room, struct flow *flow, unsigned side, struct tcp_news news) {
-    struct flow_facts *facts = flow_facts_of(room, flow);
+    struct flow_facts *facts = room->flows_told ? flow_facts_of(room, flow) : NULL;
     if (facts) facts->repeated[side] += news.repeated;
     if (news.fresh > 0) return;
     room->counters.retransmits++;
@@ -46,7 +46,7 @@ static void count_repeated(struct flow_room *room, struct flow *flow, unsigned s
 
 static void count_cut(struct flow_room *room, struct flow *flow, uint32_t fresh, const struct decoded *d) {
     uint32_t cut = d->payload_length - d->payload_captured;
-    struct flow_facts *facts = flow_facts_of(room, flow);
+    struct flow_facts *facts = room->flows_told ? flow_facts_of(room, flow) : NULL;
     if (facts) facts->cut += cut < fresh ? cut : fresh;
 }
 
@@ -55,7 +55,7 @@ void flow_update(struct flow_room *room, struct flow *flow, unsigned number, con
     struct flow_side *side = &flow->side[number];
     count_packet(room, flow, side, d, time);
     if (!(flow->marks & MARK_BOTH_SIDES) && flow->side[!number].packets > 0) flow->marks |= MARK_BOTH_SIDES;
-    if (!(flow->marks & MARK_ONSETS)) onset_packet(room, flow, number, time);
+    if (!(flow->marks & MARK_ONSETS) && room->exchanges_told) onset_packet(room, flow, number, time);
 
     bool tcp = flow_is_tcp(flow) && d->has_ports;
     struct tcp_news news = {.fresh = d->payload_length};
@@ -64,7 +64,7 @@ void flow_update(struct flow_room *room, struct flow *flow, unsigned number, con
         if (news.repeated > 0) count_repeated(room, flow, number, news);
     }
     if (news.fresh > 0) {
-        onset_payload(room, flow, number, time);
+        if (room->exchanges_told) onset_payload(room, flow, number, time);
         if (flow->payload_side == SIDE_NONE) facts_first_speaker(room, flow, number);
         if (!(flow->marks & (MARK_HEAD_FULL_LOW << number))) facts_head(room, flow, number, d);
         count_payload(flow, number, d->payload_length, news.fresh, time);

@@ -46,6 +46,7 @@ struct worker {
     struct burst burst;
     nanoseconds clock; /* the latest time of a packet so far */
     bool started;
+    bool alone; /* whatever it is given is its own */
     struct endpoint *endpoint; /* host logs, or NULL */
     nanoseconds begun;         /* where the clock started */
     nanoseconds host_next;     /* when the next news from them is due; INT64_MAX: never */
@@ -261,6 +262,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *er
         return NULL;
     }
     worker->options = options;
+    worker->alone = options->dealt || options->workers == 1;
     worker->output = options->outputs ? outputs_worker(options->outputs, options->index) : NULL;
     if (worker_open(worker, err) == 0) return worker;
     worker_free(worker);
@@ -289,10 +291,9 @@ static void burst_work(struct worker *worker) {
     burst->count = 0;
 }
 
-static bool is_mine(const struct worker *worker, const struct decoded *decoded) {
+static inline bool is_mine(const struct worker *worker, const struct decoded *decoded) {
     const struct worker_options *options = worker->options;
-    return options->dealt || options->workers == 1 ||
-           home_worker_of(options->home, decoded, options->workers) == options->index;
+    return worker->alone || home_worker_of(options->home, decoded, options->workers) == options->index;
 }
 
 /* What belongs to no flow is counted by one worker: by whoever it is dealt to, or by the first. */
