@@ -295,13 +295,14 @@ static struct flow *flow_of(struct flow_room *room, struct lookup *lookup, const
 enum { FLOWS_AHEAD = 8 };
 
 static inline void flow_prefetch(const struct flow_room *room, const struct lookup *lookup,
-                                 const struct decoded *d) {
+                                 const struct decoded *d, bool whole) {
     if (d->kind != DECODED_TRANSPORT) return;
     uint32_t index = table_guess(&room->table, lookup->hash);
     if (!index) return;
     struct flow *flow = room_flow(room, index);
     __builtin_prefetch(flow, 1);
     __builtin_prefetch(&flow->side[lookup->side], 1);
+    if (whole) __builtin_prefetch(&flow->id); /* events of packets tell it */
 }
 
 static void key_tunnel(struct flow_room *room, const struct decoded *d, struct flow_key *key) {
@@ -323,11 +324,12 @@ static void burst(struct flow_room *room, const struct packet *packets, const st
         lookups[i].hash = flow_key_hash(&lookups[i].key, room->seed);
         table_prefetch(&room->table, lookups[i].hash);
     }
-    for (int i = 0; i < FLOWS_AHEAD && i < count; i++) flow_prefetch(room, &lookups[i], &decoded[i]);
+    for (int i = 0; i < FLOWS_AHEAD && i < count; i++)
+        flow_prefetch(room, &lookups[i], &decoded[i], on_packet);
     for (int i = 0; i < count; i++) {
         const struct decoded *d = &decoded[i];
         int ahead = i + FLOWS_AHEAD;
-        if (ahead < count) flow_prefetch(room, &lookups[ahead], &decoded[ahead]);
+        if (ahead < count) flow_prefetch(room, &lookups[ahead], &decoded[ahead], on_packet);
         nanoseconds time = sane_time(packets[i].time);
         flow_room_advance(room, time);
         if (d->kind != DECODED_TRANSPORT) {

@@ -6,6 +6,7 @@
 #include "jit_watch.h"
 #include "protocol/list.h"
 #include "script/message.h"
+#include "script/offer.h"
 #include "script/state.h"
 #include "sensor/home.h"
 
@@ -23,6 +24,7 @@ enum { EVENTS = 20000, ROUNDS = 12, MOST_ROUNDS = 48, HOT_EVENTS = 1000 };
 struct bench {
     struct batch *batch;
     struct detector *detector;
+    struct offers *offers;
     /* The scripts whose events it hears: loaded, and given none. */
     struct heard {
         char path[256];
@@ -37,7 +39,7 @@ struct bench {
 
 static bool bench_offer(void *context, enum event_kind kind, uint32_t index, const void *event) {
     struct bench *bench = context;
-    if (!detector_offer(bench->detector, kind, index, event)) return false;
+    if (!offers_make(bench->offers, bench->batch, kind, index, event)) return false;
     bench->seen[kind]++;
     return true;
 }
@@ -108,6 +110,8 @@ static void bench_begin_as(struct bench *bench, const char *path, enum stage sta
                                              .on_capture = no_figures};
     bench->detector = detector_load(&options, &err);
     if (!bench->detector) fail_msg("%s", err.text);
+    bench->offers = offers_new(&bench->detector, 1);
+    assert_non_null(bench->offers);
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++)
         bench->wants[kind] = detector_handles(bench->detector, (enum event_kind)kind);
     bench->batch->listener = (struct batch_listener){
@@ -124,6 +128,7 @@ static void bench_end(struct bench *bench) {
     detector_status(bench->detector, &status);
     assert_false(status.off);
     assert_int_equal(status.errors, 0);
+    offers_free(bench->offers);
     detector_free(bench->detector);
     while (bench->heard_count > 0) detector_free(bench->heard[--bench->heard_count].detector);
     batch_free(bench->batch);
