@@ -7,6 +7,7 @@
 #include "script/entry.h"
 #include "script/handover.h"
 #include "script/loader.h"
+#include "script/offer.h"
 #include "script/relay.h"
 #include "script/state.h"
 
@@ -380,9 +381,20 @@ static int start_over(struct script_host *host, struct script_entry *entry, stru
         entry->detector->off = true;
         return -1;
     }
+    host->detectors[index] = fresh;
+    struct offers *offers = offers_new(host->detectors, host->count);
+    if (!offers) {
+        host->detectors[index] = entry->detector;
+        fresh->emitter = NULL; /* the other's still */
+        detector_free(fresh);
+        entry->detector->off = true;
+        return error_set(err, "out of memory");
+    }
+    offers_free(host->offers);
+    host->offers = offers;
     entry->detector->emitter = NULL;
     detector_free(entry->detector);
-    entry->detector = host->detectors[index] = fresh;
+    entry->detector = fresh;
     host_streams_refresh(host);
     return relay_arrange(host) == 0 ? 0 : error_set(err, "out of memory");
 }
