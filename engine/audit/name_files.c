@@ -46,7 +46,7 @@ static void read_resolver(struct audit *audit, const char *name, const char *pat
                           size_t size) {
     struct lines lines = lines_of(bytes, size, false);
     json_t *scoped = json_object(), *resolvers = json_array();
-    int port = 0;
+    long port = 0;
     set_text(scoped, "domain", name);
     while (lines_next(&lines)) {
         char *rest = lines.text, *key = word_next(&rest), *value = word_next(&rest);
@@ -54,7 +54,7 @@ static void read_resolver(struct audit *audit, const char *name, const char *pat
         if (strcmp(key, "domain") == 0) set_text(scoped, "domain", value);
         if (strcmp(key, "nameserver") == 0 && json_array_size(resolvers) < TEXTS_MOST)
             json_array_append_new(resolvers, text_json(value, strlen(value)));
-        if (strcmp(key, "port") == 0) port = atoi(value);
+        if (strcmp(key, "port") == 0) port = strtol(value, NULL, 10);
     }
     set_owned(scoped, "resolvers", resolvers);
     if (port > 0 && port < 65536) set_owned(scoped, "port", json_integer(port));

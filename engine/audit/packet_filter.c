@@ -130,6 +130,7 @@ static void read_file(struct pf *pf, const char *name) {
     pf->path = path;
     pf->main = false;
     if (bytes) read_rules(pf, bytes, size);
+    pf->path = NULL;
     free(bytes);
 }
 
