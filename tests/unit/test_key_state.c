@@ -141,6 +141,23 @@ static void an_event_that_is_over_is_no_part(void **state) {
     if (!strstr(status_of_first().last_error, "over")) fail_msg("%s", status_of_first().last_error);
 }
 
+/* Room for long parts is the detector's, and goes with it. */
+static void what_it_took_is_given_back(void **state) {
+    (void)state;
+    bench_script(
+        &bench, "off.lua",
+        LUNETTE
+        "local s = lunette.state('s', { max = 100000 })\n"
+        "local long = ('x'):rep(100000)\n"
+        "lunette.on('dns', function(e) for i = 1, 100000 do s:set(long, i, e, 'rrname', i) end end)\n");
+    bench.memory = (size_t)8 << 20;
+    start(16);
+    bench_dns(&bench, 1000, 1, "a.test");
+    bench_finish(&bench, 1001);
+    assert_true(status_of_first().off);
+    assert_int_equal(status_of_first().memory, 0);
+}
+
 enum { LONG_NAME = 2000, LONG_NAMES = 1000 };
 
 /* Bytes that a handler asks Lua's memory for at each event, over long names none of which comes twice. */
@@ -184,6 +201,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_reload_makes_no_difference, begin, end),
         cmocka_unit_test_setup_teardown(they_are_gone_after_their_time, begin, end),
         cmocka_unit_test_setup_teardown(an_event_that_is_over_is_no_part, begin, end),
+        cmocka_unit_test_setup_teardown(what_it_took_is_given_back, begin, end),
         cmocka_unit_test_setup_teardown(no_string_is_made, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
