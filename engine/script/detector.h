@@ -43,7 +43,8 @@ struct detector_options {
     const char *text; /* the script itself, in place of the file's; borrowed for the load. NULL: it is read */
     uint32_t
         index; /* its place among the detectors of the worker: decides the order of alerts of one event */
-    size_t memory_limit;    /* bytes, for the Lua state and once more for its sets and filters */
+    size_t memory_limit;    /* bytes, for the Lua state and once more for what lies beside it: sets, filters,
+                               keys, flow_state */
     nanoseconds time_limit; /* of CPU time for one entry into Lua; 0: none */
     const struct setting *settings;
     size_t setting_count;       /* borrowed for the load */

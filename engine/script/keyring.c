@@ -15,6 +15,12 @@ enum {
     SEPARATOR = '\t',
 };
 
+/* views.lua writes the numbers down. */
+_Static_assert(FIELD_u8 == 0 && FIELD_u16 == 1 && FIELD_u32 == 2 && FIELD_u64 == 3 && FIELD_f64 == 4 &&
+                   FIELD_time == 6 && FIELD_ip == 7 && FIELD_word == 8 && FIELD_str == 9 &&
+                   (int)PART_IP_OR_NOTHING == 13,
+               "views.lua knows the types of fields");
+
 struct lunette_keyring {
     struct keys *keys;
     struct detector *detector;
@@ -40,6 +46,7 @@ struct lunette_keyring *keyring_new(struct detector *detector, uint32_t max, dou
 void keyrings_free(struct detector *detector) {
     for (struct lunette_keyring *keyring = detector->keyrings, *next; keyring; keyring = next) {
         next = keyring->next;
+        detector->beside_heap -= keyring->room;
         keys_free(keyring->keys);
         free(keyring->parts);
         free(keyring);

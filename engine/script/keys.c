@@ -44,8 +44,8 @@ struct keys {
     uint64_t seed;
     size_t *used, limit, own; /* `own`: its part of `*used` */
     uint64_t probes, lookups;
-    uint32_t
-        *low; /* while it is packed: the slots that are to be filled, how many, the next, and from where on */
+    /* While it is packed: the slots that are to be filled, how many, the next, and from where on. */
+    uint32_t *low;
     uint32_t low_count, low_next, from;
 };
 
@@ -214,14 +214,11 @@ static bool is_over(const struct keys *keys, const struct place *place, double n
     return now - place->set_at > keys->ttl;
 }
 
-/* Fills a slot that is nobody's and paid for; there is a bucket to be had. False without memory. */
-static bool fill(struct keys *keys, uint32_t slot, const struct key *key, uint32_t hash, char *far) {
+/* Fills a slot that is nobody's and paid for; there is a bucket to be had. `far`: memory for a long key. */
+static void fill(struct keys *keys, uint32_t slot, const struct key *key, uint32_t hash, char *far) {
     struct place *place = &keys->places[slot];
-    if (far)
-        memcpy(place->bytes, &far, sizeof far);
-    else
-        memcpy(place->bytes, key->bytes, key->length);
-    if (far) memcpy(far, key->bytes, key->length);
+    memcpy(far ? far : (char *)place->bytes, key->bytes, key->length);
+    if (far) memcpy(place->bytes, &far, sizeof far);
     place->length = key->length;
     place->hash = hash;
     place->kind = key->is_number ? NUMBER : TEXT;
@@ -229,7 +226,6 @@ static bool fill(struct keys *keys, uint32_t slot, const struct key *key, uint32
     account(keys, far_size(key->length), 0);
     bucket_add(keys, hash, slot);
     keys->count++;
-    return true;
 }
 
 void keys_drop(struct keys *keys, uint32_t slot) {
@@ -286,7 +282,7 @@ enum keys_taken keys_take(struct keys *keys, const struct key *key, double now, 
     }
     bool grows = old == 0 && keys->count < keys->max && keys->next_free == 0;
     if (grows && !pay_for(keys, keys->high + 1)) return KEYS_FULL;
-    if (!may_use(keys, far_size(key->length)) || !buckets_reserve(keys)) return KEYS_FULL;
+    if (!buckets_reserve(keys) || !may_use(keys, far_size(key->length))) return KEYS_FULL;
     char *far = is_near(key->length) ? NULL : malloc(key->length);
     if (!far && !is_near(key->length)) return KEYS_FULL;
     if (old != 0) {
@@ -350,7 +346,7 @@ bool keys_clear(struct keys *keys, uint32_t slots) {
 }
 
 bool keys_put(struct keys *keys, uint32_t slot, const struct key *key, double set_at, bool used) {
-    if (!may_use(keys, far_size(key->length)) || !buckets_reserve(keys)) return false;
+    if (!buckets_reserve(keys) || !may_use(keys, far_size(key->length))) return false;
     char *far = is_near(key->length) ? NULL : malloc(key->length);
     if (!far && !is_near(key->length)) return false;
     fill(keys, slot, key, hash_of(keys, key), far);

@@ -32,9 +32,8 @@ struct key {
 struct key key_of_number(const double *number); /* which it points to */
 
 /* At most `max` slots; `ttl` in seconds, infinity: for ever. Bytes in use, without what is only reserved, are
- * added to
- * `*used`, which outlives it and which others add to as well; what would need more than `limit` there is
- * refused. NULL without memory. */
+ * added to `*used`, which outlives it and which others add to as well; what would need more than `limit`
+ * there is refused. NULL without memory. */
 struct keys *keys_new(uint32_t max, double ttl, size_t *used, size_t limit);
 void keys_free(struct keys *keys);
 

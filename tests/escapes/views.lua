@@ -163,3 +163,40 @@ error("all were refused")
 local lunette = require "lunette"
 if pcall(lunette.alert, { title = "x" }) or pcall(lunette.report, { columns = {}, rows = {} }) then return end
 error("all were refused")
+
+-- attempt: parts of a key that are none
+-- expect: gives
+local s = lunette.state("s", { max = 4 })
+local r = lunette.records("r", { max = 4, fields = { n = "u8" } })
+local record = r:make("k")
+for _, fake in ipairs { 1LL, 0ULL, 1i, record, lunette.set.domains { "example.org" } } do
+    fails("get " .. type(fake), s.get, s, fake, "client_ip")
+    fails("make " .. type(fake), r.make, r, fake, "client_ip", "server_ip")
+    fails("behind a text " .. type(fake), r.make, r, "x", fake, "client_ip")
+    fails("field " .. type(fake), r.make, r, e, fake)
+    fails("second field " .. type(fake), r.make, r, e, "client_ip", fake)
+end
+for _, name in ipairs { "view", "__index", "", "\0key", 0, 1, 0/0, math.huge, true, {}, e, print } do
+    fails("first", s.get, s, e, name)
+    fails("fourth", r.make, r, e, "client_ip", "server_ip", "client_port", name)
+end
+fails("none", r.make, r, e)
+fails("a hole", r.make, r, e, "client_ip", nil, "server_ip")
+fails("five", r.make, r, e, "client_ip", "server_ip", "client_port", "server_port", "proto")
+local told = setmetatable({}, { __tostring = function() return {} end })
+fails("told", s.get, s, e, told)
+fails("method", s.set, r, e, {}, 1)
+if r:count() > 1 then gone[#gone + 1] = "count " .. r:count() end
+
+-- attempt: keys of parts that are long
+-- expect: gives
+local s = lunette.state("s", { max = 4 })
+local long = ("x"):rep(1000000)
+for i = 1, 100 do s:set(long, i, e, "client_ip", i) end
+if s:count() ~= 4 or s:get(long, 100, e, "client_ip") ~= 100 then gone[#gone + 1] = "long" end
+
+-- attempt: more keys of parts than there is memory for
+-- expect: memory
+local s = lunette.state("s", { max = 1000000 })
+local long = ("x"):rep(1000000)
+for i = 1, 1000 do s:set(long, i, e, "client_ip", i) end

@@ -22,6 +22,7 @@ struct bench {
     size_t setting_count;
     size_t memory;
     nanoseconds time; /* CPU time of an entry, 0: the default */
+    bool profile;
     struct batch *batch;
     struct script_host *host;
     char said[BENCH_TEXT];         /* one line per alert and report */
@@ -95,7 +96,8 @@ static inline int bench_start(struct bench *bench, uint32_t limit, struct error 
                                            .settings = bench->settings,
                                            .setting_count = bench->setting_count,
                                            .memory_limit = bench->memory,
-                                           .time_limit = bench->time};
+                                           .time_limit = bench->time,
+                                           .profile = bench->profile};
     bench->batch = batch_new(limit, err);
     bench->host = bench->batch ? script_host_new(&options, bench->batch, &sink, err) : NULL;
     if (!bench->host) return -1;

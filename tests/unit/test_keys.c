@@ -251,6 +251,31 @@ static void memory_is_counted_and_bounded(void **state) {
     assert_int_equal(used, 0);
 }
 
+/* Both what the key itself takes and the buckets that grow for it. */
+static void a_long_key_and_its_buckets_are_within_the_bound(void **state) {
+    (void)state;
+    size_t limit = 1 << 20;
+    struct keys *keys = keys_new(100, INFINITY, &used, limit);
+    assert_non_null(keys);
+    char text[1000];
+    memset(text, 'x', sizeof text);
+    uint32_t slot;
+    bool evicted;
+    for (double i = 0; i < 12; i++) { /* three quarters of the first buckets */
+        struct key key = key_of_number(&i);
+        assert_int_equal(keys_take(keys, &key, 1, &slot, &evicted), KEYS_NEW);
+    }
+    const size_t others = limit - used - sizeof text - 20;
+    used += others; /* so that there is room for the key alone */
+    struct key key = {.bytes = text, .length = sizeof text};
+    assert_int_equal(keys_take(keys, &key, 1, &slot, &evicted), KEYS_FULL);
+    assert_true(used <= limit);
+    used -= others;
+    assert_int_equal(keys_take(keys, &key, 1, &slot, &evicted), KEYS_NEW);
+    keys_free(keys);
+    assert_int_equal(used, 0);
+}
+
 static void a_number_is_no_text(void **state) {
     (void)state;
     struct keys *keys = keys_of(10, INFINITY);
@@ -274,6 +299,7 @@ int main(void) {
         cmocka_unit_test(chosen_names_cost_what_others_do),
         cmocka_unit_test(each_table_has_an_order_of_its_own),
         cmocka_unit_test(memory_is_counted_and_bounded),
+        cmocka_unit_test(a_long_key_and_its_buckets_are_within_the_bound),
         cmocka_unit_test(a_number_is_no_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
