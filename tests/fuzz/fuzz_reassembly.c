@@ -336,7 +336,7 @@ static bool op_read(struct cursor *rest, struct op *op) {
     if (b[0] & 2) op->flags |= TCP_FIN;
     if (b[0] & 4) op->ack = (int64_t)other->next + (int8_t)b[4] * 8;
     if (b[0] & 32) op->at = s->next; /* in order, as most are */
-    if (b[0] & 8 && b[4] & 1) { /* the SYN once more, perhaps with payload */
+    if (b[0] & 8 && b[4] & 1) {      /* the SYN once more, perhaps with payload */
         op->flags = op->direction == TO_SERVER ? TCP_SYN : TCP_SYN | TCP_ACK;
         op->at = 0;
     } else if (b[0] & 8 && b[4] & 2) {
