@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PACKETS = 256, PACKETS_OF_ONE = 40, MEMORY = 24 << 20, INPUT_MOST = 4096 };
+enum { PACKETS = 256, PACKETS_OF_ONE = 40, MEMORY = 24 << 20, INPUT_MOST = 8192 };
 
 static const char hearer[] = "local lunette = require 'lunette'\n"
                              "local last = {}\n"
@@ -134,7 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     struct script_host *host = worker_scripts(rig_worker(rig));
     if (size == 0 && script_host_failed(host)) {
-        fprintf(stderr, "%s\n", script_host_failed_why(host, 0));
+        for (uint32_t i = 0; i < script_host_failed(host); i++)
+            fprintf(stderr, "%s\n", script_host_failed_why(host, i));
         exit(1);
     }
     rig_packets(rig, packets, packet_count);

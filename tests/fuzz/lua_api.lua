@@ -142,9 +142,10 @@ keep(lunette.set.prefixes { "10.0.0.0/8", "fe80::/10" }, lunette.set.strings { "
 keep(modules.series.ring(8), modules.series.histogram { 1, 10, 100 }, modules.series.moments())
 keep(modules.sketch.distinct(6), modules.sketch.heavy(5), lunette.tunables { one = 1, two = "x" })
 make_steps()
-for _, kind in ipairs { "dns", "flow_start", "flow", "onset", "http", "tls", "packet", "anomaly", "ssh", "dhcp" } do
+for _, kind in ipairs { "dns", "flow_start", "flow", "onset", "http", "tls", "anomaly", "ssh", "dhcp" } do
     lunette.on(kind, {}, make_steps)
 end
+lunette.on("packet", { bpf = "ip or ip6" }, make_steps)
 lunette.every(1, make_steps)
 lunette.after(2, make_steps)
 lunette.on_end(make_steps)

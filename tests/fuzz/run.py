@@ -12,6 +12,7 @@ import argparse
 import os
 import pathlib
 import plistlib
+import random
 import re
 import subprocess
 import sys
@@ -21,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CAPTURES = pathlib.Path(os.environ.get("LUNETTE_PCAPS", ROOT / "../shared/pcaps"))
 LIMITS = ["-rss_limit_mb=4096", "-timeout=10", "-print_final_stats=1"]
 LONGEST = {"packets": 24576, "capture": 65536, "host_log": 65536, "audit": 65536, "reassembly": 2048, "fragments": 2048,
-           "lua_api": 1024, "control": 4096, "records": 8192}
+           "lua_api": 8192, "control": 4096, "records": 8192}
 SHORTEST = 5  # seconds of a target, however many share
 
 
@@ -94,7 +95,7 @@ def make_reader_seeds(seeds):
     for path in ("reload", "rotate", "stop", "log-level"):
         put("control", path, f"POST /{path}\nforce=1\nlevel=debug\n".encode())
     for number in range(24):  # any bytes are a program of these
-        put("lua_api", str(number), bytes((at * (2 * number + 1) * 37 + number) % 256 for at in range(40 * (number + 1))))
+        put("lua_api", str(number), random.Random(number).randbytes(300 * (number + 1)))
         in_order = bytes((32 | at & 1, 0, 0, 10 + number, 0, 0)[part] for at in range(number + 3) for part in range(6))
         put("reassembly", str(number), bytes((number & 15, number, 1, 0, 2, 0, 0, 0)) + in_order)
         pieces = [(number & 3 | 32 | (at == number) << 4, at, 0, 1) for at in range(number + 1)]
