@@ -5,7 +5,7 @@
 -- readers are used long after their time. Wherever the engine calls a script (its body, handlers, timers, parsers, what
 -- gathers, the end), a few of these steps are made. Every step is protected: an error is an answer as good as any.
 local lunette = require "lunette"
-local pcall, type, next, tostring, select, rawequal = pcall, type, next, tostring, select, rawequal
+local pcall, type, next, tostring, select = pcall, type, next, tostring, select
 local byte, rep, min = string.byte, string.rep, math.min
 local modules = { lunette = lunette, set = lunette.set, environment = _G }
 for _, name in ipairs { "names", "address", "series", "sketch", "beat" } do modules[name] = require("lunette." .. name) end
@@ -79,9 +79,9 @@ end
 
 local function pick()
     local n = take()
-    local value
-    if n < 128 then value = constants[n % #constants + 1] else value = pool[n % POOL + 1] end
-    if rawequal(value, NONE) then return nil end
+    if n >= 128 then return pool[n % POOL + 1] end
+    local value = constants[n % #constants + 1]
+    if value == NONE then return nil end
     return value
 end
 
@@ -104,7 +104,35 @@ local function call(f, ...)
     return f((...), a, b, c, d)
 end
 
+-- Objects with the methods that they have, and what is at hand: an event, a reader.
+local fitting, at_hand, with_it, record = {}, nil, nil, nil
+local function fits(object, list)
+    for name in list:gmatch("%S+") do fitting[#fitting + 1] = { object, name } end
+    keep(object)
+    return object
+end
+local FIELDS = { "n", "list", "ok", "wide", "when", "x" }
+local KEYS = { "client_ip", "server_ip", "server_name", "client_port", "rrname", "flow_id", "time", "proto" }
+local function one_of(list) return list[take() % #list + 1] end
+local function fit() local it = one_of(fitting) return call(it[1][it[2]], it[1]) end
+local records, flows
+
 local steps = {
+    fit, fit, fit, fit, fit,
+    function() return at_hand[one_of(KEYS)], at_hand[one_of(methods)] end,
+    function() return call(at_hand[one_of(methods)], at_hand) end,
+    function() return call(at_hand[one_of(methods)], at_hand) end,
+    function() record = records:make(at_hand, one_of(KEYS), one_of(KEYS)) end,
+    function() record = records:make(pick(), at_hand, one_of(KEYS)) end,
+    function() record = records:get(at_hand, one_of(KEYS)) or record end,
+    function() record = flows:of(at_hand or with_it) or record end,
+    function() record[one_of(FIELDS)] = pick() return record[one_of(FIELDS)] end,
+    function() record:put("list", pick(), pick()) return record:at("list", pick()) end,
+    function() return record:at(one_of(FIELDS), pick()), records:delete(pick()) end,
+    function() return lunette.alert { title = pick(), who = pick(), key = pick(), cooldown = pick(), evidence = { pick(), x = pick() } } end,
+    function() return lunette.fact(at_hand.client_ip, "topic", pick(), { pick() }) end,
+    function() return lunette.send(pick(), pick()) end,
+    function() return lunette.after(pick(), one_of(constants)) end,
     function() return call(functions[names[(take() + 256 * take()) % #names + 1]]) end,
     function() local o = lately() return call(o[methods[take() % #methods + 1]], o) end,
     function() local o = lately() return call(o[methods[take() % #methods + 1]], o) end,
@@ -125,6 +153,7 @@ local steps = {
 }
 
 local function make_steps(...)
+    at_hand, with_it = ...
     keep(...)
     for _ = 1, take() % 12 do
         if at > #code then return end
@@ -135,12 +164,19 @@ end
 
 -- What there is at first.
 lunette.event("made", { name = "str", number = "u32", list = "list", ip = "ip" }, "made by the fuzzer")
-keep(lunette.state("state", { max = 32, ttl = 5 }), lunette.records("records", { max = 32, ttl = 5, fields = {
-    n = "u32", list = "u16[4]", ok = "bool", wide = "u64", when = "time", x = "f32" } }))
-keep(lunette.flow_state { n = "u16", list = "u8[3]", ok = "bool" }, lunette.set.domains { "example.com", "=a.org" })
-keep(lunette.set.prefixes { "10.0.0.0/8", "fe80::/10" }, lunette.set.strings { "a", "b" })
-keep(modules.series.ring(8), modules.series.histogram { 1, 10, 100 }, modules.series.moments())
-keep(modules.sketch.distinct(6), modules.sketch.heavy(5), lunette.tunables { one = 1, two = "x" })
+fits(lunette.state("state", { max = 32, ttl = 5 }), "get set delete count evicted each")
+records = fits(lunette.records("records", { max = 32, ttl = 5, fields = {
+    n = "u32", list = "u16[4]", ok = "bool", wide = "u64", when = "time", x = "f32" } }), "get make delete count evicted size each")
+flows = fits(lunette.flow_state { n = "u16", list = "u8[3]", ok = "bool" }, "of size")
+fits(lunette.set.domains { "example.com", "=a.org", "-x.net" }, "has find")
+fits(lunette.set.prefixes { "10.0.0.0/8", "fe80::/10" }, "has find")
+fits(lunette.set.strings { "a", "b" }, "has find")
+fits(modules.series.ring(8), "add count at newest oldest within intervals")
+fits(modules.series.histogram { 1, 10, 100 }, "add total counts quantile")
+fits(modules.series.moments(), "add count mean variance deviation skewness kurtosis min max merge")
+fits(modules.sketch.distinct(6), "add count merge")
+fits(modules.sketch.heavy(5), "add top count total")
+keep(lunette.tunables { one = 1, two = "x" })
 make_steps()
 for _, kind in ipairs { "dns", "flow_start", "flow", "onset", "http", "tls", "anomaly", "ssh", "dhcp" } do
     lunette.on(kind, {}, make_steps)
