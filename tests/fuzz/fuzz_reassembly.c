@@ -323,6 +323,26 @@ static void side_begin(struct side *s, uint32_t isn) {
     s->fin = s->acked = -1;
 }
 
+/* What is acknowledged is often just what waits behind a hole, one byte less or more, or the end. */
+static int64_t ack_of(const struct side *s, uint8_t choice) {
+    uint32_t first = s->next;
+    while (first < s->top && !s->sent[first]) first++;
+    switch (choice & 7) {
+    case 0:
+        return (int64_t)s->next + (int8_t)(choice & ~7);
+    case 1:
+        return s->fin + 1;
+    case 2:
+        return (int64_t)first - 1;
+    case 3:
+        return (int64_t)first + 1;
+    case 4:
+        return s->top;
+    default:
+        return first;
+    }
+}
+
 static bool op_read(struct cursor *rest, struct op *op) {
     if (cursor_left(rest) < OP) return false;
     const uint8_t *b = cursor_take(rest, OP);
@@ -331,15 +351,16 @@ static bool op_read(struct cursor *rest, struct op *op) {
                       .flags = TCP_ACK,
                       .version = b[0] >> 6,
                       .ack = other->acked < 0 ? 0 : other->acked};
-    op->at = (int64_t)s->next + (int16_t)load_le16(b + 1);
+    static const int scales[] = {1, 8, 200, 1460};
+    op->at = (int64_t)s->next + (int8_t)b[1] * scales[b[2] & 3];
     op->length = b[3] & 0x80 ? (b[3] & 0x7fu) * 16 : b[3];
     if (b[0] & 2) op->flags |= TCP_FIN;
-    if (b[0] & 4) op->ack = (int64_t)other->next + (int8_t)b[4] * 8;
+    if (b[0] & 4) op->ack = ack_of(other, b[4]);
     if (b[0] & 32) op->at = s->next; /* in order, as most are */
-    if (b[0] & 8 && b[4] & 1) {      /* the SYN once more, perhaps with payload */
+    if (b[0] & 8 && b[2] & 4) {      /* the SYN once more, perhaps with payload */
         op->flags = op->direction == TO_SERVER ? TCP_SYN : TCP_SYN | TCP_ACK;
         op->at = 0;
-    } else if (b[0] & 8 && b[4] & 2) {
+    } else if (b[0] & 8 && b[2] & 8) {
         op->flags |= TCP_RST;
     }
     op->captured = b[0] & 16 ? op->length * b[5] / 256 : op->length;

@@ -94,9 +94,9 @@ def make_reader_seeds(seeds):
         put("control", path, f"GET /{path}\nlimit=3\nhost=10.0.0.1\n\n{{\"{path}\":[{{\"host\":\"x\"}}]}}".encode())
     for path in ("reload", "rotate", "stop", "log-level"):
         put("control", path, f"POST /{path}\nforce=1\nlevel=debug\n".encode())
-    for number in range(24):  # any bytes are a program of these
-        put("lua_api", str(number), random.Random(number).randbytes(300 * (number + 1)))
-        in_order = bytes((32 | at & 1, 0, 0, 10 + number, 0, 0)[part] for at in range(number + 3) for part in range(6))
+    for number in range(16):  # any bytes are a program of these
+        put("lua_api", str(number), random.Random(number).randbytes(100 * (number + 1)))
+        in_order = bytes((32 | at & 1 | at % 3 << 2 & 4, at, 1, 10 + number, at, 0)[part] for at in range(number + 3) for part in range(6))
         put("reassembly", str(number), bytes((number & 15, number, 1, 0, 2, 0, 0, 0)) + in_order)
         pieces = [(number & 3 | 32 | (at == number) << 4, at, 0, 1) for at in range(number + 1)]
         put("fragments", str(number), bytes(part for piece in (pieces, pieces[::-1])[number & 1] for part in piece))
