@@ -120,7 +120,7 @@ static int32_t key_find(const struct set *set, const void *key, size_t length) {
 }
 
 static int text_keep(struct set *set, const void *bytes, size_t length, uint32_t *at, struct error *err) {
-    if (set->text_used + length > set->text_size) {
+    if (!set->text || set->text_used + length > set->text_size) { /* "" alone needs a place too */
         size_t size = (set->text_used + length) * 2 + 1024;
         char *grown = size < UINT32_MAX ? realloc(set->text, size) : NULL;
         if (!grown) return error_set(err, "out of memory for a set of %u entries", set_count(set));
