@@ -2,6 +2,7 @@
  * IP, and the tunnel's identity. */
 #include "decode/tunnel_inside.h"
 
+#include "base/seed.h"
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -136,7 +137,7 @@ static uint64_t identity_of(const struct inside *inside, const struct decoded *o
     who.id = inside->shared_id;
     who.vlan = outer->vlan;
     who.kind = inside->kind;
-    uint64_t hash = XXH3_64bits(&who, sizeof who);
+    uint64_t hash = XXH3_64bits_withSeed(&who, sizeof who, process_seed());
     return hash ? hash : 1;
 }
 

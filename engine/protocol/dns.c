@@ -5,6 +5,7 @@
  * DNS, LLMNR and NetBIOS names look much alike but are other protocols with other rules: flows on their ports
  * are refused. */
 #include "protocol/dns_message.h"
+#include "base/seed.h"
 #include "protocol/protocols.h"
 #include "protocol/proxy_config.h"
 
@@ -57,7 +58,7 @@ static enum recognised dns_recognise(const struct probe *probe) {
 }
 
 static uint64_t question_key(uint16_t id, const struct dns_question *question) {
-    uint64_t seed = (uint64_t)id << 16 | question->type;
+    uint64_t seed = process_seed() ^ ((uint64_t)id << 16 | question->type);
     uint64_t key = XXH3_64bits_withSeed(question->name.text, question->name.length, seed);
     return key ? key : 1;
 }

@@ -6,6 +6,7 @@
  * is one event that says who looks for what and who offers what. Ports tell the three apart; DNS proper
  * refuses them (dns.c). */
 #include "protocol/dns_message.h"
+#include "base/seed.h"
 #include "protocol/dns_record.h"
 #include "protocol/mdns_service.h"
 #include "protocol/protocols.h"
@@ -119,7 +120,7 @@ static struct list_ref list_done(struct walk *walk, const struct text_ref *text,
 
 static void note_name(struct walk *walk, const struct dns_name *name) {
     struct names_seen *seen = &walk->names;
-    uint64_t key = XXH3_64bits(name->text, name->length);
+    uint64_t key = XXH3_64bits_withSeed(name->text, name->length, process_seed());
     for (uint32_t i = 0; i < seen->count; i++)
         if (seen->key[i] == key) return;
     if (seen->count == NAMES_MAX) return;

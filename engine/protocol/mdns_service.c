@@ -6,6 +6,7 @@
 #include "protocol/mdns_service.h"
 
 #include "base/bytes.h"
+#include "base/seed.h"
 
 #include <stdbool.h>
 #include <strings.h>
@@ -54,7 +55,7 @@ static struct mdns_service *entry(struct mdns_services *services, const uint8_t 
                                   uint32_t at, const struct dns_name *name) {
     uint32_t end = mdns_service_length(name);
     if (end == 0) return NULL;
-    uint64_t key = XXH3_64bits(name->text, name->length);
+    uint64_t key = XXH3_64bits_withSeed(name->text, name->length, process_seed());
     for (uint32_t i = 0; i < services->count; i++)
         if (services->found[i].key == key) return &services->found[i];
     if (services->count == MDNS_SERVICES) return NULL;

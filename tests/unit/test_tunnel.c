@@ -8,6 +8,8 @@
 #include "flow/tunnels.h"
 
 #include <ctype.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct made {
     uint8_t room[4096];
@@ -681,8 +683,38 @@ static void fragments_inside_are_joined_apart(void **state) {
     fragments_free(f);
 }
 
+/* Of the first kind, as a process of its own sees it: nobody has asked for the seed in this one. */
+static uint64_t identity_elsewhere(void) {
+    int ends[2];
+    uint64_t identity = 0;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct made m = build(&kinds[0], false, false);
+        struct opened one, again;
+        open_made(&m, &one);
+        open_made(&m, &again);
+        bool same = one.tunnel.identity == again.tunnel.identity;
+        _exit(same && write(ends[1], &one.tunnel.identity, sizeof identity) == sizeof identity ? 0 : 1);
+    }
+    int status = 1;
+    assert_int_equal(read(ends[0], &identity, sizeof identity), sizeof identity);
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    close(ends[0]);
+    close(ends[1]);
+    return identity;
+}
+
+/* Who could compute it could make two tunnels one. It runs first: children inherit a seed that was drawn. */
+static void nobody_outside_can_compute_an_identity(void **state) {
+    (void)state;
+    assert_true(identity_elsewhere() != identity_elsewhere());
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_outside_can_compute_an_identity),
         cmocka_unit_test(every_kind_is_opened),
         cmocka_unit_test(ipv6_carries_them_too),
         cmocka_unit_test(headers_that_are_cut),
