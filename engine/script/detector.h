@@ -80,6 +80,9 @@ struct detector_options {
 struct detector *detector_load(const struct detector_options *options, struct error *err);
 void detector_free(struct detector *detector);
 
+/* The process ends after detector_free(): what the system takes back by itself need not be given back. */
+void detector_part(struct detector *detector);
+
 /* Takes the place of `old`: goes on with its counters and what it knows of flows, knows of the same hole.
  * Before the start. */
 void detector_succeed(struct detector *detector, const struct detector *old);

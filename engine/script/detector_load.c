@@ -266,9 +266,14 @@ struct detector *detector_load(const struct detector_options *options, struct er
     return NULL;
 }
 
+void detector_part(struct detector *detector) {
+    detector->parting = true;
+}
+
 void detector_free(struct detector *detector) {
     if (!detector) return;
-    if (detector->lua) lua_close(detector->lua); /* gives back what is not on the heap: machine code */
+    /* Gives back what is not on the heap, machine code, and walks through all that is on it to do so. */
+    if (detector->lua && !detector->parting) lua_close(detector->lua);
     heap_free(detector->heap);
     profile_free(detector->profile);
     for (uint32_t i = 0; i < detector->place_count; i++) free(detector->places[i]);

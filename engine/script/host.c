@@ -299,6 +299,10 @@ struct script_host *script_host_new(const struct script_options *options, struct
     return host;
 }
 
+void script_host_part(struct script_host *host) {
+    for (uint32_t i = 0; i < host->count; i++) detector_part(host->detectors[i]);
+}
+
 void script_host_free(struct script_host *host) {
     if (!host) return;
     bag_free(&host->bag);

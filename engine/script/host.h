@@ -65,6 +65,9 @@ struct script_host *script_host_new(const struct script_options *options, struct
                                     const struct script_sink *sink, struct error *err);
 void script_host_free(struct script_host *host);
 
+/* The process ends after script_host_free(): Lua states need not be closed one object at a time. */
+void script_host_part(struct script_host *host);
+
 /* The stage that gathers what these workers' detectors send: a host with those that have a part that gathers,
  * the same for all workers (any one of them may be given). It is offered no events. `batch` is its own. */
 struct script_host *script_host_new_gathering(const struct script_host *worker, struct batch *batch,

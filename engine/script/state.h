@@ -94,6 +94,7 @@ struct detector {
     atomic_bool off;         /* another thread may look before a reload */
     atomic_bool quarantined; /* off, and why: it did not come back from Lua in time */
     bool error_logged;
+    bool parting; /* detector_part() */
     uint64_t parsers_ended[PARSER_ENDS];
     char last_error[256];
 };

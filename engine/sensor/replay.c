@@ -422,6 +422,16 @@ static enum replay_outcome replay_close(struct replay *replay, int worked, doubl
     return REPLAY_FAILED;
 }
 
+/* A replay is the last that its process does. */
+static void scripts_part(struct replay *replay) {
+    for (uint32_t i = 0; i < replay->count; i++) {
+        struct script_host *scripts = replay->workers[i] ? worker_scripts(replay->workers[i]) : NULL;
+        if (scripts) script_host_part(scripts);
+    }
+    struct script_host *gathering = replay->gather ? gather_scripts(replay->gather) : NULL;
+    if (gathering) script_host_part(gathering);
+}
+
 enum replay_outcome replay_run(const struct replay_options *options, struct error *err) {
     struct replay replay = {.options = options, .count = worker_count(options)};
     double begun = seconds_now();
@@ -435,6 +445,7 @@ enum replay_outcome replay_run(const struct replay_options *options, struct erro
         outcome = REPLAY_USAGE;
     }
     if (replay.outputs) outputs_close(replay.outputs, NULL, NULL); /* it never began: no summary */
+    scripts_part(&replay);
     for (uint32_t i = 0; i < replay.count; i++) {
         worker_free(replay.workers[i]);
         if (replay.captures[i]) capture_close(replay.captures[i]);

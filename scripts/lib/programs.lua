@@ -74,20 +74,24 @@ end
 
 local rows_by_name, rows_by_cut, places = {}, {}, {}
 
--- "/System/|/Applications/Xcode*.app/" → list of Lua patterns.
+-- "/System/|/Applications/Xcode*.app/" → what `fits` asks: a list of Lua patterns, made of `text` when it is asked for the
+-- first time. Most rows of the table never are, and each detector's state has the whole table.
 local function patterns_of(text)
-    local list = {}
-    for one in (text or ""):gmatch("[^|]+") do
+    return text and text:find("[^|]") and { text = text } or nil
+end
+
+local function make_patterns(list)
+    for one in list.text:gmatch("[^|]+") do
         local pattern = one:gsub("[%^%$%(%)%%%.%[%]%+%-%?]", "%%%0")
         pattern = pattern:gsub("^%*/", "^.*/"):gsub("([^%.])%*", "%1[^/]*")
         if pattern:sub(1, 1) ~= "^" then pattern = "^" .. pattern end
         if one:sub(-1) ~= "/" then pattern = pattern .. "$" end
         list[#list + 1] = pattern
     end
-    return list[1] and list or nil
 end
 
 local function fits(patterns, path)
+    if not patterns[1] then make_patterns(patterns) end
     for i = 1, #patterns do
         if path:find(patterns[i]) then return true end
     end
