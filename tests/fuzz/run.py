@@ -84,9 +84,8 @@ def make_reader_seeds(seeds):
     columns = "kind key hosts of flows_low flows_mid flows_high up_low up_mid up_high down_low down_mid down_high"
     columns = "\t".join((columns + " gap gap_spread hours first_seen note").split())
     row = "\t".join("name example.com 1 2 1 2 3 10 20 30 40 50 60 30 1.5 7 2024-06-11T08:39:22Z -".split())
-    put("profile", "two", f"# format\t1\n{columns}\n{row}\n".encode())
-    for path in (*(ROOT / "scripts").rglob("*profile*.tsv"), *(ROOT / "tests").rglob("*profile*.tsv")):
-        put("profile", path.name, path.read_bytes()[:16000])
+    head = "# lunette baseline, format 1\n# sources: a.pcap\n# host-hours: 7\n# host: 10.0.0.1, 7 h\n"
+    put("profile", "one", f"{head}{columns}\n{row}\n".encode())
     examples = (ROOT / "lua-api/examples.txt").read_text().splitlines()
     for number, line in enumerate(line for line in examples if line.lstrip().startswith("{")):
         put("records", str(number), line.strip().encode() + b"\n")
