@@ -8,6 +8,7 @@ local lunette = require "lunette"
 local ledger = require "ledger"
 
 local MANY_ACCOUNTS = 5000 -- from here on no walks before the end
+local MOST_ACCOUNTS = 50000 -- … and from here on none at all: their names, listed, would be more than the detector may hold
 local MOST_HOSTS = 20000   -- of which changes are noted in one round
 local AT_ONCE = 1000       -- hosts told of in one turn
 local ROUND = 600          -- seconds from the beginning of a round to the next
@@ -87,11 +88,12 @@ return function(book, relay, accounts, every)
         if at > #waiting and accounts:count() <= MANY_ACCOUNTS then tell_names(take_unnamed()) end
     end
 
-    -- The end: all that was not told, and the names of all strangers.
+    -- The end: all that was not told, and the names of all strangers, unless a flood made more of these than can be listed.
     function object.finish()
         tell_next(#waiting)
         begin_round()
         tell_next(#waiting)
+        if accounts:count() > MOST_ACCOUNTS then return end
         tell_names(accounts:count() > MANY_ACCOUNTS and book.hosts() or take_unnamed())
     end
 

@@ -110,7 +110,7 @@ def test_the_live_loop_lives_too(kind):
     result = run(kind, PACKETS, options=["--pace", "100x", "--state", "none", "--control", "none", "--no-watch"], span=100, timeout=300)
     lives(result)
     direct = run(kind, PACKETS, span=100, timeout=300)
-    assert figure(result.stats, "capture.packets") == PACKETS
+    assert PACKETS <= figure(result.stats, "capture.packets") == figure(direct.stats, "capture.packets")
     assert result.alerts == direct.alerts
 
 
