@@ -29,11 +29,11 @@ void anomaly_note(struct flow_room *room, struct flow *flow, nanoseconds time, c
     if (number == ROOM_ANOMALIES) return;
     room->anomalies[number].count++;
     if (!flow) return;
-    struct flow_facts *facts = flow_facts_of(room, flow);
-    if (!facts) return;
+    struct flow_rare *rare = flow_rare_of(room, flow);
+    if (!rare) return;
     uint64_t bit = 1ULL << (number % 64);
-    if (facts->anomalies[number / 64] & bit) return;
-    facts->anomalies[number / 64] |= bit;
+    if (rare->anomalies[number / 64] & bit) return;
+    rare->anomalies[number / 64] |= bit;
     struct event_anomaly *e = batch_begin(room->around.batch, EVENT_anomaly);
     if (!e) return;
     flow_fill_head(room, flow, time, &e->head);

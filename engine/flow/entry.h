@@ -1,15 +1,18 @@
-/* A flow as the room keeps it: four cache lines, of which a packet of a settled flow touches two.
+/* A flow as the room keeps it: three cache lines, of which a packet of a settled flow touches two.
  *
- * Line 0 has what both sides share, line 1 what the lower side of the key sent, line 2 the higher side, line
- * 3 what is needed when a flow begins, ends or has an onset. What only some flows have lies elsewhere: struct
- * flow_facts (names, first bytes), struct talk (a parser's state and the stream it reads). Private to
- * engine/flow. */
+ * Line 0 has what both sides share, line 1 what the lower side of the key sent, line 2 the higher side; what
+ * is needed when a flow begins, ends or makes an event fills them up. What only some flows have lies
+ * elsewhere, so that a connection past its hello costs little more than its entry: struct flow_story (what
+ * only flows' and exchanges' records show, kept while somebody wants these), struct flow_facts (names),
+ * struct flow_rare, struct talk (a parser's state and the stream it reads). Private to engine/flow. */
 #ifndef LUNETTE_FLOW_ENTRY_H
 #define LUNETTE_FLOW_ENTRY_H
 
 #include "flow/flow.h"
 #include "flow/key.h"
 #include "flow/names.h"
+
+#include <stddef.h>
 
 enum { FLOW_HEAD_BYTES = 64, SIDE_NONE = 2, FACTS_NAME_MAX = 255, FACTS_JA4_MAX = 63, FACTS_PROXY_MAX = 255 };
 
@@ -54,62 +57,95 @@ struct flow_side {
     nanoseconds last_payload;      /* of fresh bytes */
     uint32_t next_seq;             /* TCP: after the highest byte seen, FIN counted */
     uint32_t hole_start, hole_end; /* TCP: the part below next_seq that may still be missing */
-    uint32_t turns;                /* times this side took over sending */
-    uint32_t pauses, small, full;
     uint8_t tcp_flags;
     bool seq_known;
     bool leaves; /* what it sends leaves the capturing host; neither side: unknown */
     uint8_t unused;
 };
+_Static_assert(sizeof(struct flow_side) == 48, "a side and sixteen bytes more are a cache line");
 
 struct flow {
+    /* line 0: every packet */
     struct flow_key key;
-    nanoseconds last;         /* latest packet */
-    nanoseconds last_payload; /* latest fresh payload of either side */
-    uint32_t lag;             /* seconds the latest packet's time was behind the room's clock */
+    nanoseconds last; /* latest packet */
+    uint32_t lag;     /* seconds the latest packet's time was behind the room's clock */
     uint8_t tcp_state;
-    uint8_t payload_side; /* who sent last_payload, SIDE_NONE before any */
+    uint8_t payload_side; /* who sent the latest fresh payload, SIDE_NONE before any */
     uint16_t marks;
-    struct flow_side side[2];
+    uint32_t talk, story; /* in their slabs, 0: none */
+    /* line 1: packets of the lower side */
+    struct flow_side low;
     uint64_t id;
     nanoseconds start;
-    nanoseconds onset;      /* when the exchange began */
-    uint64_t onset_base[2]; /* sides' `fresh` when it did */
-    uint32_t onsets;
-    uint32_t facts, talk;         /* in their slabs, 0: none */
+    /* line 2: packets of the higher side */
+    struct flow_side high;
     uint32_t isn[2];              /* TCP: sequence number before the first byte of each side */
+    uint32_t facts;               /* in its slab, 0: none */
     uint8_t icmp_type, icmp_code; /* of the first packet, as its client would send it */
     uint8_t protocol;             /* 1 + index in room->protocols, 0: unknown */
     uint8_t missing;              /* of enum flow_missing */
 };
-_Static_assert(sizeof(struct flow) == 256, "four cache lines");
+_Static_assert(sizeof(struct flow) == 192, "three cache lines");
+_Static_assert(offsetof(struct flow, low) == 64 && offsetof(struct flow, high) == 128,
+               "a side's packets touch line 0 and that side's line");
 
-/* What a flow's record needs beside counters; only for flows that have some of it. */
-struct flow_facts {
-    uint8_t head[2][FLOW_HEAD_BYTES]; /* by side */
+/* What only the records of flows and of exchanges show: made with the first payload, or exchange, while
+ * somebody wants these. Line 0 is touched by each payload, the first bytes only while they come. */
+struct flow_story {
+    nanoseconds onset;      /* when the exchange began */
+    uint64_t onset_base[2]; /* sides' `fresh` when it did */
+    uint32_t onsets;
+    uint32_t turns;                        /* times the other side took over sending */
+    uint32_t pauses[2], small[2], full[2]; /* by side */
+    nanoseconds rtt;
+    uint8_t head[2][FLOW_HEAD_BYTES]; /* line 1 and 2: first bytes by side */
+    uint64_t repeated[2];             /* payload bytes by side that had been seen before */
+    uint64_t cut;                     /* fresh TCP bytes cut off by the snap length */
+    uint32_t retransmits;
     uint8_t head_length[2];
+    uint8_t first_speaker; /* 1 + the side that sent the first payload */
+    uint8_t unused;
+};
+_Static_assert(offsetof(struct flow_story, head) == 64, "what each payload counts is one line");
+_Static_assert(sizeof(struct flow_story) == 224, "a story");
+
+/* What a name or a fingerprint costs, and the way to what few flows have. */
+struct flow_facts {
+    char *name, *ja4;  /* owned, not terminated */
+    uint32_t tap;      /* in its slab, 0: none */
+    uint32_t programs; /* the like: flow/programs.h */
+    uint32_t rare;     /* the like: struct flow_rare */
     uint8_t name_length, ja4_length;
     uint8_t name_source; /* enum name_source */
     uint8_t carrier;     /* the first protocol of a stream that was handed over, as flow.protocol */
-    uint8_t proxy_target_length;
-    uint8_t first_speaker; /* 1 + the side that sent the first payload */
-    uint32_t tap;          /* in its slab, 0: none */
-    uint32_t programs;     /* the like: flow/programs.h */
-    uint32_t retransmits;
-    uint64_t repeated[2]; /* payload bytes by side that had been seen before */
-    uint64_t cut;         /* fresh TCP bytes cut off by the snap length */
-    nanoseconds rtt;
-    uint32_t rebinds;      /* times the flow went on elsewhere: rebind.h */
-    uint16_t rebound_port; /* where one side is now */
-    struct ip rebound_ip;
-    char *name, *ja4;      /* owned, not terminated */
-    char *proxy_target;    /* owned, not terminated */
-    const char *proxy;     /* static, NULL: passes none */
+};
+_Static_assert(sizeof(struct flow_facts) == 32, "half a cache line");
+
+struct flow_rare {
     uint64_t anomalies[2]; /* set of room->anomalies whose event was made */
     uint64_t given_up;     /* set of room->protocols that took the flow and gave it up */
     struct tunnel *tunnel; /* owned: what the first packet came in. NULL outside tunnels */
     const char *carries;   /* static: the tunnel whose outer flow this is, NULL if it is none */
+    char *proxy_target;    /* owned, not terminated */
+    const char *proxy;     /* static, NULL: passes none */
+    struct ip rebound_ip;  /* where one side is now */
+    uint32_t rebinds;      /* times the flow went on elsewhere: rebind.h */
+    uint16_t rebound_port;
+    uint8_t proxy_target_length;
 };
+
+static inline const struct flow_side *flow_side(const struct flow *flow, unsigned number) {
+    return number ? &flow->high : &flow->low;
+}
+static inline struct flow_side *flow_side_write(struct flow *flow, unsigned number) {
+    return number ? &flow->high : &flow->low;
+}
+
+/* When fresh payload came last, from either side; 0 before any. */
+static inline nanoseconds flow_last_payload(const struct flow *flow) {
+    return flow->low.last_payload > flow->high.last_payload ? flow->low.last_payload
+                                                            : flow->high.last_payload;
+}
 
 static inline unsigned flow_client(const struct flow *flow) {
     return (flow->marks & MARK_CLIENT_HIGH) != 0;

@@ -1,4 +1,5 @@
-/* What only some flows have: a name, a fingerprint, first bytes, a round trip. See struct flow_facts. */
+/* What only some flows have: a name, a fingerprint, first bytes, a tunnel around them. See struct flow_facts,
+ * flow_story, flow_rare. */
 #include "flow/room.h"
 
 #include <stdlib.h>
@@ -8,21 +9,28 @@ struct flow_facts *flow_facts_of(struct flow_room *room, struct flow *flow) {
     return flow_facts_if(room, flow);
 }
 
-void facts_first_speaker(struct flow_room *room, struct flow *flow, unsigned side) {
-    struct flow_facts *facts = room->flows_told ? flow_facts_of(room, flow) : NULL;
-    if (facts) facts->first_speaker = (uint8_t)(side + 1);
+struct flow_story *flow_story_of(struct flow_room *room, struct flow *flow) {
+    if (!flow->story) flow->story = slab_take(&room->stories);
+    return flow_story_if(room, flow);
+}
+
+struct flow_rare *flow_rare_of(struct flow_room *room, struct flow *flow) {
+    struct flow_facts *facts = flow_facts_of(room, flow);
+    if (!facts) return NULL;
+    if (!facts->rare) facts->rare = slab_take(&room->rare);
+    return facts->rare ? slab_at(&room->rare, facts->rare) : NULL;
 }
 
 /* Keeps the first bytes a side sends: of TCP those that its sequence numbers say are first, of datagrams the
  * first one's. Only flows' records show them: nothing is kept while nobody wants these. */
 void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *d) {
     uint16_t full = (uint16_t)(MARK_HEAD_FULL_LOW << side);
-    struct flow_facts *facts = room->flows_told ? flow_facts_of(room, flow) : NULL;
-    if (!facts) {
+    struct flow_story *story = room->flows_told ? flow_story_of(room, flow) : NULL;
+    if (!story) {
         flow->marks |= full;
         return;
     }
-    uint32_t at = facts->head_length[side], skip = 0;
+    uint32_t at = story->head_length[side], skip = 0;
     if (flow_is_tcp(flow)) {
         uint32_t first = flow->isn[side] + 1;
         uint32_t seq = d->tcp_seq + ((d->tcp_flags & TCP_SYN) != 0);
@@ -36,17 +44,17 @@ void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const 
     if (skip < d->payload_captured) {
         uint32_t length = d->payload_captured - skip;
         if (length > FLOW_HEAD_BYTES - at) length = FLOW_HEAD_BYTES - at;
-        memcpy(facts->head[side] + at, d->payload + skip, length);
-        facts->head_length[side] = (uint8_t)(at + length);
+        memcpy(story->head[side] + at, d->payload + skip, length);
+        story->head_length[side] = (uint8_t)(at + length);
     }
     bool cut = d->payload_captured < d->payload_length;
-    if (!flow_is_tcp(flow) || cut || facts->head_length[side] == FLOW_HEAD_BYTES) flow->marks |= full;
+    if (!flow_is_tcp(flow) || cut || story->head_length[side] == FLOW_HEAD_BYTES) flow->marks |= full;
 }
 
 void facts_hide_head(struct flow_room *room, struct flow *flow, unsigned side) {
-    struct flow_facts *facts = flow_facts_if(room, flow);
+    struct flow_story *story = flow_story_if(room, flow);
     flow->marks |= (uint16_t)(MARK_HEAD_FULL_LOW << side);
-    if (facts) facts->head_length[side] = 0;
+    if (story) story->head_length[side] = 0;
 }
 
 static char *text_replace(struct flow_room *room, char *old, uint8_t old_length, struct slice text) {
@@ -107,47 +115,56 @@ static struct slice proxy_name(const struct flow_room *room, const struct flow *
 
 /* Of several proxies, one behind the other, the last one's target is where the flow goes. */
 void facts_proxy(struct flow_room *room, struct flow *flow, const char *kind, struct slice target) {
+    struct flow_rare *rare = flow_rare_of(room, flow);
+    if (!rare) return;
     struct flow_facts *facts = flow_facts_of(room, flow);
-    if (!facts) return;
-    facts->proxy = kind;
+    rare->proxy = kind;
     if (target.length == 0) return;
     struct slice name = proxy_name(room, flow, target);
     if (name.length > 0 && facts->name_source == NAME_PROXY) facts->name_source = NAME_HOST;
     facts_name(room, flow, NAME_PROXY, name);
     if (target.length > FACTS_PROXY_MAX) target.length = FACTS_PROXY_MAX;
-    char *copy = text_replace(room, facts->proxy_target, facts->proxy_target_length, target);
+    char *copy = text_replace(room, rare->proxy_target, rare->proxy_target_length, target);
     if (!copy) return;
-    facts->proxy_target = copy;
-    facts->proxy_target_length = (uint8_t)target.length;
+    rare->proxy_target = copy;
+    rare->proxy_target_length = (uint8_t)target.length;
 }
 
 void facts_tunnel(struct flow_room *room, struct flow *flow, const struct tunnel *tunnel) {
-    struct flow_facts *facts = flow_facts_of(room, flow);
-    struct tunnel *copy = facts ? malloc(sizeof *copy) : NULL;
+    struct flow_rare *rare = flow_rare_of(room, flow);
+    struct tunnel *copy = rare ? malloc(sizeof *copy) : NULL;
     if (!copy) return;
     *copy = *tunnel;
-    facts->tunnel = copy;
+    rare->tunnel = copy;
     flow->marks |= MARK_TUNNELLED;
     room->strings += sizeof *copy;
 }
 
 /* The flow is a tunnel's: nobody need be asked any more what it speaks. */
 void facts_carries(struct flow_room *room, struct flow *flow, const char *carries) {
-    struct flow_facts *facts = flow_facts_of(room, flow);
-    if (facts && !facts->carries) facts->carries = carries;
+    struct flow_rare *rare = flow_rare_of(room, flow);
+    if (rare && !rare->carries) rare->carries = carries;
+}
+
+static void rare_release(struct flow_room *room, uint32_t index) {
+    struct flow_rare *rare = slab_at(&room->rare, index);
+    if (rare->proxy_target) room->strings -= rare->proxy_target_length;
+    free(rare->proxy_target);
+    if (rare->tunnel) room->strings -= sizeof *rare->tunnel;
+    free(rare->tunnel);
+    slab_give(&room->rare, index);
 }
 
 void facts_release(struct flow_room *room, struct flow *flow) {
+    if (flow->story) slab_give(&room->stories, flow->story);
+    flow->story = 0;
     struct flow_facts *facts = flow_facts_if(room, flow);
     if (!facts) return;
     if (facts->name) room->strings -= facts->name_length;
     if (facts->ja4) room->strings -= facts->ja4_length;
     free(facts->name);
     free(facts->ja4);
-    if (facts->proxy_target) room->strings -= facts->proxy_target_length;
-    free(facts->proxy_target);
-    if (facts->tunnel) room->strings -= sizeof *facts->tunnel;
-    free(facts->tunnel);
+    if (facts->rare) rare_release(room, facts->rare);
     if (facts->programs) slab_give(&room->programs, facts->programs);
     slab_give(&room->facts, flow->facts);
     flow->facts = 0;

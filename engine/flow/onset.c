@@ -12,11 +12,13 @@ static bool has_onsets(const struct flow *flow) {
 }
 
 static void onset_begin(struct flow_room *room, struct flow *flow, nanoseconds time) {
+    struct flow_story *story = flow_story_of(room, flow);
+    if (!story) return;
     flow->marks |= MARK_ONSET_OPEN | MARK_ONSETS;
-    flow->onset = time;
-    flow->onset_base[0] = flow->side[0].fresh;
-    flow->onset_base[1] = flow->side[1].fresh;
-    flow->onsets++;
+    story->onset = time;
+    story->onset_base[0] = flow->low.fresh;
+    story->onset_base[1] = flow->high.fresh;
+    story->onsets++;
     wheel_put(&room->onsets, room_index(room, flow));
 }
 
@@ -24,15 +26,16 @@ static void onset_event(struct flow_room *room, const struct flow *flow) {
     struct batch *batch = room->around.batch;
     struct event_onset *e = batch_begin(batch, EVENT_onset);
     if (!e) return;
-    flow_fill_head(room, flow, flow->onset, &e->head);
+    const struct flow_story *story = flow_story_if(room, flow);
+    flow_fill_head(room, flow, story->onset, &e->head);
     unsigned client = flow_client(flow);
     const struct flow_facts *facts = flow_facts_if(room, flow);
-    e->body.kind = flow->onsets == 1 ? "start" : "burst";
-    e->body.client_payload = flow->side[client].fresh - flow->onset_base[client];
-    e->body.server_payload = flow->side[!client].fresh - flow->onset_base[!client];
+    e->body.kind = story->onsets == 1 ? "start" : "burst";
+    e->body.client_payload = flow_side(flow, client)->fresh - story->onset_base[client];
+    e->body.server_payload = flow_side(flow, !client)->fresh - story->onset_base[!client];
     bool carried = e->body.client_payload + e->body.server_payload > 0;
-    if (carried && flow->last_payload > flow->onset)
-        e->body.duration = ns_to_seconds(flow->last_payload - flow->onset);
+    nanoseconds latest = flow_last_payload(flow);
+    if (carried && latest > story->onset) e->body.duration = ns_to_seconds(latest - story->onset);
     if (facts && facts->name) e->body.server_name = batch_text(batch, facts->name, facts->name_length);
     e->body.name_source = name_source_word(facts);
     e->body.app_proto = flow_app_proto(room, flow);
@@ -47,8 +50,9 @@ void onset_finish(struct flow_room *room, struct flow *flow) {
     onset_event(room, flow);
 }
 
-nanoseconds onset_deadline(const struct flow *flow) {
-    nanoseconds active = flow->last_payload > flow->onset ? flow->last_payload : flow->onset;
+nanoseconds onset_deadline(const struct flow_room *room, const struct flow *flow) {
+    nanoseconds active = flow_last_payload(flow), onset = flow_story_if(room, flow)->onset;
+    if (onset > active) active = onset;
     return active + ((nanoseconds)flow->lag + ONSET_OVER_SECONDS) * NS_PER_SECOND;
 }
 
@@ -61,7 +65,7 @@ void onset_packet(struct flow_room *room, struct flow *flow, unsigned side, nano
 /* `side` is about to add fresh payload. */
 void onset_payload(struct flow_room *room, struct flow *flow, unsigned side, nanoseconds time) {
     if (side != flow_client(flow) || !has_onsets(flow)) return;
-    const struct flow_side *client = &flow->side[side];
+    const struct flow_side *client = flow_side(flow, side);
     if (flow->marks & MARK_ONSET_OPEN) {
         if (client->fresh == 0) return;
         if (time - client->last_payload < ONSET_QUIET_SECONDS * NS_PER_SECOND) return;

@@ -53,7 +53,7 @@ static const char *const words[WORDS] = {
  * acknowledgement may (RFC 1122 section 4.2.3.2: half a second, and the way there), and a side that goes on:
  * what is sent again and again to a host that is gone is no sign of one that was not seen. */
 static bool tcp_lacks_answer(const struct flow *flow, unsigned side) {
-    const struct flow_side *seen = &flow->side[side];
+    const struct flow_side *seen = flow_side(flow, side);
     if (!(flow->marks & MARK_MIDSTREAM))
         return side == flow_client(flow) && flow->tcp_state >= TCP_STATE_ESTABLISHED &&
                (seen->tcp_flags & TCP_ACK) && !(seen->tcp_flags & TCP_RST && seen->packets <= 2);
@@ -80,7 +80,7 @@ static bool is_group(const struct ip *address) {
 }
 
 static bool datagrams_lack_answer(const struct flow *flow, unsigned side) {
-    const struct flow_side *seen = &flow->side[side];
+    const struct flow_side *seen = flow_side(flow, side);
     if (flow_is_icmp(flow) || is_group(&flow->key.address[!side]) || is_group(&flow->key.address[side]))
         return false;
     uint16_t port = flow->key.port[flow_server(flow)];
@@ -91,8 +91,8 @@ static bool datagrams_lack_answer(const struct flow *flow, unsigned side) {
 
 bool flow_is_one_sided(const struct flow *flow) {
     if (flow->marks & (MARK_BOTH_SIDES | MARK_PORTLESS)) return false;
-    if (flow->side[0].packets > 0 && flow->side[1].packets > 0) return false;
-    unsigned side = flow->side[1].packets > 0;
+    if (flow_side(flow, 0)->packets > 0 && flow_side(flow, 1)->packets > 0) return false;
+    unsigned side = flow_side(flow, 1)->packets > 0;
     return flow_is_tcp(flow) ? tcp_lacks_answer(flow, side) : datagrams_lack_answer(flow, side);
 }
 

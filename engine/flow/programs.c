@@ -210,8 +210,9 @@ static void ask(struct flow_room *room, struct flow *flow, nanoseconds time) {
 void programs_packet(struct flow_room *room, struct flow *flow, unsigned side, const struct packet *packet,
                      const struct decoded *decoded) {
     const struct packet_origin *origin = packet->origin;
-    if (packet->direction != PACKET_DIRECTION_UNKNOWN && !flow->side[0].leaves && !flow->side[1].leaves)
-        flow->side[packet->direction == PACKET_OUT ? side : !side].leaves = true;
+    if (packet->direction != PACKET_DIRECTION_UNKNOWN && !flow_side(flow, 0)->leaves &&
+        !flow_side(flow, 1)->leaves)
+        flow_side_write(flow, packet->direction == PACKET_OUT ? side : !side)->leaves = true;
     if (!room->around.words) return;
     if (origin && (origin->process || origin->effective) && !is_misread(packet, decoded))
         learn(room, flow, side, packet);
@@ -264,9 +265,9 @@ const char *programs_name(const struct flow_room *room, const struct flow *flow)
 
 void programs_fill_head(const struct flow_room *room, const struct flow *flow, struct event_head_body *head) {
     unsigned client = flow_client(flow);
-    if (flow->side[client].leaves)
+    if (flow_side(flow, client)->leaves)
         head->direction = "out";
-    else if (flow->side[!client].leaves)
+    else if (flow_side(flow, !client)->leaves)
         head->direction = "in";
     const struct flow_programs *programs = programs_if(room, flow);
     const struct flow_party *party = programs ? party_of(flow, programs) : NULL;

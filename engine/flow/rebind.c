@@ -146,12 +146,12 @@ static struct flow *alias_find(const struct flow_room *room, const struct flow_k
 
 /* `end` of `key` is where one side of the flow is now. */
 static void note(struct flow_room *room, struct flow *flow, const struct flow_key *key, unsigned end) {
-    struct flow_facts *facts = flow_facts_of(room, flow);
+    struct flow_rare *rare = flow_rare_of(room, flow);
     room->counters.rebinds++;
-    if (!facts) return;
-    facts->rebinds++;
-    facts->rebound_ip = key->address[end];
-    facts->rebound_port = key->port[end];
+    if (!rare) return;
+    rare->rebinds++;
+    rare->rebound_ip = key->address[end];
+    rare->rebound_port = key->port[end];
 }
 
 struct flow *rebind_find(struct flow_room *room, const struct flow_key *key, unsigned *side,

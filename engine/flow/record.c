@@ -53,8 +53,8 @@ void flow_fill_head(const struct flow_room *room, const struct flow *flow, nanos
 
 const char *flow_app_proto(const struct flow_room *room, const struct flow *flow) {
     if ((flow->marks & MARK_TALK) && talk_of(room, flow)->doubted) return NULL;
-    const struct flow_facts *facts = flow_facts_if(room, flow);
-    if (facts && facts->carries) return facts->carries;
+    const struct flow_rare *rare = flow_rare_if(room, flow);
+    if (rare && rare->carries) return rare->carries;
     bool carried =
         flow->protocol && !flow_is_icmp(flow); /* ICMP is a protocol of its own, not one inside another */
     return carried ? room->protocols[flow->protocol - 1]->name : NULL;
@@ -92,67 +92,75 @@ void record_flow_start(struct flow_room *room, struct flow *flow, const struct d
 }
 
 static void fill_counters(struct event_flow_body *body, const struct flow *flow) {
-    const struct flow_side *client = &flow->side[flow_client(flow)], *server = &flow->side[flow_server(flow)];
+    const struct flow_side *client = flow_side(flow, flow_client(flow)),
+                           *server = flow_side(flow, flow_server(flow));
     body->client_packets = client->packets;
     body->server_packets = server->packets;
     body->client_bytes = client->bytes;
     body->server_bytes = server->bytes;
     body->client_payload = client->fresh;
     body->server_payload = server->fresh;
-    body->turns = client->turns + server->turns;
-    body->client_pauses = client->pauses;
-    body->server_pauses = server->pauses;
-    body->client_small = client->small;
-    body->server_small = server->small;
-    body->client_full = client->full;
-    body->server_full = server->full;
 }
 
-static void fill_facts(struct batch *batch, struct event_flow_body *body, const struct flow *flow,
-                       const struct flow_facts *facts) {
+static void fill_story(struct batch *batch, struct event_flow_body *body, const struct flow *flow,
+                       const struct flow_story *story) {
     unsigned client = flow_client(flow), server = flow_server(flow);
-    body->client_payload += facts->repeated[client];
-    body->server_payload += facts->repeated[server];
-    body->retransmits = facts->retransmits;
-    body->rebinds = facts->rebinds;
-    body->rebound_ip = facts->rebound_ip;
-    body->rebound_port = facts->rebound_port;
-    body->gap_bytes += facts->cut;
-    body->rtt = ns_to_seconds(facts->rtt);
-    if (facts->tunnel) {
-        body->tunnel_depth = facts->tunnel->depth;
-        body->tunnel_id = facts->tunnel->id;
-        body->tunnel_src = facts->tunnel->src;
-        body->tunnel_dest = facts->tunnel->dst;
+    body->onsets = story->onsets;
+    body->turns = story->turns;
+    body->client_pauses = story->pauses[client];
+    body->server_pauses = story->pauses[server];
+    body->client_small = story->small[client];
+    body->server_small = story->small[server];
+    body->client_full = story->full[client];
+    body->server_full = story->full[server];
+    body->client_payload += story->repeated[client];
+    body->server_payload += story->repeated[server];
+    body->retransmits = story->retransmits;
+    body->gap_bytes += story->cut;
+    body->rtt = ns_to_seconds(story->rtt);
+    if (story->head_length[client])
+        body->client_head = batch_text(batch, story->head[client], story->head_length[client]);
+    if (story->head_length[server])
+        body->server_head = batch_text(batch, story->head[server], story->head_length[server]);
+}
+
+static void fill_rare(struct batch *batch, struct event_flow_body *body, const struct flow_rare *rare) {
+    body->rebinds = rare->rebinds;
+    body->rebound_ip = rare->rebound_ip;
+    body->rebound_port = rare->rebound_port;
+    if (rare->tunnel) {
+        body->tunnel_depth = rare->tunnel->depth;
+        body->tunnel_id = rare->tunnel->id;
+        body->tunnel_src = rare->tunnel->src;
+        body->tunnel_dest = rare->tunnel->dst;
     }
+    body->proxy = rare->proxy;
+    if (rare->proxy_target)
+        body->proxy_target = batch_text(batch, rare->proxy_target, rare->proxy_target_length);
+}
+
+static void fill_facts(struct batch *batch, struct event_flow_body *body, const struct flow_facts *facts) {
     if (facts->name) body->server_name = batch_text(batch, facts->name, facts->name_length);
     body->name_source = name_source_word(facts);
     if (facts->ja4) body->ja4 = batch_text(batch, facts->ja4, facts->ja4_length);
-    body->proxy = facts->proxy;
-    if (facts->proxy_target)
-        body->proxy_target = batch_text(batch, facts->proxy_target, facts->proxy_target_length);
-    if (facts->head_length[client])
-        body->client_head = batch_text(batch, facts->head[client], facts->head_length[client]);
-    if (facts->head_length[server])
-        body->server_head = batch_text(batch, facts->head[server], facts->head_length[server]);
 }
 
 /* What can be said of a flow that nobody reads: see engine/flow/texture.h. */
 static void fill_unknown(struct event_flow_body *body, const struct flow *flow,
-                         const struct flow_facts *facts) {
+                         const struct flow_story *story) {
     unsigned client = flow_client(flow), server = flow_server(flow);
-    body->client_entropy = texture_entropy(facts->head[client], facts->head_length[client]);
-    body->server_entropy = texture_entropy(facts->head[server], facts->head_length[server]);
-    body->client_printable = texture_printable(facts->head[client], facts->head_length[client]);
-    body->server_printable = texture_printable(facts->head[server], facts->head_length[server]);
-    if (facts->first_speaker) body->first_speaker = facts->first_speaker == client + 1 ? "client" : "server";
+    body->client_entropy = texture_entropy(story->head[client], story->head_length[client]);
+    body->server_entropy = texture_entropy(story->head[server], story->head_length[server]);
+    body->client_printable = texture_printable(story->head[client], story->head_length[client]);
+    body->server_printable = texture_printable(story->head[server], story->head_length[server]);
+    if (story->first_speaker) body->first_speaker = story->first_speaker == client + 1 ? "client" : "server";
 }
 
 static void fill_tcp(struct event_flow_body *body, const struct flow *flow) {
     body->midstream = (flow->marks & MARK_MIDSTREAM) != 0;
     body->gap_bytes = tcp_missing_bytes(flow, 0) + tcp_missing_bytes(flow, 1);
-    body->tcp_flags_client = flow->side[flow_client(flow)].tcp_flags;
-    body->tcp_flags_server = flow->side[flow_server(flow)].tcp_flags;
+    body->tcp_flags_client = flow_side(flow, flow_client(flow))->tcp_flags;
+    body->tcp_flags_server = flow_side(flow, flow_server(flow))->tcp_flags;
     body->tcp_state = tcp_state_word(flow);
 }
 
@@ -188,13 +196,16 @@ void record_flow(struct flow_room *room, const struct flow *flow, const char *re
     body->age = ns_to_seconds(flow->last - flow->start);
     body->state = flow_state_word(flow);
     body->reason = reason;
-    body->onsets = flow->onsets;
     fill_counters(body, flow);
     if (flow_is_tcp(flow)) fill_tcp(body, flow);
     const struct flow_facts *facts = flow_facts_if(room, flow);
-    if (facts) fill_facts(batch, body, flow, facts);
+    if (facts) fill_facts(batch, body, facts);
+    const struct flow_rare *rare = flow_rare_if(room, flow);
+    if (rare) fill_rare(batch, body, rare);
+    const struct flow_story *story = flow_story_if(room, flow);
+    if (story) fill_story(batch, body, flow, story);
     programs_fill_record(room, flow, body);
     if (facts && facts->carrier) body->app_proto_orig = room->protocols[facts->carrier - 1]->name;
-    if (facts && !body->app_proto && !flow_is_icmp(flow)) fill_unknown(body, flow, facts);
+    if (story && !body->app_proto && !flow_is_icmp(flow)) fill_unknown(body, flow, story);
     batch_commit(batch);
 }

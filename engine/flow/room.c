@@ -48,7 +48,7 @@ static struct wheel_due end_due(void *context, uint32_t index) {
 static struct wheel_due onset_due(void *context, uint32_t index) {
     const struct flow_room *room = context;
     const struct flow *flow = room_flow(room, index);
-    return (struct wheel_due){.due = onset_deadline(flow), .order = flow->id};
+    return (struct wheel_due){.due = onset_deadline(room, flow), .order = flow->id};
 }
 
 static void take_protocols(struct flow_room *room) {
@@ -68,6 +68,8 @@ static int reserve(struct flow_room *room, struct error *err) {
         wheel_init(&room->ends, config->max_flows, end_due, room, err) ||
         wheel_init(&room->onsets, config->max_flows, onset_due, room, err) ||
         slab_init(&room->facts, sizeof(struct flow_facts), config->max_flows, true, err) ||
+        slab_init(&room->stories, sizeof(struct flow_story), config->max_flows, true, err) ||
+        slab_init(&room->rare, sizeof(struct flow_rare), config->max_flows, false, err) ||
         slab_init(&room->programs, sizeof(struct flow_programs), config->max_flows, false, err) ||
         talk_init(room, err) || chunks_init(&room->chunks, config->reassembly_total, err))
         return -1;
@@ -114,6 +116,8 @@ void flow_room_free(struct flow_room *room) {
     wheel_release(&room->ends);
     wheel_release(&room->onsets);
     slab_release(&room->facts);
+    slab_release(&room->stories);
+    slab_release(&room->rare);
     slab_release(&room->programs);
     talk_release(room);
     chunks_release(&room->chunks);
@@ -301,7 +305,7 @@ static inline void flow_prefetch(const struct flow_room *room, const struct look
     if (!index) return;
     struct flow *flow = room_flow(room, index);
     __builtin_prefetch(flow, 1);
-    __builtin_prefetch(&flow->side[lookup->side], 1);
+    __builtin_prefetch(flow_side(flow, lookup->side), 1);
     if (whole) __builtin_prefetch(&flow->id); /* events of packets tell it */
 }
 
@@ -387,7 +391,7 @@ const struct flow_counters *flow_room_counters(struct flow_room *room) {
     n->names_evicted = names_evicted(room->names);
     n->memory = tunnels_memory(&room->tunnels) + slab_memory(&room->flows) + table_memory(&room->table) +
                 wheel_memory(&room->ends) + wheel_memory(&room->onsets) + slab_memory(&room->facts) +
-                slab_memory(&room->programs) + room->strings + rebind_memory(room) + talk_memory(room) +
-                slab_memory(&room->chunks.slab);
+                slab_memory(&room->stories) + slab_memory(&room->rare) + slab_memory(&room->programs) +
+                room->strings + rebind_memory(room) + talk_memory(room) + slab_memory(&room->chunks.slab);
     return n;
 }

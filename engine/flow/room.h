@@ -39,6 +39,8 @@ struct flow_room {
     struct wheel ends;   /* flows by when they time out */
     struct wheel onsets; /* flows with an open exchange by when it is over */
     struct slab facts;
+    struct slab stories;
+    struct slab rare;
     struct slab programs; /* struct flow_programs */
     struct slab talks;
     struct chunks chunks;
@@ -103,7 +105,7 @@ nanoseconds flow_deadline(const struct flow_room *room, const struct flow *flow)
 /* onset.c */
 void onset_packet(struct flow_room *room, struct flow *flow, unsigned side, nanoseconds time);
 void onset_payload(struct flow_room *room, struct flow *flow, unsigned side, nanoseconds time);
-nanoseconds onset_deadline(const struct flow *flow);
+nanoseconds onset_deadline(const struct flow_room *room, const struct flow *flow);
 void onset_finish(struct flow_room *room, struct flow *flow);
 
 /* facts.c: the flow's facts, made if it has none yet; NULL if there is no memory. */
@@ -111,7 +113,16 @@ struct flow_facts *flow_facts_of(struct flow_room *room, struct flow *flow);
 static inline struct flow_facts *flow_facts_if(const struct flow_room *room, const struct flow *flow) {
     return flow->facts ? slab_at(&room->facts, flow->facts) : NULL;
 }
-void facts_first_speaker(struct flow_room *room, struct flow *flow, unsigned side);
+/* The like of its story and of what few flows have. */
+struct flow_story *flow_story_of(struct flow_room *room, struct flow *flow);
+static inline struct flow_story *flow_story_if(const struct flow_room *room, const struct flow *flow) {
+    return flow->story ? slab_at(&room->stories, flow->story) : NULL;
+}
+struct flow_rare *flow_rare_of(struct flow_room *room, struct flow *flow);
+static inline struct flow_rare *flow_rare_if(const struct flow_room *room, const struct flow *flow) {
+    const struct flow_facts *facts = flow_facts_if(room, flow);
+    return facts && facts->rare ? slab_at(&room->rare, facts->rare) : NULL;
+}
 void facts_head(struct flow_room *room, struct flow *flow, unsigned side, const struct decoded *decoded);
 void facts_hide_head(struct flow_room *room, struct flow *flow, unsigned side);
 void facts_name(struct flow_room *room, struct flow *flow, enum name_source source, struct slice name);
@@ -121,8 +132,8 @@ void facts_tunnel(struct flow_room *room, struct flow *flow, const struct tunnel
 void facts_carries(struct flow_room *room, struct flow *flow, const char *carries);
 static inline const struct tunnel *flow_tunnel(const struct flow_room *room, const struct flow *flow) {
     if (!(flow->marks & MARK_TUNNELLED)) return NULL;
-    const struct flow_facts *facts = flow_facts_if(room, flow);
-    return facts ? facts->tunnel : NULL;
+    const struct flow_rare *rare = flow_rare_if(room, flow);
+    return rare ? rare->tunnel : NULL;
 }
 void facts_release(struct flow_room *room, struct flow *flow);
 const char *name_source_word(const struct flow_facts *facts);

@@ -184,7 +184,7 @@ static void accept(struct flow_room *room, struct talk *talk, enum direction dir
 }
 
 static void note_fin(const struct flow *flow, struct half *half, unsigned sender, uint32_t end) {
-    if (half->has_fin || !flow->side[sender].seq_known) return;
+    if (half->has_fin || !flow_side(flow, sender)->seq_known) return;
     if (!half->known) {
         half->known = true;
         half->next = flow->isn[sender] + 1;

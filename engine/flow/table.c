@@ -27,7 +27,7 @@ static uint32_t tags_equal(const struct bucket *bucket, uint16_t tag) {
 
 int table_init(struct table *table, const struct slab *items, uint32_t max_items, struct error *err) {
     uint32_t buckets = 1;
-    while (buckets < max_items / (BUCKET_SLOTS / 2) + 1) buckets *= 2;
+    while (buckets < (max_items + BUCKET_SLOTS / 2 - 1) / (BUCKET_SLOTS / 2)) buckets *= 2;
     table->mask = buckets - 1;
     table->items = items;
     table->buckets = pages_reserve(table_memory(table), true);

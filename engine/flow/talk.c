@@ -308,7 +308,7 @@ static void hand_over(struct flow_room *room, struct talk *talk, enum direction 
     talk->run_count = 0;
     struct half *other = &talk->half[!direction];
     if (other->done) { /* nobody has followed it since: from here on it counts again */
-        const struct flow_side *sender = &flow->side[flow_sender(flow, !direction)];
+        const struct flow_side *sender = flow_side(flow, flow_sender(flow, !direction));
         other->done = false;
         other->skip = 0;
         other->known = sender->seq_known;
@@ -429,8 +429,8 @@ static void talk_segment(struct flow_room *room, struct flow *flow, enum directi
 
 /* Asks all protocols about a datagram. Returns the talk of the one that says yes, or NULL. */
 static struct talk *recognise_datagram(struct flow_room *room, struct flow *flow, const struct probe *probe) {
-    const struct flow_facts *facts = flow_facts_if(room, flow);
-    uint64_t candidates = room->candidates[probe->transport] & ~(facts ? facts->given_up : 0);
+    const struct flow_rare *rare = flow_rare_if(room, flow);
+    uint64_t candidates = room->candidates[probe->transport] & ~(rare ? rare->given_up : 0);
     int number = ask(room, &candidates, probe);
     if (number < 0) return NULL;
     struct talk *talk = talk_begin(room, flow);
@@ -442,13 +442,13 @@ static struct talk *recognise_datagram(struct flow_room *room, struct flow *flow
 
 /* The parser said that the flow is none of its own: others may be asked, it will not. */
 static void give_up(struct flow_room *room, struct flow *flow) {
-    struct flow_facts *facts = flow_facts_of(room, flow);
+    struct flow_rare *rare = flow_rare_of(room, flow);
     unsigned number = flow->protocol - 1u;
     talk_discard(room, flow);
     flow->protocol = 0;
-    if (!facts) return; /* without memory to remember it nobody is asked any more */
+    if (!rare) return; /* without memory to remember it nobody is asked any more */
     flow->marks &= (uint16_t)~MARK_SILENT;
-    facts->given_up |= 1ULL << number;
+    rare->given_up |= 1ULL << number;
 }
 
 static bool datagram_readable(const struct flow *flow, const struct decoded *d) {
@@ -472,7 +472,7 @@ static void talk_datagram(struct flow_room *room, struct flow *flow, unsigned si
         struct talk *talk = NULL;
         if (flow->marks & MARK_TALK) {
             talk = talk_of(room, flow);
-        } else if (flow->side[side].packets <= RECOGNISE_DATAGRAMS) {
+        } else if (flow_side(flow, side)->packets <= RECOGNISE_DATAGRAMS) {
             struct probe probe = probe_of(flow, direction);
             probe.data = d->payload;
             probe.length = d->payload_captured;

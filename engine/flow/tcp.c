@@ -16,7 +16,7 @@ static int32_t distance(uint32_t from, uint32_t to) {
 /* Would this packet begin another connection on the ports of a flow that is still here? */
 bool tcp_begins_anew(const struct flow *flow, unsigned side, const struct decoded *d) {
     if (!(d->tcp_flags & TCP_SYN) || (d->tcp_flags & TCP_RST)) return false;
-    const struct flow_side *sender = &flow->side[side];
+    const struct flow_side *sender = flow_side(flow, side);
     if (sender->tcp_flags & TCP_SYN) return flow->isn[side] != d->tcp_seq; /* else it is sent again */
     if (flow->tcp_state == TCP_STATE_CLOSED) return true;
     if (d->tcp_flags & TCP_ACK) return sender->seq_known && flow->isn[side] != d->tcp_seq;
@@ -48,7 +48,7 @@ static void jump_over(struct flow_side *side, uint32_t seq) {
 
 static struct tcp_news sequence_news(struct flow_room *room, struct flow *flow, unsigned number,
                                      const struct decoded *d) {
-    struct flow_side *side = &flow->side[number];
+    struct flow_side *side = flow_side_write(flow, number);
     uint32_t seq = d->tcp_seq + ((d->tcp_flags & TCP_SYN) != 0);
     uint32_t length = d->payload_length;
     if (!side->seq_known) {
@@ -79,7 +79,7 @@ static struct tcp_news sequence_news(struct flow_room *room, struct flow *flow, 
 }
 
 static void note_fin(struct flow *flow, unsigned number, const struct decoded *d) {
-    struct flow_side *side = &flow->side[number];
+    struct flow_side *side = flow_side_write(flow, number);
     if (side->tcp_flags & TCP_FIN) return;
     uint32_t seq = d->tcp_seq + d->payload_length;
     int32_t ahead = distance(side->next_seq, seq);
@@ -90,8 +90,8 @@ static void note_fin(struct flow *flow, unsigned number, const struct decoded *d
 
 static void note_round_trip(struct flow_room *room, struct flow *flow, nanoseconds time) {
     if (!(flow->marks & MARK_RTT_CLEAN) || time < flow->start) return;
-    struct flow_facts *facts = room->flows_told ? flow_facts_of(room, flow) : NULL;
-    if (facts) facts->rtt = time - flow->start;
+    struct flow_story *story = room->flows_told ? flow_story_of(room, flow) : NULL;
+    if (story) story->rtt = time - flow->start;
 }
 
 /* A connection that was picked up in the middle, or of which one side is seen, is taken to be established as
@@ -102,7 +102,7 @@ static void advance_state(struct flow_room *room, struct flow *flow, unsigned nu
     bool by_client = number == flow_client(flow);
     if (flags & TCP_SYN) {
         if (by_client && !(flags & TCP_ACK)) {
-            bool again = flow->side[number].packets > 1;
+            bool again = flow_side(flow, number)->packets > 1;
             flow->marks = (uint16_t)(again ? flow->marks & ~MARK_RTT_CLEAN : flow->marks | MARK_RTT_CLEAN);
             if (flow->tcp_state < TCP_STATE_SYN_SENT) flow->tcp_state = TCP_STATE_SYN_SENT;
         } else if (flow->tcp_state < TCP_STATE_SYN_RECV) {
@@ -126,7 +126,7 @@ static void close_state(struct flow_room *room, struct flow *flow, const struct 
         flow->marks |= MARK_RST;
         flow->tcp_state = TCP_STATE_CLOSED;
     } else {
-        bool both = flow->side[0].tcp_flags & flow->side[1].tcp_flags & TCP_FIN;
+        bool both = flow_side(flow, 0)->tcp_flags & flow_side(flow, 1)->tcp_flags & TCP_FIN;
         flow->tcp_state = both ? TCP_STATE_CLOSED : TCP_STATE_FIN_WAIT;
     }
     if (flow->tcp_state == TCP_STATE_CLOSED)
@@ -135,7 +135,7 @@ static void close_state(struct flow_room *room, struct flow *flow, const struct 
 
 struct tcp_news tcp_update(struct flow_room *room, struct flow *flow, unsigned number,
                            const struct decoded *d, nanoseconds time) {
-    struct flow_side *side = &flow->side[number];
+    struct flow_side *side = flow_side_write(flow, number);
     uint8_t flags = d->tcp_flags;
     struct tcp_news news = {0, 0};
     if (!(flags & TCP_RST)) { /* what a RST carries is no stream data, RFC 9293 section 3.5.3 */
@@ -156,7 +156,7 @@ const char *tcp_state_word(const struct flow *flow) {
 
 /* Bytes of the sequence numbers that passed by which no packet brought. */
 uint64_t tcp_missing_bytes(const struct flow *flow, unsigned number) {
-    const struct flow_side *side = &flow->side[number];
+    const struct flow_side *side = flow_side(flow, number);
     if (!side->seq_known) return 0;
     uint32_t span = side->next_seq - (flow->isn[number] + 1);
     if (side->tcp_flags & TCP_FIN && span > 0) span--;

@@ -20,41 +20,49 @@ static void count_packet(struct flow_room *room, struct flow *flow, struct flow_
     if (d->fragment) room->counters.fragments++;
 }
 
-static void count_payload(struct flow *flow, unsigned number, uint32_t length, uint32_t fresh,
-                          nanoseconds time) {
-    struct flow_side *side = &flow->side[number];
+/* The rhythm of payloads, which only flows' records show. */
+static void count_rhythm(struct flow_room *room, struct flow *flow, unsigned number, uint32_t length,
+                         nanoseconds time) {
+    struct flow_story *story = flow_story_of(room, flow);
+    if (!story) return;
     if (flow->payload_side != SIDE_NONE) {
-        nanoseconds quiet = time - flow->last_payload;
-        if (quiet >= pause_least && quiet <= pause_most) side->pauses++;
-        if (flow->payload_side != number) side->turns++;
+        nanoseconds quiet = time - flow_last_payload(flow);
+        if (quiet >= pause_least && quiet <= pause_most) story->pauses[number]++;
+        if (flow->payload_side != number) story->turns++;
+    } else {
+        story->first_speaker = (uint8_t)(number + 1);
     }
-    if (length <= SMALL_PAYLOAD) side->small++;
-    if (length >= FULL_PAYLOAD) side->full++;
+    if (length <= SMALL_PAYLOAD) story->small[number]++;
+    if (length >= FULL_PAYLOAD) story->full[number]++;
+}
+
+static void count_payload(struct flow *flow, unsigned number, uint32_t fresh, nanoseconds time) {
+    struct flow_side *side = flow_side_write(flow, number);
     side->fresh += fresh;
     flow->payload_side = (uint8_t)number;
     if (time > side->last_payload) side->last_payload = time;
-    if (time > flow->last_payload) flow->last_payload = time;
 }
 
 static void count_repeated(struct flow_room *room, struct flow *flow, unsigned side, struct tcp_news news) {
-    struct flow_facts *facts = room->flows_told ? flow_facts_of(room, flow) : NULL;
-    if (facts) facts->repeated[side] += news.repeated;
+    struct flow_story *story = room->flows_told ? flow_story_of(room, flow) : NULL;
+    if (story) story->repeated[side] += news.repeated;
     if (news.fresh > 0) return;
     room->counters.retransmits++;
-    if (facts) facts->retransmits++;
+    if (story) story->retransmits++;
 }
 
 static void count_cut(struct flow_room *room, struct flow *flow, uint32_t fresh, const struct decoded *d) {
     uint32_t cut = d->payload_length - d->payload_captured;
-    struct flow_facts *facts = room->flows_told ? flow_facts_of(room, flow) : NULL;
-    if (facts) facts->cut += cut < fresh ? cut : fresh;
+    struct flow_story *story = room->flows_told ? flow_story_of(room, flow) : NULL;
+    if (story) story->cut += cut < fresh ? cut : fresh;
 }
 
 void flow_update(struct flow_room *room, struct flow *flow, unsigned number, const struct decoded *d,
                  nanoseconds time) {
-    struct flow_side *side = &flow->side[number];
+    struct flow_side *side = flow_side_write(flow, number);
     count_packet(room, flow, side, d, time);
-    if (!(flow->marks & MARK_BOTH_SIDES) && flow->side[!number].packets > 0) flow->marks |= MARK_BOTH_SIDES;
+    if (!(flow->marks & MARK_BOTH_SIDES) && flow_side(flow, !number)->packets > 0)
+        flow->marks |= MARK_BOTH_SIDES;
     if (!(flow->marks & MARK_ONSETS) && room->exchanges_told) onset_packet(room, flow, number, time);
 
     bool tcp = flow_is_tcp(flow) && d->has_ports;
@@ -65,9 +73,9 @@ void flow_update(struct flow_room *room, struct flow *flow, unsigned number, con
     }
     if (news.fresh > 0) {
         if (room->exchanges_told) onset_payload(room, flow, number, time);
-        if (flow->payload_side == SIDE_NONE) facts_first_speaker(room, flow, number);
+        if (room->flows_told) count_rhythm(room, flow, number, d->payload_length, time);
         if (!(flow->marks & (MARK_HEAD_FULL_LOW << number))) facts_head(room, flow, number, d);
-        count_payload(flow, number, d->payload_length, news.fresh, time);
+        count_payload(flow, number, news.fresh, time);
         if (tcp && d->payload_captured < d->payload_length) count_cut(room, flow, news.fresh, d);
     }
     if (__builtin_expect(d->payload_captured < d->payload_length, 0)) flow->missing |= MISSING_CUT;

@@ -23,10 +23,10 @@ static struct flow_view view_of(const struct flow_room *room, const struct flow 
         .name_length = facts ? facts->name_length : 0,
         .start = flow->start,
         .last = flow->last,
-        .packets_to_server = flow->side[client].packets,
-        .packets_to_client = flow->side[server].packets,
-        .bytes_to_server = flow->side[client].bytes,
-        .bytes_to_client = flow->side[server].bytes,
+        .packets_to_server = flow_side(flow, client)->packets,
+        .packets_to_client = flow_side(flow, server)->packets,
+        .bytes_to_server = flow_side(flow, client)->bytes,
+        .bytes_to_client = flow_side(flow, server)->bytes,
     };
 }
 

@@ -312,7 +312,7 @@ static void wiretap_datagram(struct flow_room *room, struct flow *flow, struct w
         tap->head_length[TO_SERVER] = tap->head_length[TO_CLIENT] = 0;
         head_append(tap, direction, d->payload, d->payload_captured);
         tap->wishes |= decide(room, tap);
-        bool again = flow->side[0].packets + flow->side[1].packets < 2 * RECOGNISE_DATAGRAMS;
+        bool again = flow_side(flow, 0)->packets + flow_side(flow, 1)->packets < 2 * RECOGNISE_DATAGRAMS;
         tap->asking = again ? asked & ~tap->wishes : 0;
     }
     if (tap->wishes) tell(room, tap, tap->wishes, news);

@@ -12,7 +12,7 @@ ALL, NONE, BARE = "lunette, all detectors", "lunette, no scripts", "tcpdump --co
 TWO = "lunette, all detectors, 2 workers"
 BEFORE = ": before"
 MAX_FLOWS = 1 << 22  # room for the most flows of the cases below
-FLOW_CASES = (("1 k", 1_000, 4_000_000), ("100 k", 100_000, 4_000_000), ("1 M", 1_000_000, 6_000_000), ("4 M", 4_000_000, 16_000_000))
+FLOW_CASES = (("1 k", 1_000, 4_000_000), ("100 k", 100_000, 4_000_000), ("1 M", 1_000_000, 10_000_000), ("4 M", 4_000_000, 40_000_000))
 FLOW_BYTES = 700  # of memory that a flow may take at most here, to tell whether a case fits
 FEW_FLOWS, MANY_FLOWS, MOST_FLOWS = 1_000, 200_000, 262_144
 
@@ -71,7 +71,7 @@ class Bench:
         """bench_flow at more and more flows, and what a TLS connection past its hello keeps."""
         cases, skipped = {}, []
         for title, flows, packets in FLOW_CASES[:2 if self.options.quick else None]:
-            packets = max(int(packets * min(self.options.bytes / 3e8, 1)), flows * 3)
+            packets = max(int(packets * min(self.options.bytes / 3e8, 1)), flows * 10)  # so many that the second half of them is of settled flows
             lack = self.maker.room_for(packets * 76, flows * FLOW_BYTES + (packets * 76 if self.options.keep else 0))
             if lack:
                 skipped.append(f"{title} flows: {lack}")

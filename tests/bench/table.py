@@ -110,11 +110,11 @@ def flows(found, repeats):
     print(f"\nCPU ns a packet by flows at once, each packet of a random one, 64-byte packets, median of {repeats}")
     print(f"{'':54}" + "".join(f"{title:>16}" for title in table))
     for name in next(iter(table.values()), {}):
-        print(f"{name:54}" + "".join(f"{case[name]:16.1f}" for case in table.values()))
+        print(f"{name:54}" + "".join(f"{case[name]:16.1f}" if name in case else f"{'':16}" for case in table.values()))
     for reason in found["skipped"]:
         print(f"  skipped: {reason}")
     settled = [title for title in table if not title.endswith(BEFORE)]
-    for name in ("reading + decoding + flows", "reading + decoding + flows + protocols"):
+    for name in ("reading + decoding + flows", "reading + decoding + flows + protocols", "reading + decoding + flows + events"):
         if len(settled) > 1:
             first, last = (table[title][name + ", second half"] for title in (settled[0], settled[-1]))
             aim(f"{settled[-1]} flows, × {settled[0]} ({name})", last / first, most=AIM_FLOWS)
