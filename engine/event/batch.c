@@ -65,6 +65,22 @@ void batch_drop(struct batch *batch) {
     batch->text_used = batch->text_mark;
 }
 
+static void batch_keep_at(struct batch *batch, enum event_kind kind, uint32_t index) {
+    batch->next_seq++;
+    batch->used[kind]++;
+    batch->order[batch->count++] = (struct batch_order){.kind = (uint16_t)kind, .index = (uint16_t)index};
+    if (batch->count == batch->limit) batch_flush(batch);
+}
+
+void batch_keep(struct batch *batch) {
+    enum event_kind kind = (enum event_kind)batch->open_kind;
+    uint32_t index = batch->used[kind];
+    struct event_head_body *head = slot_at(batch, kind, index);
+    batch->open_kind = EVENT_head;
+    head->seq = batch->next_seq;
+    batch_keep_at(batch, kind, index);
+}
+
 void batch_commit(struct batch *batch) {
     enum event_kind kind = (enum event_kind)batch->open_kind;
     uint32_t index = batch->used[kind];
@@ -75,10 +91,7 @@ void batch_commit(struct batch *batch) {
         batch->text_used = batch->text_mark;
         return;
     }
-    batch->next_seq++;
-    batch->used[kind]++;
-    batch->order[batch->count++] = (struct batch_order){.kind = (uint16_t)kind, .index = (uint16_t)index};
-    if (batch->count == batch->limit) batch_flush(batch);
+    batch_keep_at(batch, kind, index);
 }
 
 void batch_flush(struct batch *batch) {

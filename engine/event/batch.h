@@ -73,6 +73,9 @@ const void *batch_event(const struct batch *batch, uint32_t place);
 /* Gives the open event to the listener; flushes if the batch is full. */
 void batch_commit(struct batch *batch);
 
+/* The same, for the listener itself, who has noted the open event already. */
+void batch_keep(struct batch *batch);
+
 /* Lets the listener drink, then empties the batch. Does nothing on an empty batch. */
 void batch_flush(struct batch *batch);
 

@@ -306,7 +306,9 @@ static inline void flow_prefetch(const struct flow_room *room, const struct look
     struct flow *flow = room_flow(room, index);
     __builtin_prefetch(flow, 1);
     __builtin_prefetch(flow_side(flow, lookup->side), 1);
-    if (whole) __builtin_prefetch(&flow->id); /* events of packets tell it */
+    if (!whole) return; /* events of packets tell more: its number, what is missing of either side */
+    __builtin_prefetch(&flow->id);
+    __builtin_prefetch(flow_side(flow, !lookup->side));
 }
 
 static void key_tunnel(struct flow_room *room, const struct decoded *d, struct flow_key *key) {

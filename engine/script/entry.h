@@ -30,6 +30,7 @@ struct script_host {
     uint32_t count;
     uint32_t off; /* of these, as of the last look */
     struct offers *offers;
+    bool packets_plain; /* offers_packets_are_plain() */
     enum stage stage;
     struct bag bag;                       /* what its detectors sent in this batch */
     struct overheard overheard;           /* where messages are gathered */

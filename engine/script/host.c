@@ -124,6 +124,7 @@ static uint32_t count_off(const struct script_host *host) {
 
 static void host_refresh_wants(struct script_host *host) {
     host->off = count_off(host);
+    host->packets_plain = host->offers && offers_packets_are_plain(host->offers);
     for (int kind = EVENT_head + 1; kind < EVENT_KINDS; kind++) {
         host->wants[kind] = host->sink.record[kind];
         for (uint32_t i = 0; i < host->count && !host->wants[kind]; i++)
@@ -391,26 +392,50 @@ bool script_host_wants_packets(const struct script_host *host) {
     return host->wants[EVENT_packet];
 }
 
+static void packet_fill(struct event_packet_body *body, const struct packet *packet,
+                        const struct decoded *decoded, enum direction direction) {
+    body->to_server = direction == TO_SERVER;
+    body->length = packet->original;
+    body->ttl = decoded->ttl;
+    body->tcp_flags = decoded->tcp_flags;
+    body->payload_length = decoded->payload_length;
+}
+
+/* Slots are written one after the other, but by the time that they come round again others' memory has taken
+ * their place in the cache. */
+static void slots_prefetch(const struct event_packet *event) {
+    enum { AHEAD = 4, LINE = 64 };
+    for (size_t at = 0; at < sizeof *event; at += LINE)
+        __builtin_prefetch((const char *)(event + AHEAD) + at, 1);
+}
+
 void script_host_packet(struct script_host *host, const struct flow_room *room, const struct flow *flow,
                         const struct packet *packet, const struct decoded *decoded,
                         enum direction direction) {
-    struct packet_wish wish = offers_packet(host->offers, packet);
+    struct batch *batch = host->batch;
     bool recorded = host->sink.record[EVENT_packet];
+    bool plain = host->packets_plain && !recorded;
+    struct packet_wish wish = {true, false};
+    if (!plain) wish = offers_packet(host->offers, packet);
     if (!wish.wanted && !recorded) return;
-    struct event_packet *event = batch_begin(host->batch, EVENT_packet);
+    struct event_packet *event = batch_begin(batch, EVENT_packet);
     if (!event) return;
+    slots_prefetch(event);
     flow_fill_head(room, flow, packet->time, &event->head);
-    event->body.to_server = direction == TO_SERVER;
-    event->body.length = packet->original;
-    event->body.ttl = decoded->ttl;
-    event->body.tcp_flags = decoded->tcp_flags;
-    event->body.payload_length = decoded->payload_length;
+    packet_fill(&event->body, packet, decoded, direction);
+    if (plain) {
+        if (offers_plain_packet(host->offers, batch->used[EVENT_packet], event->head.clock))
+            batch_keep(batch);
+        else
+            batch_drop(batch);
+        return;
+    }
     if (wish.payload || recorded) {
         uint32_t captured =
             decoded->payload_captured < PACKET_PAYLOAD ? decoded->payload_captured : PACKET_PAYLOAD;
-        event->body.payload = batch_text(host->batch, decoded->payload, captured);
+        event->body.payload = batch_text(batch, decoded->payload, captured);
     }
-    batch_commit(host->batch);
+    batch_commit(batch);
 }
 
 void script_host_tick(struct script_host *host) {

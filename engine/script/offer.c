@@ -231,6 +231,28 @@ struct packet_wish offers_packet(struct offers *offers, const struct packet *pac
     return wish;
 }
 
+bool offers_packets_are_plain(const struct offers *offers) {
+    const struct kind_offers *own = &offers->kinds[EVENT_packet];
+    for (uint32_t i = 0; i < own->hearer_count; i++) {
+        const struct detector *detector = own->hearers[i].detector;
+        if (detector->packet_bpf || detector->packet_payload || detector->part) return false;
+    }
+    return own->hearer_count > 0 && own->asker_count == 0;
+}
+
+bool offers_plain_packet(struct offers *offers, uint32_t index, nanoseconds clock) {
+    const struct kind_offers *own = &offers->kinds[EVENT_packet];
+    double seconds = ns_to_seconds(clock);
+    bool wanted = false;
+    for (uint32_t i = 0; i < own->hearer_count; i++) {
+        const struct hearer *hearer = &own->hearers[i];
+        if (atomic_load_explicit(&hearer->detector->off, memory_order_relaxed)) continue;
+        wanted = true;
+        detector_feed(hearer->detector, EVENT_packet, index, seconds, hearer->unfiltered);
+    }
+    return wanted;
+}
+
 bool offers_make(struct offers *all, const struct batch *batch, enum event_kind kind, uint32_t index,
                  const void *event) {
     struct kind_offers *offers = &all->kinds[kind];

@@ -34,4 +34,9 @@ struct packet_wish {
 struct packet;
 struct packet_wish offers_packet(struct offers *offers, const struct packet *packet);
 
+/* No handler of packets has a filter, and none of their detectors takes part in a relay: then each packet's
+ * event is for all of them, and what offers_make() would find out needs no asking. False: nobody is there. */
+bool offers_packets_are_plain(const struct offers *offers);
+bool offers_plain_packet(struct offers *offers, uint32_t index, nanoseconds clock);
+
 #endif

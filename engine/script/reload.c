@@ -396,7 +396,9 @@ static int start_over(struct script_host *host, struct script_entry *entry, stru
     detector_free(entry->detector);
     entry->detector = fresh;
     host_streams_refresh(host);
-    return relay_arrange(host) == 0 ? 0 : error_set(err, "out of memory");
+    int arranged = relay_arrange(host);
+    host->packets_plain = offers_packets_are_plain(offers);
+    return arranged == 0 ? 0 : error_set(err, "out of memory");
 }
 
 int script_host_restore(struct script_host *host, const char *name, const void *bytes, size_t size,
