@@ -83,9 +83,10 @@ def make_reader_seeds(seeds):
             put("tables", path.name, path.read_bytes()[:6000])
     columns = "kind key hosts of flows_low flows_mid flows_high up_low up_mid up_high down_low down_mid down_high"
     columns = "\t".join((columns + " gap gap_spread hours first_seen note").split())
-    row = "\t".join("name example.com 1 2 1 2 3 10 20 30 40 50 60 30 1.5 7 2024-06-11T08:39:22Z -".split())
+    figures = "1 1 1 2 3 10 20 30 40 50 60 30 1.5 7 2024-06-11T08:39:22Z".split()
+    rows = "".join("\t".join([*what.split(), *figures]) + "\t\n" for what in ("volume all", "name example.com"))
     head = "# lunette baseline, format 1\n# sources: a.pcap\n# host-hours: 7\n# host: 10.0.0.1, 7 h\n"
-    put("profile", "one", f"{head}{columns}\n{row}\n".encode())
+    put("profile", "one", f"{head}{columns}\n{rows}".encode())
     examples = (ROOT / "lua-api/examples.txt").read_text().splitlines()
     for number, line in enumerate(line for line in examples if line.lstrip().startswith("{")):
         put("records", str(number), line.strip().encode() + b"\n")
