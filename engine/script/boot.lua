@@ -21,8 +21,9 @@ if api.feed_size ~= ffi.sizeof("struct lunette_feed") then
 end
 
 -- One long loop per kind with all handlers inlined is the point of the design: let the compiler take it.
+-- hotexit: on the 150 MB mix 40 takes a fifth less of the processor's time than LuaJIT's 10; 20 takes a tenth less.
 require("jit.opt").start("maxtrace=8000", "maxmcode=16384", "sizemcode=256", "maxrecord=16000", "maxirconst=4000",
-    "loopunroll=60", "callunroll=20", "maxside=400", "maxsnap=2000")
+    "loopunroll=60", "callunroll=20", "maxside=400", "maxsnap=2000", "hotexit=40")
 
 local SCRIPTS_OWN = { beat = true } -- modules that run in the script's own environment
 local function internal(name, ...)
