@@ -21,7 +21,8 @@ if api.feed_size ~= ffi.sizeof("struct lunette_feed") then
 end
 
 -- One long loop per kind with all handlers inlined is the point of the design: let the compiler take it.
--- A side exit is worth a trace of its own only if it is taken often: at LuaJIT's ten, most traces ran a few times.
+-- hotexit: a side exit is worth a trace of its own only if it is taken often; at LuaJIT's ten, most traces ran a few times
+-- (tests/bench/README.md has the figures).
 require("jit.opt").start("maxtrace=8000", "maxmcode=16384", "sizemcode=256", "maxrecord=16000", "maxirconst=4000",
     "loopunroll=60", "callunroll=20", "maxside=400", "maxsnap=2000", "hotexit=40")
 
