@@ -24,7 +24,7 @@ end
 -- hotexit: a side exit is worth a trace of its own only if it is taken often; at LuaJIT's ten, most traces ran a few times
 -- (tests/bench/README.md has the figures).
 require("jit.opt").start("maxtrace=8000", "maxmcode=16384", "sizemcode=256", "maxrecord=16000", "maxirconst=4000",
-    "loopunroll=60", "callunroll=20", "maxside=400", "maxsnap=2000", "hotexit=40")
+    "loopunroll=60", "callunroll=20", "maxside=400", "maxsnap=2000", "hotexit=100")
 
 local SCRIPTS_OWN = { beat = true } -- modules that run in the script's own environment
 local function internal(name, ...)
