@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum {
-    BLOCK_SIZE = 64 * 1024,     /* one read(): a larger one is pushed out of the L2 cache by what flows touch */
+    BLOCK_SIZE = 64 * 1024, /* one read(): a larger one is pushed out of the L2 cache by what flows touch */
     BLOCK_LARGEST = 1100 * 1024 /* most that may be asked of block_fill() */
 };
 

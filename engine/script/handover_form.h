@@ -18,7 +18,7 @@
 enum { KIND_STATE = 1, KIND_RECORDS, KIND_VERSIONED = 0x80 /* or-ed: a version follows */ };
 enum { FIELDS_MAX = 4096, SLOTS_MAX = KEYS_SLOTS, RECORD_MAX = 1 << 20 };
 
-/* Places on Lua's stack of a state, its keys and its values (nil: it has none), while it is written or read. */
+/* Places on Lua's stack of a state, its keys and its values (nil: none), while it is written or read. */
 enum { STATE = 3, KEYS, VALUES };
 
 /* A number of the table at `table`; pushes nothing. */

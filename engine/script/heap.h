@@ -37,7 +37,7 @@ void heap_spare(struct heap *heap, bool allowed);
 enum { HEAP_FULL = 1, HEAP_LATE };
 void heap_escape_to(struct heap *heap, jmp_buf *escape);
 
-/* For memory beside it that counts against the same bound: jumps there with HEAP_FULL; returns if Lua is not running. */
+/* For memory beside it, within the same bound: jumps there with HEAP_FULL; returns if Lua is not running. */
 void heap_refuse(struct heap *heap);
 
 /* From a signal handler: the next that asks for memory gives up, from now on or no more. */

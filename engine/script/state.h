@@ -67,7 +67,7 @@ struct detector {
     uint32_t packet_mask; /* handlers whose bpf filter the packet at hand passed */
     bool packet_bpf;      /* there are such filters */
     bool packet_payload;  /* a packet handler of its asks for payloads */
-    size_t beside_heap;   /* bytes of sets, filters, keys and flow_state, which count against the bound as well */
+    size_t beside_heap;   /* bytes of sets, filters, keys and flow_state: within the bound as well */
     struct set **sets;
     uint32_t set_count;
     struct flow_area *flow_areas[DETECTOR_FLOW_AREAS]; /* of lunette.flow_state, in the order declared */

@@ -46,7 +46,7 @@ struct worker {
     struct burst burst;
     nanoseconds clock; /* the latest time of a packet so far */
     bool started;
-    bool alone; /* whatever it is given is its own */
+    bool alone;                /* whatever it is given is its own */
     struct endpoint *endpoint; /* host logs, or NULL */
     nanoseconds begun;         /* where the clock started */
     nanoseconds host_next;     /* when the next news from them is due; INT64_MAX: never */

@@ -222,16 +222,17 @@ static void flow_state_is_read_and_written(void **state) {
 /* No string is made for a key, of whatever it is made, and none of the ways ends compiled code. */
 static void keys_are_made_of_fields(void **state) {
     (void)state;
-    expect_compiled("local pairs = lunette.records('pairs', { max = 100, ttl = 60, fields = { n = 'u32' } })\n"
-                    "lunette.on('onset', function(e)\n"
-                    "    local p, new = pairs:make(e, 'server_name', 'server_port')\n"
-                    "    p.n = p.n + 1\n"
-                    "    if new then sum = sum + 1 end\n"
-                    "    local q = pairs:get(e, 'client_ip', 'server_name', 'proto')\n"
-                    "    if q then n = n + q.n end\n"
-                    "    p = pairs:make('of all', e, 'server_port')\n"
-                    "    p.n = p.n + 1\n"
-                    "end)\n");
+    expect_compiled(
+        "local pairs = lunette.records('pairs', { max = 100, ttl = 60, fields = { n = 'u32' } })\n"
+        "lunette.on('onset', function(e)\n"
+        "    local p, new = pairs:make(e, 'server_name', 'server_port')\n"
+        "    p.n = p.n + 1\n"
+        "    if new then sum = sum + 1 end\n"
+        "    local q = pairs:get(e, 'client_ip', 'server_name', 'proto')\n"
+        "    if q then n = n + q.n end\n"
+        "    p = pairs:make('of all', e, 'server_port')\n"
+        "    p.n = p.n + 1\n"
+        "end)\n");
     expect_compiled("local seen = lunette.state('seen', { max = 100 })\n"
                     "lunette.on('onset', function(e)\n"
                     "    local before = seen:get(e, 'server_name', 'server_port') or 0\n"
