@@ -41,10 +41,10 @@ def detectors(lab):
     """The shipped ones, but that nobody is passed over for being no Mac: the Macs of the lab are Linux and look like it."""
     folder = pathlib.Path(lab.folder) / "scripts"
     shutil.copytree(SCRIPTS, folder)
-    hosts = folder / "lib" / "hosts.lua"
-    text = hosts.read_text()
+    kinds = folder / "lib" / "host_kind.lua"
+    text = kinds.read_text()
     assert "local KNOWN = 0.6 " in text
-    hosts.write_text(text.replace("local KNOWN = 0.6 ", "local KNOWN = 2 "))
+    kinds.write_text(text.replace("local KNOWN = 0.6 ", "local KNOWN = 2 "))
     return folder
 
 
