@@ -152,6 +152,10 @@ def main():
     options = parser.parse_args()
     options.hosts = options.hosts or (25_000 if options.hostile else 10_000)
     options.names = options.names or (12 if options.hostile else 20)
+    if not (options.build / "lunette").exists():
+        sys.exit(f"{options.build / 'lunette'} is not there: build it, or name another folder with --build")
+    if not options.hostile and (options.hosts <= FEW_HOSTS or options.names <= FEW_NAMES):
+        sys.exit(f"a difference is measured: --hosts must be more than {FEW_HOSTS}, --names more than {FEW_NAMES}")
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or pathlib.Path(temporary)
         if options.hostile:

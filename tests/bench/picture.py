@@ -80,7 +80,7 @@ def replay_panel(sheet, group, slow):
         others = table.rows_of(slow)
         found += [(name, table.ratios(runs, others[ALL]), False) for name, runs in others.items() if name not in rows]
     sheet.y += LINE
-    sheet.text(10, f"{group['title']}: {group['bytes'] / 1e6:.0f} MB, {group['packets'] / 1e6:.2f} M packets", "head")
+    sheet.text(10, f"{group['title']}: {group['bytes'] / 1e6:.0f} MB, {group['packets']:,} packets", "head")
     sheet.y += LINE - 4
     sheet.text(10, group["about"], "soft")
     bars(sheet, sorted(found, key=lambda row: table.middle(row[1])), " ×", one=1)

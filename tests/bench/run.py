@@ -49,6 +49,11 @@ def arguments():
     for name, value in (QUICK if options.quick else USUAL).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
+    for path in filter(None, (options.json, options.svg)):  # said now, not when an hour's work is to be written
+        if not pathlib.Path(path).resolve().parent.is_dir():
+            parser.error(f"{path}: its folder is not there")
+    if options.bytes < 1 or options.peer_bytes < 1:
+        parser.error("--bytes and --peer-bytes: a size in bytes, such as 1e8")
     options.repeats = max(options.repeats, 3)
     options.workload = options.workload or list(workloads.NAMES)
     options.keep = bool(options.work)
@@ -83,9 +88,17 @@ def measure(options):
     return found
 
 
+def earlier(path):
+    """What --json wrote."""
+    try:
+        return json.loads(pathlib.Path(path).read_text())
+    except (OSError, ValueError) as why:
+        sys.exit(f"{path}: no results that --json wrote: {why}")
+
+
 def main():
     options = arguments()
-    found = json.loads(pathlib.Path(options.source).read_text()) if options.source else measure(options)
+    found = earlier(options.source) if options.source else measure(options)
     if options.json and not options.source:
         pathlib.Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
     table.show(found)

@@ -73,13 +73,18 @@ def figures(runs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--binary", action="append")
-    parser.add_argument("--scripts", default=os.path.join(ROOT, "scripts"))
+    parser.add_argument("--binary", action="append", help="the program; several take turns (default: LUNETTE, else build/lunette)")
+    parser.add_argument("--scripts", default=os.path.join(ROOT, "scripts"), help="folder of the detectors")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("capture", nargs="?", default=os.path.join(ROOT, "examples", "document.pcapng.gz"))
     asked = parser.parse_args()
     binaries = asked.binary or [os.environ.get("LUNETTE", os.path.join(ROOT, "build", "lunette"))]
+    for binary in binaries:
+        if not os.path.exists(binary):
+            sys.exit(f"{binary} is not there: build it, or name another with --binary")
+    if asked.repeats < 1:
+        sys.exit("--repeats: at least 1")
     detectors = scripts_of(asked.scripts)
     with tempfile.TemporaryDirectory() as folder:
         probe = os.path.join(folder, "aaa_probe.lua")

@@ -7,6 +7,7 @@ from parts import ALL, BARE, BEFORE, NONE, TWO
 AIM_BARE, AIM_PEER, AIM_WORKERS, AIM_FLOWS, AIM_FLOW_BYTES, AIM_HANDLER, AIM_START, AIM_EVENT = 1.0, 10, 1.7, 2, 256, 25, 50, 40
 PEERS_WITH_AIM = ("tshark", "ndpiReader")
 WIDTH = 42
+SMALL = 2e7  # bytes of a workload below which loading the detectors is most of what is measured
 
 
 def cpu(run):
@@ -49,8 +50,10 @@ def print_group(group, repeats):
     rows = rows_of(group)
     part = ", the beginning, for slow peers" if group.get("beginning") else ""
     print(f"\n{group['title']}{part}: {group['about']}")
-    print(f"{group['bytes'] / 1e6:.0f} MB, {group['packets'] / 1e6:.2f} M packets, {group['bytes'] / group['packets']:.0f} bytes each; "
+    print(f"{group['bytes'] / 1e6:.0f} MB, {group['packets']:,} packets, {group['bytes'] / group['packets']:.0f} bytes each; "
           f"CPU seconds, median of {repeats}, and least to most")
+    if group["bytes"] < SMALL:
+        print("so small that most of it is starting, of the detectors and of the programs beside them: no figure of speed")
     print(f"{'':{WIDTH}}{'seconds':>8}  {'spread':>11}{'user':>7}{'system':>8}{'ns/packet':>11}{'MB':>7}  × tcpdump")
     for row in group["rows"]:
         runs = row["runs"]
