@@ -87,11 +87,17 @@ def reasons():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", required=True, type=pathlib.Path)
+    parser.add_argument("--build", required=True, type=pathlib.Path, help="configured build folder")
     parser.add_argument("--only", choices=TOOLS)
-    parser.add_argument("files", nargs="*", type=pathlib.Path)
+    parser.add_argument("files", nargs="*", type=pathlib.Path, help="C files of engine/ (default: all)")
     options = parser.parse_args()
     files = list(commands(options.build.resolve(), {path.resolve() for path in options.files}))
+    there = {path.resolve() for path, _ in files}
+    for path in options.files:
+        if path.resolve() not in there:
+            parser.error(f"{path}: {options.build} compiles no such file of engine/")
+    if not files:
+        parser.error(f"{options.build} was configured for another folder of sources: it compiles nothing of engine/ here")
     known, needed, left = set(reasons()), set(), 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for tool, (make, program) in TOOLS.items():

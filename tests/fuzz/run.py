@@ -132,11 +132,17 @@ def main():
     arguments.add_argument("--minutes", type=float, help="for all together, in equal shares, instead of --seconds")
     arguments.add_argument("targets", nargs="*", metavar="TARGET", help="such as tls or packets; all if none is named")
     options = arguments.parse_args()
+    if options.seconds < 1 or options.minutes is not None and not options.minutes >= 0:
+        arguments.error("--seconds and --minutes: at least a second")  # libFuzzer takes 0 and less for: without end
+    options.targets = [name.removeprefix("fuzz_") for name in options.targets]
     fuzz = options.build.resolve() / "fuzz"
     known = sorted(p.name.removeprefix("fuzz_") for p in fuzz.glob("fuzz_*"))
     unknown = set(options.targets) - set(known)
-    if not known or unknown:
-        print(f"{fuzz}: there is no {', '.join(sorted(unknown)) or 'target'}: build fuzz-targets", file=sys.stderr)
+    if not known:
+        print(f"{fuzz}: no target is there: cmake --build {options.build} --target fuzz-targets", file=sys.stderr)
+        return 2
+    if unknown:
+        print(f"there is no target {', '.join(sorted(unknown))}; there are {', '.join(known)}", file=sys.stderr)
         return 2
     seeds = make_seeds(fuzz)
     targets = options.targets or known

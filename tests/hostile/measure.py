@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import bounds  # noqa: E402
-from floods import KINDS, figure, run  # noqa: E402
+from floods import BINARY, FLOOD, KINDS, figure, run  # noqa: E402
 
 COUNTERS = ["flow.evicted", "flow.names_evicted", "flow.rebind_evicted", "decoder.fragments_unjoined", "decoder.fragment_overlaps",
             "decoder.tunnels_refused", "decoder.invalid", "tcp.reassembly_dropped", "tcp.gap_bytes", "detect.evicted", "detect.errors",
@@ -37,6 +37,12 @@ def main():
     parser.add_argument("--seconds", type=int, default=60, help="bound of a run")
     parser.add_argument("--json", help="write the figures to this file")
     args = parser.parse_args()
+    for program in (BINARY, FLOOD):
+        if not program.exists():
+            sys.exit(f"{program} is not there: build it, or say where (LUNETTE: the program; LUNETTE_TOOLS: the folder of flood)")
+    unknown = sorted(set(args.kinds.split(",")) - {"clean", *KINDS})
+    if unknown:
+        parser.error(f"--kinds: there is no {', '.join(unknown)}; there are {', '.join(KINDS)}")
     scripts = not args.no_scripts
     start = run("clean", 1, scripts=scripts).peak
     usual = args.packets or (500000 if scripts else 3000000)
