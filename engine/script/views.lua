@@ -288,7 +288,10 @@ return function(inside)
     -- What was given in the place of a field's name, and cannot be a part of a key.
     function views.no_part(kind, numbers, names, name, level)
         if name == nil then error("a key is made of fields: their names are expected after the event", level) end
-        if not numbers[name] then views.no_field(kind, names, name, level + 1) end
+        if not numbers[name] and type(name) == "string" and inside.nearest(name, names) then views.no_field(kind, names, name, level + 1) end
+        if not numbers[name] then
+            error(("%s events have no field '%s'; a value of your own stands before the event in a key"):format(kind, tostring(name)), level)
+        end
         error(("%s.%s is neither a text nor a number: it cannot be a part of a key"):format(kind, name), level)
     end
 

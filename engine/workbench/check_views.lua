@@ -108,6 +108,8 @@ local function innermost(node)
     end
 end
 
+local KEYED = { get = true, make = true, set = true, delete = true } -- of lunette.state and lunette.records
+
 local function check_fields(facts, frames, views, warn)
     names.each(frames, function(node, is_target, step)
         if node.tag ~= "Index" and node.tag ~= "Method" then return end
@@ -119,6 +121,15 @@ local function check_fields(facts, frames, views, warn)
         if node.tag == "Method" and (node.key.value == "has" or node.key.value == "find") and node.args[2] then
             local asked, field = views[variable_of(node.args[1]) or false], names.text_of(node.args[2], step)
             if asked and field then check_field(facts, asked, field, node.args[2], warn) end
+        end
+        -- records:make(e, "field", …): names of fields are what stands behind the event, but for the value of set
+        if node.tag == "Method" and KEYED[node.key.value] then
+            local asked
+            for i = 1, #node.args - (node.key.value == "set" and 1 or 0) do
+                local field = asked and names.text_of(node.args[i], step)
+                if field then check_field(facts, asked, field, node.args[i], warn) end
+                asked = asked or views[variable_of(node.args[i]) or false]
+            end
         end
     end)
 end

@@ -113,7 +113,7 @@ static void what_is_wrong_is_told(void **state) {
         "false dns.client_local is neither a text nor a number: it cannot be a part of a key\n"
         "false a key is made of fields: their names are expected after the event\n"
         "false a key is made of fields: their names are expected after the event\n"
-        "false dns events have no field '7'; did you mean 'a'?\n"
+        "false dns events have no field '7'; a value of your own stands before the event in a key\n"
         "false a key must be a string or a number, got table\n"
         "false a key must be a string or a number, got NaN\n"
         "false a key must be a string or a number, got NaN\n"

@@ -342,6 +342,8 @@ RULES = [
     ('local function help(a, ev)\nprint(a, ev.rname) end\nlunette.on("dns", function(e) help(1, e) end)', 4, "L002", "rname"),
     ('local function h(e)\nprint(e.rname) end\nlunette.on("dns", h)', 4, "L002", "rname"),
     ('local s = lunette.set.domains {}\nlunette.on("dns", function(e)\nprint(s:has(e, "rname")) end)', 5, "L002", "rname"),
+    ('local r = lunette.records("r", { max = 9, fields = { n = "u8" } })\nlunette.on("dns", function(e)\nprint(r:make("a", e, "client_ip", "rname").n) end)', 5, "L002", "rname"),
+    ('local s = lunette.state("s", { max = 9 })\nlunette.on("dns", function(e)\ns:set(e, "rname", "any")\ns:get("a") end)', 5, "L002", "rname"),
     ('lunette.on("dns", { tyep = "query" }, function() end)', 3, "L003", "did you mean 'type'?"),
     ('lunette.on("dns", { bpf = "icmp" }, function() end)', 3, "L003", "bpf"),
     ('lunette.on("tls", { server_port = "443" }, function() end)', 3, "L004", "it is a u16, not a string"),
