@@ -265,7 +265,7 @@ static enum text_step server_line(struct conversation *c, struct smtp *s, struct
         mail_end(c, s);
         break;
     default:
-        if (command == COMMAND_NONE && s->queue.count == 0 && (code >= 400 || code == 421)) note_status(s);
+        if (command == COMMAND_NONE && s->queue.count == 0 && code >= 400) note_status(s);
         break;
     }
     return TEXT_NEXT;

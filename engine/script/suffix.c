@@ -3,8 +3,6 @@
 
 #include "base/ip.h"
 
-#include "base/ip.h"
-
 #include <libpsl.h>
 #include <stdbool.h>
 #include <string.h>
